@@ -1,0 +1,91 @@
+#include "asn1/arena.h"
+
+#include <stdalign.h>
+#include <stdlib.h>
+
+#define ALIGNMENT alignof(max_align_t)
+#define BLOCK_LEN 4096
+
+struct kb_arena_block {
+    struct kb_arena_block *older;
+    size_t len; /* of data */
+    alignas(max_align_t) uint8_t data[];
+};
+
+void kb_arena_init(struct kb_arena *arena, void *first, size_t first_len, size_t ceiling)
+{
+    *arena = (struct kb_arena){.first = first,
+                               .first_len = first_len,
+                               .next = first,
+                               .left = first_len,
+                               .ceiling = ceiling};
+}
+
+static bool add_block(struct kb_arena *arena, size_t need)
+{
+    size_t len = need > BLOCK_LEN ? need : BLOCK_LEN;
+    struct kb_arena_block *block;
+
+    if (len > arena->ceiling - arena->total) {
+        len = need;
+    }
+    if (len > arena->ceiling - arena->total) {
+        return false;
+    }
+    block = malloc(sizeof(*block) + len);
+    if (block == NULL) {
+        return false;
+    }
+    block->older = arena->blocks;
+    block->len = len;
+    arena->blocks = block;
+    arena->next = block->data;
+    arena->left = len;
+    arena->total += len;
+    return true;
+}
+
+void *kb_arena_alloc(struct kb_arena *arena, size_t size)
+{
+    size_t pad = (size_t)(-(uintptr_t)arena->next) % ALIGNMENT;
+    uint8_t *p;
+
+    if (arena->next == NULL || pad > arena->left || size > arena->left - pad) {
+        if (size > SIZE_MAX - ALIGNMENT || !add_block(arena, size)) {
+            return NULL;
+        }
+        pad = 0;
+    }
+    p = arena->next + pad;
+    arena->next += pad + size;
+    arena->left -= pad + size;
+    memset(p, 0, size);
+    return p;
+}
+
+kb_bytes kb_arena_copy(struct kb_arena *arena, kb_bytes bytes)
+{
+    uint8_t *p = kb_arena_alloc(arena, bytes.len);
+
+    if (p == NULL) {
+        return KB_NONE;
+    }
+    if (bytes.len > 0) {
+        memcpy(p, bytes.ptr, bytes.len);
+    }
+    return kb_bytes_of(p, bytes.len);
+}
+
+void kb_arena_wipe(struct kb_arena *arena)
+{
+    struct kb_arena_block *block = arena->blocks, *older;
+    size_t ceiling = arena->ceiling;
+
+    /* While the first block is current, what lies behind `next` was never handed out. */
+    kb_wipe(arena->first, block == NULL ? arena->first_len - arena->left : arena->first_len);
+    for (; block != NULL; block = older) {
+        older = block->older;
+        kb_free_secret(block, sizeof(*block) + block->len);
+    }
+    *arena = (struct kb_arena){.ceiling = ceiling};
+}

@@ -1,0 +1,145 @@
+#include "asn1/buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void kb_buf_init(struct kb_buf *buf, size_t ceiling)
+{
+    *buf = (struct kb_buf){.ceiling = ceiling};
+}
+
+/* Makes room for `more` bytes and a NUL. realloc would leave a copy behind, unwiped. */
+static bool reserve(struct kb_buf *buf, size_t more)
+{
+    size_t size = buf->size > 0 ? buf->size : 64;
+    uint8_t *data;
+
+    if (buf->status != KB_OK) {
+        return false;
+    }
+    if (more > buf->ceiling - buf->len) {
+        buf->status = KB_TOO_BIG;
+        return false;
+    }
+    if (buf->len + more < buf->size) {
+        return true;
+    }
+    while (size <= buf->len + more) {
+        size *= 2;
+    }
+    data = malloc(size);
+    if (data == NULL) {
+        buf->status = KB_NO_MEMORY;
+        return false;
+    }
+    if (buf->data != NULL) {
+        memcpy(data, buf->data, buf->len);
+        kb_free_secret(buf->data, buf->size);
+    }
+    buf->data = data;
+    buf->size = size;
+    return true;
+}
+
+void kb_buf_add(struct kb_buf *buf, kb_bytes bytes)
+{
+    if (reserve(buf, bytes.len)) {
+        if (bytes.len > 0) {
+            memcpy(buf->data + buf->len, bytes.ptr, bytes.len);
+        }
+        buf->len += bytes.len;
+        buf->data[buf->len] = '\0';
+    }
+}
+
+void kb_buf_add_str(struct kb_buf *buf, const char *text)
+{
+    kb_buf_add(buf, kb_str(text));
+}
+
+void kb_buf_printf(struct kb_buf *buf, const char *format, ...)
+{
+    va_list args;
+    int len;
+
+    va_start(args, format);
+    len = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (len < 0) {
+        buf->status = buf->status != KB_OK ? buf->status : KB_MALFORMED;
+        return;
+    }
+    if (reserve(buf, (size_t)len)) {
+        va_start(args, format);
+        vsnprintf((char *)buf->data + buf->len, (size_t)len + 1, format, args);
+        va_end(args);
+        buf->len += (size_t)len;
+    }
+}
+
+/* Length of the valid UTF-8 sequence of more than one byte at the front of `text`, else 0.
+ * Overlong forms, surrogates, C1 controls and what lies beyond U+10FFFF are not valid here. */
+static size_t utf8_len(kb_bytes text)
+{
+    uint8_t c = text.ptr[0];
+    size_t len = c >= 0xf0 && c <= 0xf4 ? 4 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xc2 && c < 0xe0 ? 2 : 0;
+
+    if (len == 0 || len > text.len) {
+        return 0;
+    }
+    for (size_t i = 1; i < len; i++) {
+        if ((text.ptr[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    if ((c == 0xc2 && text.ptr[1] < 0xa0) || (c == 0xe0 && text.ptr[1] < 0xa0) ||
+        (c == 0xed && text.ptr[1] > 0x9f) || (c == 0xf0 && text.ptr[1] < 0x90) ||
+        (c == 0xf4 && text.ptr[1] > 0x8f)) {
+        return 0;
+    }
+    return len;
+}
+
+void kb_buf_add_escaped(struct kb_buf *buf, kb_bytes text)
+{
+    while (text.len > 0) {
+        size_t len = text.ptr[0] >= 0x20 && text.ptr[0] < 0x7f && text.ptr[0] != '\\' ? 1 : utf8_len(text);
+
+        if (len > 0) {
+            kb_buf_add(buf, kb_bytes_of(text.ptr, len));
+        } else {
+            len = 1;
+            kb_buf_printf(buf, "\\x%02x", text.ptr[0]);
+        }
+        text.ptr += len;
+        text.len -= len;
+    }
+}
+
+const char *kb_buf_str(const struct kb_buf *buf)
+{
+    return buf->status == KB_OK && buf->data != NULL ? (const char *)buf->data : "";
+}
+
+char *kb_buf_take(struct kb_buf *buf, size_t *out_len)
+{
+    char *taken = NULL;
+
+    if (reserve(buf, 0)) {
+        buf->data[buf->len] = '\0';
+        taken = (char *)buf->data;
+        if (out_len != NULL) {
+            *out_len = buf->len;
+        }
+        buf->data = NULL;
+    }
+    kb_buf_wipe(buf);
+    return taken;
+}
+
+void kb_buf_wipe(struct kb_buf *buf)
+{
+    kb_free_secret(buf->data, buf->size);
+    *buf = (struct kb_buf){.ceiling = buf->ceiling};
+}

@@ -1,0 +1,70 @@
+/* exchange.h - brings one reply for one message: which KDC, UDP or TCP, repetition, hedging, deadline.
+ *
+ * Poll-driven; opens its sockets for the one call and leaves none but what the session keeps. What
+ * may be sent when, and what a reply means, is DESIGN.md's "net": a request without a proof is
+ * hedged over the KDCs, one with a proof never; the machine's verdict function judges replies, no
+ * Kerberos is parsed here. Times are milliseconds of the monotonic clock unless the name says else.
+ * A session belongs to one login and one thread; what is learned about a realm (who answered, that
+ * UDP is too small) is kept in the process, under its own lock. */
+#ifndef KB_EXCHANGE_H
+#define KB_EXCHANGE_H
+
+#include "asn1/arena.h"
+#include "mech/net/wait.h"
+#include "mech/protocol/step.h"
+#include "mech/report/error.h"
+
+enum kb_transport { KB_ANY_TRANSPORT, KB_UDP, KB_TCP };
+
+/* One place to ask, as KDCHost or krb5.conf names it. */
+struct kb_kdc {
+    const char *host; /* a name or a numeric address */
+    uint16_t port;
+    enum kb_transport transport; /* KB_ANY_TRANSPORT: by size and UseTCP */
+};
+
+/* From the options; borrowed while the session lives. */
+struct kb_net_config {
+    bool use_tcp;            /* TCP only */
+    size_t udp_limit;        /* larger requests go by TCP */
+    size_t max_packet_size;  /* of a datagram; TCP replies have a ceiling of their own */
+};
+
+struct kb_net_session;
+
+/* Where the KDCs of a realm are: asked once per realm and session. Lives in login (options) until
+ * discovery comes. Fills at most `max` entries; returns their number, 0 with *err set if none. */
+typedef size_t (*kb_locate_fn)(void *ctx, kb_bytes realm, bool primary, struct kb_kdc *out, size_t max,
+                               struct kb_error *err);
+
+struct kb_net_session *kb_net_new(const struct kb_net_config *config, kb_locate_fn locate, void *locate_ctx,
+                                  struct kb_wait *wait);
+void kb_net_free(struct kb_net_session *net); /* closes what is open; NULL is accepted */
+
+/* kb_net_alive tells whether a proof may be sent at once: the realm has one KDC only, or one that
+ * answered this process before (and since did not fail). */
+bool kb_net_alive(struct kb_net_session *net, kb_bytes realm);
+
+/* kb_net_idle registers a function that runs once, right after the first message was sent: the time
+ * of a round trip in which OpenSSL can be loaded. */
+void kb_net_idle(struct kb_net_session *net, void (*idle)(void *), void *ctx);
+
+/* kb_net_exchange sends *send and waits for a reply that `verdict` calls final. *out_reply lies in
+ * `arena`. KB_OK; KB_TIMED_OUT only for a proof that got no answer in its 3 seconds (the machine's
+ * _silent function decides); KB_ERROR with *err: nobody answered (each KDC that was tried, with its
+ * error), the deadline passed, interrupted, no KDC known. */
+KB_MUST_USE enum kb_status kb_net_exchange(struct kb_net_session *net, const struct kb_send *send,
+                                           kb_verdict_fn verdict, void *machine,
+                                           struct kb_arena *arena, kb_bytes *out_reply,
+                                           struct kb_error *err);
+
+/* kb_net_peer describes who answered last, for messages: "192.0.2.1:88 (udp)"; "" before. */
+const char *kb_net_peer(const struct kb_net_session *net);
+
+/* kb_net_canonical_name asks the system's resolver for the canonical name of `host` (AI_CANONNAME;
+ * with `reverse` also the name of its first address), within the deadline. `out` is of 256 bytes.
+ * KB_NOT_FOUND: no such name. */
+KB_MUST_USE enum kb_status kb_net_canonical_name(struct kb_wait *wait, const char *host, bool reverse,
+                                                 char out[256]);
+
+#endif

@@ -1,0 +1,90 @@
+/* options.h - one resolved set of options: immutable, counted, made from the table options.def.
+ *
+ * Where they come from and which wins is ../shared OPTIONS' contract, told to users in kerbside(8).
+ * `options` reads files and the environment; whoever acts on an option reads its field here.
+ * A snapshot may be read by any thread for as long as it holds a reference. */
+#ifndef KB_OPTIONS_H
+#define KB_OPTIONS_H
+
+#include <sys/types.h>
+
+#include "mech/names/principal.h"
+#include "mech/report/error.h"
+
+/* Where a value was written, for messages and for `kerbside config`. */
+struct kb_origin {
+    unsigned layer;   /* 1-7 of the contract; 5b is 6 in order, see layers.h */
+    const char *file; /* NULL: not a file. Lives as long as the snapshot */
+    unsigned line;
+};
+
+/* How OPTION rows become members: the C type of each option type. */
+typedef bool kb_opt_BOOL;
+typedef int64_t kb_opt_INTEGER;
+typedef int64_t kb_opt_DURATION; /* seconds */
+typedef const char *kb_opt_STRING; /* NULL: not set. Secrets' sources too: never the secret */
+typedef const char *kb_opt_PATH;   /* expanded */
+
+typedef struct kb_opt_LIST { /* blank- or comma-separated words */
+    const char *const *items;
+    size_t num;
+} kb_opt_LIST;
+
+typedef struct kb_opt_ETYPES { /* parsed EncryptionTypes, best first */
+    const int32_t *items;
+    size_t num;
+} kb_opt_ETYPES;
+
+/* A secret: for Password the way to it, read by kb_options_password when it is needed. */
+typedef const struct kb_secret_source *kb_opt_SECRET;
+
+struct kb_options {
+#define KB_OPTION(name, member, type, def, min, max, scope, flags, help) \
+    kb_opt_##type member;                                                \
+    struct kb_origin member##_from;
+#include "mech/options/options.def"
+#undef KB_OPTION
+    /* Derived. */
+    const struct kb_principal *user; /* parsed User (or the keytab's first entry); NULL: no identity */
+    bool has_identity;               /* a User, Password, KeytabFile or cache is set in layers 3-6 */
+    const struct kb_krb5conf *krb5conf; /* realms and domains, mech/options/krb5conf.h */
+    uid_t euid;                      /* for whom it was resolved */
+    /* private */
+    struct kb_options_private *priv;
+};
+
+/* What the options are resolved for. Text members may be KB_NONE: not known. */
+struct kb_options_query {
+    kb_bytes target; /* "service@host", "service/host@REALM": matched by [target …] */
+    kb_bytes client; /* the name that the caller gave: matched by [client …] */
+    const struct kb_settings *own; /* layer 6, of a credential; NULL: none (mech/options/settings.h) */
+};
+
+/* kb_options_get returns the snapshot for a query: a counted one that is kept and shared until a file
+ * or the environment changes, so a repeated call is cheap. On KB_ERROR the process is "ours"
+ * (OPTIONS.md) and `err` says which line of which file is wrong. */
+KB_MUST_USE enum kb_status kb_options_get(const struct kb_options_query *query,
+                                          const struct kb_options **out, struct kb_error *err);
+const struct kb_options *kb_options_ref(const struct kb_options *options);
+void kb_options_put(const struct kb_options *options); /* NULL is accepted */
+
+/* What the layers say about a process as a whole, without a target; see "Who handles a call". */
+struct kb_standing {
+    bool ours;          /* an identity is configured in any section whose program and user hold, or a
+                           line or file of ours does not parse */
+    bool broken;        /* the latter: acquire succeeds, the first init fails with the error */
+    bool disabled;      /* Enabled=False without a target */
+    bool platform;      /* UsePlatformKerberosAPI=True without a target */
+    bool any_identity;  /* the resolution without a target, or any [target] section, has one */
+};
+KB_MUST_USE enum kb_status kb_options_standing(struct kb_standing *out);
+
+/* kb_options_covers: may an initiator that names `client` (text form) be ours? DESIGN.md, Covered. */
+bool kb_options_covers(kb_bytes client, int32_t name_type, struct kb_error *err);
+
+/* kb_options_password reads the password behind Password= (inline, file:, env:, fd:), checks the
+ * file's owner and type, cuts one newline. The bytes are the caller's (kb_free_secret). */
+KB_MUST_USE enum kb_status kb_options_password(const struct kb_options *options, kb_bytes *out,
+                                               struct kb_error *err);
+
+#endif

@@ -1,0 +1,38 @@
+/* env.h - all that comes to a protocol machine from outside: time, randomness, events, policy.
+ *
+ * `protocol` opens no socket, reads no file and knows no option; so recorded bytes drive it. */
+#ifndef KB_ENV_H
+#define KB_ENV_H
+
+#include "crypto/random.h"
+
+/* UTC, as Kerberos has it. */
+struct kb_timestamp {
+    int64_t sec;
+    int32_t usec; /* 0..999999 */
+};
+
+/* What a machine tells of itself, for the trail and the log; see mech/report/events.h. */
+struct kb_events;
+
+struct kb_env {
+    struct kb_rng rng;
+    /* The local clock, strictly increasing within the process: acceptors take two equal
+     * (ctime, cusec) for a replay. */
+    struct kb_timestamp (*now)(void *ctx);
+    void *now_ctx;
+    struct kb_events *events; /* may be NULL */
+};
+
+/* The few options that a machine needs. Durations are seconds. */
+struct kb_policy {
+    const int32_t *etypes; /* ours, best first */
+    size_t num_etypes;
+    uint32_t min_iterations_sha1, min_iterations_sha2, max_iterations;
+    uint32_t clock_skew;
+    uint32_t ticket_life, renew_life; /* asked for; renew_life 0: not renewable */
+    bool forwardable, proxiable, canonicalize;
+    int64_t clock_offset; /* microseconds: the realm's clock minus ours, 0 if not known */
+};
+
+#endif

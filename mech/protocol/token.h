@@ -1,0 +1,50 @@
+/* token.h - GSS tokens: the framing of context tokens (RFC 2743 3.1) and the per-message tokens of
+ * RFC 4121 4.2, with the sequence and replay window.
+ *
+ * Wrap and MIC of one context may run in several threads at once. Sizes in bytes. */
+#ifndef KB_TOKEN_H
+#define KB_TOKEN_H
+
+#include "mech/protocol/ap.h"
+
+/* Token IDs, RFC 4121 4.1: two bytes in front of a framed context token's message. */
+#define KB_TOK_AP_REQ 0x0100u
+#define KB_TOK_AP_REP 0x0200u
+#define KB_TOK_ERROR 0x0300u
+
+/* kb_frame_len and kb_frame: [APPLICATION 0] { mech OID, token id, message }. `mech` is the OID's DER
+ * contents octets (without tag and length). kb_frame writes kb_frame_len bytes. */
+size_t kb_frame_len(kb_bytes mech, size_t message_len);
+void kb_frame(kb_bytes mech, uint16_t token_id, kb_bytes message, uint8_t *out);
+
+/* kb_unframe checks the framing and gives OID, id and message; KB_MALFORMED, KB_CUT_SHORT. */
+KB_MUST_USE enum kb_status kb_unframe(kb_bytes token, kb_bytes *out_mech, uint16_t *out_token_id,
+                                      kb_bytes *out_message);
+
+/* GSS supplementary information, as bits of a major status. */
+#define KB_SUPPL_DUPLICATE 2u
+#define KB_SUPPL_OLD 4u
+#define KB_SUPPL_UNSEQ 8u
+#define KB_SUPPL_GAP 16u
+
+/* kb_wrap_len is the length of a Wrap token over `len` bytes; kb_wrap writes one. */
+size_t kb_wrap_len(const struct kb_ap *ap, bool conf, size_t len);
+KB_MUST_USE enum kb_status kb_wrap(struct kb_ap *ap, const struct kb_rng *rng, bool conf, kb_bytes message,
+                                   uint8_t *out);
+
+/* kb_wrap_max is the largest message whose Wrap token has at most `token_len` bytes. */
+size_t kb_wrap_max(const struct kb_ap *ap, bool conf, size_t token_len);
+
+/* kb_unwrap verifies; the message (at most token.len bytes) goes to `out`, which does not overlap
+ * the token: the caller's input is never written to. *out_suppl: KB_SUPPL_*. KB_BAD_INTEGRITY:
+ * GSS_S_BAD_SIG; KB_MALFORMED and the like: GSS_S_DEFECTIVE_TOKEN; nothing is released before it
+ * is verified. */
+KB_MUST_USE enum kb_status kb_unwrap(struct kb_ap *ap, kb_bytes token, uint8_t *out, size_t *out_len,
+                                     bool *out_conf, uint32_t *out_suppl);
+
+size_t kb_mic_len(const struct kb_ap *ap);
+KB_MUST_USE enum kb_status kb_get_mic(struct kb_ap *ap, kb_bytes message, uint8_t *out);
+KB_MUST_USE enum kb_status kb_verify_mic(struct kb_ap *ap, kb_bytes message, kb_bytes token,
+                                         uint32_t *out_suppl);
+
+#endif
