@@ -14,7 +14,7 @@ struct kb_keytab_entry {
     const struct kb_principal *principal;
     uint32_t kvno;
     int32_t etype;
-    int64_t timestamp; /* UTC seconds */
+    int64_t timestamp;  /* UTC seconds */
     struct kb_key *key; /* NULL: an enctype that we do not have */
 };
 
@@ -25,12 +25,14 @@ struct kb_keytab {
     _Atomic unsigned refs;
 };
 
-/* kb_keytab_parse reads the bytes of a file. KB_MALFORMED, KB_CUT_SHORT, KB_TOO_BIG, KB_NO_MEMORY. */
+/* kb_keytab_parse reads the bytes of a file. KB_MALFORMED, KB_CUT_SHORT, KB_TOO_BIG, KB_NO_MEMORY.
+ */
 KB_MUST_USE enum kb_status kb_keytab_parse(kb_bytes bytes, struct kb_keytab **out);
 
 /* kb_keytab_read opens `path` (FILE: may stand before it), which must be a regular file of at most
  * 16 MiB; *err names the path and what is wrong. */
-KB_MUST_USE enum kb_status kb_keytab_read(const char *path, struct kb_keytab **out, struct kb_error *err);
+KB_MUST_USE enum kb_status kb_keytab_read(const char *path, struct kb_keytab **out,
+                                          struct kb_error *err);
 struct kb_keytab *kb_keytab_ref(struct kb_keytab *keytab);
 void kb_keytab_free(struct kb_keytab *keytab); /* NULL is accepted */
 

@@ -1,0 +1,60 @@
+/* identity.h - who logs in, with which secret, and what was obtained and learned with it.
+ *
+ * An identity is effective user + principal + where its secret comes from + the secret itself + the
+ * KDCs and enctypes that it is used with. Only equal ones share tickets, so a ticket can never make
+ * a wrong password succeed. One whose secret the program itself handed over (layer 6) is shared
+ * with nobody and lives with its credential. The secret is kept, in wiped memory, to be compared in
+ * constant time and for the next login; what is behind it is looked at for change at most once a
+ * second, and a changed secret is another identity.
+ *
+ * Counted; any thread. kb_identity_get may read the secret's file (no network, no string-to-key).
+ */
+#ifndef KB_IDENTITY_H
+#define KB_IDENTITY_H
+
+#include "mech/options/options.h"
+#include "mech/protocol/fetch.h"
+#include "mech/store/shared.h"
+
+struct kb_identity;
+
+/* kb_identity_get returns the identity that `options` configure. Errors: no user, no secret, an
+ * unreadable file, a keytab without the user. */
+KB_MUST_USE enum kb_status kb_identity_get(const struct kb_options *options,
+                                           struct kb_identity **out, struct kb_error *err);
+struct kb_identity *kb_identity_ref(struct kb_identity *identity);
+void kb_identity_put(struct kb_identity *identity); /* NULL is accepted */
+
+/* kb_identity_principal lends the client's name. */
+const struct kb_principal *kb_identity_principal(const struct kb_identity *identity);
+
+struct kb_shared *kb_identity_shared(const struct kb_identity *identity);
+
+/* kb_identity_keys is the key source for kb_fetch; valid while the identity is referenced. */
+struct kb_key_source kb_identity_keys(struct kb_identity *identity);
+
+/* kb_identity_etypes narrows `etypes` to those that the identity has keys for (a keytab; a password
+ * has all); *err (KB_E_KEYTAB_NO_KEY) shows both sides where none is left. `out` has room for num.
+ */
+KB_MUST_USE enum kb_status kb_identity_etypes(const struct kb_identity *identity,
+                                              const int32_t *etypes, size_t num, int32_t *out,
+                                              size_t *out_num, struct kb_error *err);
+
+/* What was learned, kept only after a reply that decrypted. kb_identity_hint copies salt and
+ * parameters into `buf`; the result's slices point there. etype 0: nothing is known. */
+struct kb_hint_buf {
+    uint8_t bytes[1024];
+};
+void kb_identity_learn(struct kb_identity *identity, const struct kb_key_hint *hint);
+struct kb_key_hint kb_identity_hint(struct kb_identity *identity, struct kb_hint_buf *buf);
+
+/* The clock of the identity's realm minus ours, in microseconds; 0 until it is known. */
+void kb_identity_set_clock_offset(struct kb_identity *identity, int64_t microseconds);
+int64_t kb_identity_clock_offset(const struct kb_identity *identity);
+
+/* For mech/process around fork(2). */
+void kb_identity_fork_prepare(void);
+void kb_identity_fork_parent(void);
+void kb_identity_fork_child(void);
+
+#endif

@@ -1,0 +1,38 @@
+/* login.h - one login: identity and target to a service ticket. The one place where the store, the
+ * protocol machines and the network meet.
+ *
+ * kb_login_ticket asks the store first: a hit costs no I/O. A miss is fetched once for all threads
+ * that want it (store/shared.h); the TGT has a flight of its own, so threads with different
+ * targets share its AS exchange too. One deadline (Timeout) holds over all of it.
+ * Any thread. Errors are whole sentences for the person who runs the program. */
+#ifndef KB_LOGIN_H
+#define KB_LOGIN_H
+
+#include "mech/login/identity.h"
+#include "mech/names/target.h"
+
+struct kb_login {
+    const struct kb_options *options;
+    struct kb_identity *identity;
+    int interrupt_fd; /* -1: none */
+};
+
+/* kb_login_ticket returns a counted ticket for `target`, with more than a minute left. */
+KB_MUST_USE enum kb_status kb_login_ticket(const struct kb_login *login,
+                                           const struct kb_target *target,
+                                           struct kb_credential **out, struct kb_error *err);
+
+/* kb_login_tgt returns the TGT, obtaining it where there is none: what
+ * gss_acquire_cred_with_password does to check a password. */
+KB_MUST_USE enum kb_status kb_login_tgt(const struct kb_login *login, struct kb_credential **out,
+                                        struct kb_error *err);
+
+/* kb_login_lifetime is what the TGT has left, in seconds; -1 before the first login. */
+int64_t kb_login_lifetime(const struct kb_identity *identity);
+
+/* kb_login_drop forgets a ticket that its service called expired, so that the next context gets a
+ * new one. */
+void kb_login_drop(const struct kb_identity *identity, const struct kb_target *target,
+                   const struct kb_credential *credential);
+
+#endif

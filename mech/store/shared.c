@@ -1,0 +1,398 @@
+#include "mech/store/shared.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define NUM_BUCKETS 64
+#define INTERRUPT_SLICE_MS 50
+
+/* What is known under one asked-for name: a ticket, that there is none, or a flight under way. */
+struct entry {
+    struct entry *next; /* in its bucket */
+    uint32_t hash;
+    struct kb_credential *credential; /* NULL: none */
+    struct kb_error *unknown;         /* the KDC does not know it, */
+    int64_t unknown_until_ms;         /* until then */
+    struct flight *flight;
+    size_t asked_len;
+    uint8_t asked[];
+};
+
+/* An exchange under way. The leader and each waiter hold a reference. */
+struct flight {
+    unsigned refs;
+    bool done;
+    pthread_cond_t changed;
+    struct kb_credential *credential;
+    struct kb_error error;
+};
+
+struct kb_shared {
+    struct kb_shared *next, *prev; /* in `tables` */
+    struct entry *buckets[NUM_BUCKETS];
+    size_t num;
+};
+
+/* Guards every member of every struct above but a flight's condition. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct kb_shared *tables; /* all there are, for the child of a fork */
+
+static uint32_t hash_of(kb_bytes text)
+{
+    uint32_t hash = 2166136261u; /* FNV-1a: a spread over buckets, no protection */
+
+    for (size_t i = 0; i < text.len; i++) {
+        hash = (hash ^ text.ptr[i]) * 16777619u;
+    }
+    return hash;
+}
+
+struct kb_shared *kb_shared_new(void)
+{
+    struct kb_shared *shared = calloc(1, sizeof(*shared));
+
+    if (shared != NULL) {
+        pthread_mutex_lock(&lock);
+        shared->next = tables;
+        if (tables != NULL) {
+            tables->prev = shared;
+        }
+        tables = shared;
+        pthread_mutex_unlock(&lock);
+    }
+    return shared;
+}
+
+static void flight_put(struct flight *flight)
+{
+    if (--flight->refs == 0) {
+        kb_credential_free(flight->credential);
+        pthread_cond_destroy(&flight->changed);
+        free(flight);
+    }
+}
+
+static void entry_free(struct entry *entry)
+{
+    kb_credential_free(entry->credential);
+    free(entry->unknown);
+    free(entry);
+}
+
+void kb_shared_free(struct kb_shared *shared)
+{
+    if (shared == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&lock);
+    *(shared->prev != NULL ? &shared->prev->next : &tables) = shared->next;
+    if (shared->next != NULL) {
+        shared->next->prev = shared->prev;
+    }
+    pthread_mutex_unlock(&lock);
+    for (size_t i = 0; i < NUM_BUCKETS; i++) {
+        for (struct entry *entry = shared->buckets[i], *next; entry != NULL; entry = next) {
+            next = entry->next;
+            entry_free(entry);
+        }
+    }
+    free(shared);
+}
+
+static struct entry **find_slot(struct kb_shared *shared, kb_bytes asked, uint32_t hash)
+{
+    struct entry **slot = &shared->buckets[hash % NUM_BUCKETS];
+
+    while (*slot != NULL && !((*slot)->hash == hash && (*slot)->asked_len == asked.len &&
+                              memcmp((*slot)->asked, asked.ptr, asked.len) == 0)) {
+        slot = &(*slot)->next;
+    }
+    return slot;
+}
+
+/* Seconds that a ticket has left. Its times are the KDC's, `now` is ours. */
+static int64_t life_left(const struct kb_credential *credential, int64_t now)
+{
+    return credential->endtime - (now + credential->clock_offset / 1000000);
+}
+
+static struct kb_credential *usable(const struct entry *entry, int64_t now, int64_t min_life)
+{
+    if (entry == NULL || entry->credential == NULL ||
+        life_left(entry->credential, now) <= min_life) {
+        return NULL;
+    }
+    return kb_credential_ref(entry->credential);
+}
+
+struct kb_credential *kb_shared_find(struct kb_shared *shared, kb_bytes asked, int64_t now,
+                                     int64_t min_life)
+{
+    uint32_t hash = hash_of(asked);
+    struct kb_credential *found;
+
+    pthread_mutex_lock(&lock);
+    found = usable(*find_slot(shared, asked, hash), now, min_life);
+    pthread_mutex_unlock(&lock);
+    return found;
+}
+
+/* Makes room: what says least goes first, a lone memory of failure, then the earliest to expire. */
+static void evict_one(struct kb_shared *shared)
+{
+    struct entry **victim = NULL;
+
+    for (size_t i = 0; i < NUM_BUCKETS; i++) {
+        for (struct entry **slot = &shared->buckets[i]; *slot != NULL; slot = &(*slot)->next) {
+            const struct kb_credential *ours = (*slot)->credential;
+            const struct kb_credential *theirs = victim != NULL ? (*victim)->credential : NULL;
+
+            if ((*slot)->flight == NULL &&
+                (victim == NULL ||
+                 (theirs != NULL && (ours == NULL || ours->endtime < theirs->endtime)))) {
+                victim = slot;
+            }
+        }
+    }
+    if (victim != NULL) {
+        struct entry *entry = *victim;
+
+        *victim = entry->next;
+        entry_free(entry);
+        shared->num--;
+    }
+}
+
+static struct entry *find_or_add(struct kb_shared *shared, kb_bytes asked)
+{
+    uint32_t hash = hash_of(asked);
+    struct entry **slot = find_slot(shared, asked, hash), *entry;
+
+    if (*slot != NULL) {
+        return *slot;
+    }
+    entry = calloc(1, sizeof(*entry) + asked.len);
+    if (entry == NULL) {
+        return NULL;
+    }
+    if (shared->num >= KB_SHARED_MAX) {
+        evict_one(shared);
+    }
+    entry->hash = hash;
+    entry->asked_len = asked.len;
+    memcpy(entry->asked, asked.ptr, asked.len);
+    entry->next = shared->buckets[hash % NUM_BUCKETS];
+    shared->buckets[hash % NUM_BUCKETS] = entry;
+    shared->num++;
+    return entry;
+}
+
+static struct flight *flight_new(void)
+{
+    struct flight *flight = calloc(1, sizeof(*flight));
+    pthread_condattr_t attr;
+
+    if (flight != NULL) {
+        pthread_condattr_init(&attr);
+        pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+        pthread_cond_init(&flight->changed, &attr);
+        pthread_condattr_destroy(&attr);
+        flight->refs = 1;
+    }
+    return flight;
+}
+
+static bool interrupted(const struct kb_wait *wait)
+{
+    struct pollfd fd = {.fd = wait->interrupt_fd, .events = POLLIN};
+
+    return wait->interrupt_fd >= 0 && poll(&fd, 1, 0) > 0;
+}
+
+/* Waits, with the lock, for the end of a flight. A condition cannot be waited for together with a
+ * descriptor: where somebody can interrupt us, in slices. */
+static enum kb_status await(struct flight *flight, const struct kb_wait *wait)
+{
+    while (!flight->done) {
+        int64_t until = wait->deadline_ms;
+        struct timespec ts;
+
+        if (kb_now_ms() >= wait->deadline_ms) {
+            return KB_TIMED_OUT;
+        }
+        if (interrupted(wait)) {
+            return KB_INTERRUPTED;
+        }
+        if (wait->interrupt_fd >= 0 && until - kb_now_ms() > INTERRUPT_SLICE_MS) {
+            until = kb_now_ms() + INTERRUPT_SLICE_MS;
+        }
+        if (until == INT64_MAX) {
+            pthread_cond_wait(&flight->changed, &lock);
+        } else {
+            ts.tv_sec = until / 1000;
+            ts.tv_nsec = (until % 1000) * 1000000;
+            pthread_cond_timedwait(&flight->changed, &lock, &ts);
+        }
+    }
+    return KB_OK;
+}
+
+/* Whether what ended the leader says nothing about us: then one of those who waited leads. */
+static bool leader_only(const struct kb_error *err)
+{
+    return err->code == KB_E_INTERRUPTED || err->code == KB_E_TIMEOUT;
+}
+
+static enum kb_status enter_locked(struct kb_shared *shared, kb_bytes asked, int64_t now,
+                                   int64_t min_life, const struct kb_wait *wait,
+                                   struct kb_credential **out, struct kb_error *err)
+{
+    for (;;) {
+        struct entry *entry = find_or_add(shared, asked);
+        struct flight *flight;
+        enum kb_status st;
+
+        if (entry == NULL) {
+            return KB_NO_MEMORY;
+        }
+        *out = usable(entry, now, min_life);
+        if (*out != NULL) {
+            return KB_OK;
+        }
+        if (entry->unknown != NULL && kb_now_ms() < entry->unknown_until_ms) {
+            *err = *entry->unknown;
+            return KB_ERROR;
+        }
+        if (entry->flight == NULL) {
+            entry->flight = flight_new();
+            return entry->flight != NULL ? KB_NOT_FOUND : KB_NO_MEMORY;
+        }
+        flight = entry->flight;
+        flight->refs++;
+        st = await(flight, wait);
+        if (st == KB_OK && flight->credential != NULL) {
+            *out = kb_credential_ref(flight->credential);
+        } else if (st == KB_OK && !leader_only(&flight->error)) {
+            *err = flight->error;
+            st = KB_ERROR;
+        } else if (st == KB_OK) {
+            st = KB_NOT_FOUND;
+        }
+        flight_put(flight);
+        if (st != KB_NOT_FOUND) {
+            return st;
+        }
+    }
+}
+
+enum kb_status kb_shared_enter(struct kb_shared *shared, kb_bytes asked, int64_t now,
+                               int64_t min_life, const struct kb_wait *wait,
+                               struct kb_credential **out, struct kb_error *err)
+{
+    enum kb_status st;
+
+    *out = NULL;
+    pthread_mutex_lock(&lock);
+    st = enter_locked(shared, asked, now, min_life, wait, out, err);
+    pthread_mutex_unlock(&lock);
+    return st;
+}
+
+static void keep(struct entry *entry, struct kb_credential *credential)
+{
+    kb_credential_free(entry->credential);
+    entry->credential = kb_credential_ref(credential);
+    free(entry->unknown);
+    entry->unknown = NULL;
+}
+
+static void remember_unknown(struct entry *entry, const struct kb_error *err)
+{
+    if (entry->unknown == NULL) {
+        entry->unknown = malloc(sizeof(*entry->unknown));
+    }
+    if (entry->unknown != NULL) {
+        *entry->unknown = *err;
+        entry->unknown_until_ms = kb_now_ms() + KB_UNKNOWN_SERVICE_SECONDS * 1000;
+    }
+}
+
+void kb_shared_leave(struct kb_shared *shared, kb_bytes asked, struct kb_credential *credential,
+                     const struct kb_error *err)
+{
+    struct entry *entry;
+    struct flight *flight;
+
+    pthread_mutex_lock(&lock);
+    /* The entry is there: one with a flight is never evicted. */
+    entry = *find_slot(shared, asked, hash_of(asked));
+    flight = entry != NULL ? entry->flight : NULL;
+    if (flight != NULL) {
+        entry->flight = NULL;
+        flight->done = true;
+        if (credential != NULL) {
+            keep(entry, credential);
+            flight->credential = kb_credential_ref(credential);
+        } else {
+            flight->error = *err;
+            if (err->code == KB_E_SERVICE_UNKNOWN) {
+                remember_unknown(entry, err);
+            }
+        }
+        pthread_cond_broadcast(&flight->changed);
+        flight_put(flight);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+void kb_shared_put(struct kb_shared *shared, kb_bytes asked, struct kb_credential *credential)
+{
+    struct entry *entry;
+
+    pthread_mutex_lock(&lock);
+    entry = find_or_add(shared, asked);
+    if (entry != NULL) {
+        keep(entry, credential);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+void kb_shared_drop(struct kb_shared *shared, kb_bytes asked,
+                    const struct kb_credential *credential)
+{
+    struct entry *entry;
+
+    pthread_mutex_lock(&lock);
+    entry = *find_slot(shared, asked, hash_of(asked));
+    if (entry != NULL && entry->credential == credential) {
+        kb_credential_free(entry->credential);
+        entry->credential = NULL;
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+void kb_shared_fork_prepare(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+void kb_shared_fork_parent(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+void kb_shared_fork_child(void)
+{
+    for (struct kb_shared *shared = tables; shared != NULL; shared = shared->next) {
+        for (size_t i = 0; i < NUM_BUCKETS; i++) {
+            for (struct entry *entry = shared->buckets[i]; entry != NULL; entry = entry->next) {
+                /* Nobody is left to wait for it; its condition is not to be touched any more. */
+                free(entry->flight);
+                entry->flight = NULL;
+            }
+        }
+    }
+    pthread_mutex_unlock(&lock);
+}
