@@ -63,6 +63,11 @@ void *kb_arena_alloc(struct kb_arena *arena, size_t size)
     return p;
 }
 
+enum kb_status kb_arena_status(const struct kb_arena *arena, size_t size)
+{
+    return size > arena->ceiling - arena->total ? KB_TOO_BIG : KB_NO_MEMORY;
+}
+
 kb_bytes kb_arena_copy(struct kb_arena *arena, kb_bytes bytes)
 {
     uint8_t *p = kb_arena_alloc(arena, bytes.len);

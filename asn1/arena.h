@@ -8,6 +8,7 @@
 #define KB_ARENA_H
 
 #include "asn1/bytes.h"
+#include "asn1/status.h"
 
 struct kb_arena {
     /* private */
@@ -27,6 +28,10 @@ void kb_arena_init(struct kb_arena *arena, void *first, size_t first_len, size_t
 /* kb_arena_alloc returns `size` zeroed bytes aligned for any type (of size 0: a valid pointer),
  * or NULL when memory is short or the ceiling is reached. */
 KB_MUST_USE void *kb_arena_alloc(struct kb_arena *arena, size_t size);
+
+/* kb_arena_status says why kb_arena_alloc of `size` gave NULL: KB_TOO_BIG at the ceiling, else
+ * KB_NO_MEMORY. */
+enum kb_status kb_arena_status(const struct kb_arena *arena, size_t size);
 
 /* kb_arena_copy copies `bytes` into the arena; on failure the result's ptr is NULL. A copy of
  * nothing has a ptr that is not NULL. */

@@ -1,7 +1,8 @@
 /* engine.h - encodes, decodes and prints DER by the field tables that types.def makes.
  *
  * DER (X.690): definite minimal lengths, minimal integers, canonical times; an encoding that is
- * not DER is refused. Nesting is the tables', never the input's, so a hostile message costs no
+ * not DER is refused, and so is a field that the table does not have: no SEQUENCE of RFC 4120 has an
+ * extension marker. KerberosFlags of fewer than 32 bits are taken, as 5.2.8 allows. Nesting is the tables', never the input's, so a hostile message costs no
  * stack. Decoding copies nothing but the item arrays of lists, which live in the arena.
  * A table is constant: any number of threads may use it at once. */
 #ifndef KB_ENGINE_H
@@ -26,7 +27,7 @@ KB_MUST_USE enum kb_status kb_decode(const struct kb_type *type, kb_bytes in, st
                                      void *out, struct kb_why *why);
 
 /* kb_encode writes *value into the arena. KB_NO_MEMORY, or KB_OUT_OF_RANGE for a value that its
- * type cannot carry (a time before year 0 or after 9999, a microsecond over 999999). */
+ * type cannot carry (a time before year 0 or after 9999, a microsecond over 999999, an empty KB_RAW). */
 KB_MUST_USE enum kb_status kb_encode(const struct kb_type *type, struct kb_arena *arena,
                                      const void *value, kb_bytes *out);
 

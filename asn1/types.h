@@ -41,21 +41,21 @@ typedef int64_t kb_time; /* seconds of UTC since 1970 */
         return kb_encode(&kb_type_##name, arena, value, out); \
     }
 
-#define KB_SEQUENCE(name, FIELDS) \
+#define KB_SEQUENCE(name, rfc_name, FIELDS) \
     typedef struct kb_##name { \
         FIELDS(KB_MEMBER, kb_##name) \
     } kb_##name; \
     KB_CODER(name)
-#define KB_LIST(name, element) \
+#define KB_LIST(name, rfc_name, element) \
     typedef struct kb_##name { \
         kb_##element *items; \
         size_t num; \
     } kb_##name; \
     KB_CODER(name)
-#define KB_APPLICATION(name, t1, t2, of) \
+#define KB_APPLICATION(name, rfc_name, t1, t2, of) \
     typedef kb_##of kb_##name; \
     KB_CODER(name)
-#define KB_RAW(name, of) \
+#define KB_RAW(name, rfc_name, of) \
     typedef kb_bytes kb_##name; \
     KB_CODER(name)
 
