@@ -13,14 +13,18 @@
 #include "mech/protocol/env.h"
 #include "mech/report/error.h"
 
-/* The flags of the RFC 4121 checksum, which are GSS-API's. */
+/* The flags of the RFC 4121 checksum, which are GSS-API's. Delegation is not built yet: it is never
+ * sent. TRANS is the caller's to ask for, who knows whether contexts can be exported. */
 #define KB_GSS_DELEG 0x1u
 #define KB_GSS_MUTUAL 0x2u
 #define KB_GSS_REPLAY 0x4u
 #define KB_GSS_SEQUENCE 0x8u
 #define KB_GSS_CONF 0x10u
 #define KB_GSS_INTEG 0x20u
-#define KB_GSS_DCE_STYLE 0x1000u
+#define KB_GSS_TRANS 0x100u
+#define KB_GSS_DCE_STYLE 0x1000u /* implies MUTUAL */
+#define KB_GSS_IDENTIFY 0x2000u
+#define KB_GSS_EXTENDED_ERROR 0x4000u
 
 /* Channel bindings, RFC 4121 4.1.1.2; all-zero slices and types where a part is not given. */
 struct kb_channel_bindings {
@@ -33,7 +37,9 @@ struct kb_ap_request {
     uint32_t flags;                   /* KB_GSS_*: what is asked of the peer and granted */
     const struct kb_channel_bindings *bindings; /* NULL: none */
     bool bindings_required; /* GSS_C_CHANNEL_BOUND_FLAG: KERB_AP_OPTIONS_CBT */
-    const int32_t *etypes;  /* RFC 4537 list, offered with mutual authentication */
+    /* Ours, best first: with mutual authentication offered to the acceptor (RFC 4537) where the
+     * session key's is not the best; an acceptor subkey of any other is refused. */
+    const int32_t *etypes;
     size_t num_etypes;
     int64_t clock_offset; /* microseconds */
 };
@@ -46,7 +52,9 @@ KB_MUST_USE enum kb_status kb_ap_new(const struct kb_env *env, const struct kb_a
 void kb_ap_free(struct kb_ap *ap); /* wipes; NULL is accepted */
 
 /* kb_ap_reply takes the acceptor's answer (bare AP-REP, or KRB-ERROR). With DCE_STYLE a third leg
- * (an AP-REP of ours) comes out in *out_token, else that is empty. *err says what the service said. */
+ * (an AP-REP of ours, not to be framed) comes out in *out_token, else that is empty. *err says what
+ * the service said: KB_E_TICKET_EXPIRED where a new ticket would help, with the KRB-ERROR's code in
+ * kdc_code. After a failure the context is good for nothing but to be freed. */
 KB_MUST_USE enum kb_status kb_ap_reply(struct kb_ap *ap, const struct kb_env *env, kb_bytes token,
                                        struct kb_arena *arena, kb_bytes *out_token, struct kb_error *err);
 
@@ -58,8 +66,12 @@ const struct kb_principal *kb_ap_server(const struct kb_ap *ap);
 uint32_t kb_ap_ticket_flags(const struct kb_ap *ap);
 int64_t kb_ap_authtime(const struct kb_ap *ap);
 
-/* The key that per-message tokens use now, and which side sent it. */
+/* The key that per-message tokens use now, and which side sent it. It is the SSPI session key too.
+ * out_from_acceptor may be NULL. */
 struct kb_key *kb_ap_message_key(const struct kb_ap *ap, bool *out_from_acceptor);
-struct kb_key *kb_ap_session_key(const struct kb_ap *ap); /* SSPI session key: subkey of the context */
+struct kb_key *kb_ap_ticket_key(const struct kb_ap *ap); /* the session key of the ticket */
+
+/* kb_ap_ssf is SASL's strength of that key, in bits. */
+unsigned kb_ap_ssf(const struct kb_ap *ap);
 
 #endif

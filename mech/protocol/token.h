@@ -6,6 +6,7 @@
 #define KB_TOKEN_H
 
 #include "mech/protocol/ap.h"
+#include "mech/protocol/seqstate.h" /* KB_SUPPL_* */
 
 /* Token IDs, RFC 4121 4.1: two bytes in front of a framed context token's message. */
 #define KB_TOK_AP_REQ 0x0100u
@@ -21,24 +22,20 @@ void kb_frame(kb_bytes mech, uint16_t token_id, kb_bytes message, uint8_t *out);
 KB_MUST_USE enum kb_status kb_unframe(kb_bytes token, kb_bytes *out_mech, uint16_t *out_token_id,
                                       kb_bytes *out_message);
 
-/* GSS supplementary information, as bits of a major status. */
-#define KB_SUPPL_DUPLICATE 2u
-#define KB_SUPPL_OLD 4u
-#define KB_SUPPL_UNSEQ 8u
-#define KB_SUPPL_GAP 16u
-
-/* kb_wrap_len is the length of a Wrap token over `len` bytes; kb_wrap writes one. */
+/* kb_wrap_len is the length of a Wrap token over `len` bytes (SIZE_MAX: too many); kb_wrap writes one.
+ * These and the functions below answer KB_NOT_FOUND on a context that is not established. */
 size_t kb_wrap_len(const struct kb_ap *ap, bool conf, size_t len);
 KB_MUST_USE enum kb_status kb_wrap(struct kb_ap *ap, const struct kb_rng *rng, bool conf, kb_bytes message,
                                    uint8_t *out);
 
-/* kb_wrap_max is the largest message whose Wrap token has at most `token_len` bytes. */
+/* kb_wrap_max is the largest message whose Wrap token has at most `token_len` bytes; 0 also where not
+ * even an empty one fits. */
 size_t kb_wrap_max(const struct kb_ap *ap, bool conf, size_t token_len);
 
 /* kb_unwrap verifies; the message (at most token.len bytes) goes to `out`, which does not overlap
  * the token: the caller's input is never written to. *out_suppl: KB_SUPPL_*. KB_BAD_INTEGRITY:
- * GSS_S_BAD_SIG; KB_MALFORMED and the like: GSS_S_DEFECTIVE_TOKEN; nothing is released before it
- * is verified. */
+ * GSS_S_BAD_SIG; KB_MALFORMED and KB_CUT_SHORT: GSS_S_DEFECTIVE_TOKEN; nothing is released before it
+ * is verified: on failure *out_len is 0 and `out` holds nothing of use. */
 KB_MUST_USE enum kb_status kb_unwrap(struct kb_ap *ap, kb_bytes token, uint8_t *out, size_t *out_len,
                                      bool *out_conf, uint32_t *out_suppl);
 

@@ -1,0 +1,240 @@
+/* The acceptor's answer to our AP-REQ: RFC 4120 3.2.4, 3.2.5; RFC 4121 2. */
+#include "mech/protocol/context.h"
+
+#include <stdlib.h>
+
+#include "mech/report/events.h"
+
+#define KRB_AP_ERR_BAD_INTEGRITY 31
+#define KRB_AP_ERR_TKT_EXPIRED 32
+#define KRB_AP_ERR_TKT_NYV 33
+#define KRB_AP_ERR_SKEW 37
+#define KRB_ERR_GENERIC 60
+
+/* --- KRB-ERROR --- */
+
+static void name_of(const struct kb_ap *ap, struct kb_buf *out)
+{
+    kb_buf_init(out, sizeof(((struct kb_error *)NULL)->text));
+    kb_name_print(&ap->server->name, ap->server->realm, out);
+}
+
+static enum kb_error_code kind_of(int32_t code)
+{
+    switch (code) {
+    case KRB_AP_ERR_TKT_EXPIRED:
+        return KB_E_TICKET_EXPIRED;
+    case KRB_AP_ERR_TKT_NYV:
+    case KRB_AP_ERR_SKEW:
+        return KB_E_CLOCK;
+    default:
+        return KB_E_SERVICE_REFUSED;
+    }
+}
+
+/* What the code alone does not tell. The service's time is in the error, and unprotected like all
+ * of it: said, not acted on. */
+static void explain(const struct kb_ap *ap, const kb_krb_error *error, struct kb_buf *out)
+{
+    int64_t ahead = error->stime - ap->sent.sec;
+
+    switch (error->error_code) {
+    case KRB_AP_ERR_BAD_INTEGRITY:
+        kb_buf_add_str(out, " (its key is not the one that the KDC made the ticket for)");
+        break;
+    case KRB_AP_ERR_TKT_NYV:
+    case KRB_AP_ERR_SKEW:
+        kb_buf_printf(out, " (its clock is %lld seconds %s the KDC's)",
+                      (long long)(ahead < 0 ? -ahead : ahead), ahead < 0 ? "behind" : "ahead of");
+        break;
+    case KRB_ERR_GENERIC:
+        /* MIT's acceptors answer so, without a text, to bindings that are not theirs. */
+        if (ap->bound) {
+            kb_buf_add_str(out,
+                           " (are the channel bindings those of its side? A proxy that ends TLS "
+                           "changes them)");
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+static enum kb_status refused(const struct kb_ap *ap, const kb_krb_error *error,
+                              struct kb_error *err)
+{
+    struct kb_buf text;
+
+    name_of(ap, &text);
+    kb_buf_printf(&text, " refused the ticket: error %d", (int)error->error_code);
+    if (error->has_e_text && error->e_text.len > 0) {
+        kb_buf_add_str(&text, ": ");
+        kb_buf_add_escaped(&text, error->e_text);
+    }
+    explain(ap, error, &text);
+    kb_error_set(err, kind_of(error->error_code), "%s", kb_buf_str(&text));
+    kb_buf_wipe(&text);
+    if (err != NULL && err->kdc_code == 0) {
+        err->kdc_code = error->error_code;
+    }
+    return KB_ERROR;
+}
+
+/* --- AP-REP --- */
+
+static enum kb_status unusable(const struct kb_ap *ap, enum kb_error_code code,
+                               enum kb_status status, const char *what, struct kb_error *err)
+{
+    struct kb_buf name;
+
+    name_of(ap, &name);
+    kb_error_status(err, code, status, "%s: %s", kb_buf_str(&name), what);
+    kb_buf_wipe(&name);
+    return KB_ERROR;
+}
+
+static enum kb_status decrypt_part(struct kb_ap *ap, const kb_ap_rep *rep, struct kb_arena *arena,
+                                   kb_enc_ap_rep_part *out, struct kb_error *err)
+{
+    uint8_t *plain = kb_arena_alloc(arena, rep->enc_part.cipher.len);
+    size_t len = 0;
+    enum kb_status st;
+
+    if (plain == NULL) {
+        return unusable(ap, KB_E_SERVICE_REPLY, KB_NO_MEMORY, "AP-REP", err);
+    }
+    if (rep->enc_part.etype != kb_key_enctype(ap->session_key)->etype) {
+        return unusable(ap, KB_E_SERVICE_REPLY, KB_NO_ENCTYPE,
+                        "its AP-REP is not encrypted with the session key", err);
+    }
+    st = kb_decrypt(ap->session_key, KB_USAGE_AP_REP, rep->enc_part.cipher, plain, &len);
+    if (st != KB_OK) {
+        return unusable(ap, KB_E_MUTUAL, st, "its AP-REP does not decrypt with the session key",
+                        err);
+    }
+    st = kb_decode_enc_ap_rep_part(kb_bytes_of(plain, len), arena, out, NULL);
+    return st == KB_OK ? KB_OK
+                       : unusable(ap, KB_E_SERVICE_REPLY, st, "encrypted part of its AP-REP", err);
+}
+
+/* RFC 4121 2: a subkey of the acceptor's rules. RFC 4537 lets it have another enctype than the
+ * session key, but one that we offered. */
+static enum kb_status take_subkey(struct kb_ap *ap, const kb_encryption_key *subkey,
+                                  struct kb_error *err)
+{
+    struct kb_key *key;
+    enum kb_status st;
+
+    if ((ap->etypes & kb_ap_etype_bit(subkey->keytype)) == 0) {
+        return unusable(ap, KB_E_SERVICE_REPLY, KB_NO_ENCTYPE,
+                        "the enctype of its subkey was not offered", err);
+    }
+    st = kb_key_new(subkey->keytype, subkey->keyvalue, &key);
+    if (st != KB_OK) {
+        return unusable(ap, KB_E_SERVICE_REPLY, st, "its subkey", err);
+    }
+    kb_key_free(ap->message_key);
+    ap->message_key = key;
+    ap->acceptor_subkey = true;
+    return KB_OK;
+}
+
+static enum kb_status take_part(struct kb_ap *ap, const kb_enc_ap_rep_part *part,
+                                struct kb_error *err)
+{
+    if (part->ctime != ap->sent.sec || part->cusec != ap->sent.usec) {
+        return unusable(ap, KB_E_MUTUAL, KB_BAD_INTEGRITY,
+                        "its AP-REP answers another request (ctime and cusec differ)", err);
+    }
+    return part->has_subkey ? take_subkey(ap, &part->subkey, err) : KB_OK;
+}
+
+/* DCE style: the acceptor's number goes back under a new time, without a subkey. MS-KILE 3.4.5.1.
+ */
+static enum kb_status make_third_leg(struct kb_ap *ap, const struct kb_env *env,
+                                     uint32_t acceptor_seq, struct kb_arena *arena, kb_bytes *out)
+{
+    struct kb_timestamp now = kb_ap_time(ap, env);
+    kb_enc_ap_rep_part part = {
+        .ctime = now.sec,
+        .cusec = now.usec,
+        .has_seq_number = true,
+        .seq_number = acceptor_seq,
+    };
+    kb_ap_rep rep = {.pvno = KB_PVNO, .msg_type = KB_MSG_AP_REP};
+    kb_bytes plain;
+    enum kb_status st = kb_encode_enc_ap_rep_part(arena, &part, &plain);
+
+    if (st == KB_OK) {
+        st = kb_ap_encrypt(ap, KB_USAGE_AP_REP, &env->rng, plain, arena, &rep.enc_part);
+    }
+    return st == KB_OK ? kb_encode_ap_rep(arena, &rep, out) : st;
+}
+
+static enum kb_status take_rep(struct kb_ap *ap, const struct kb_env *env, const kb_ap_rep *rep,
+                               struct kb_arena *arena, kb_bytes *out_token, struct kb_error *err)
+{
+    kb_enc_ap_rep_part part;
+    enum kb_status st = decrypt_part(ap, rep, arena, &part, err);
+
+    if (st == KB_OK) {
+        st = take_part(ap, &part, err);
+    }
+    if (st != KB_OK) {
+        return st;
+    }
+    if ((ap->flags & KB_GSS_DCE_STYLE) != 0) {
+        st = make_third_leg(ap, env, part.seq_number, arena, out_token);
+        if (st != KB_OK) {
+            return unusable(ap, KB_E_INTERNAL, st, "third leg of DCE style", err);
+        }
+    }
+    /* An absent number is zero (RFC 4120 5.5.1). */
+    kb_ap_establish(ap, part.seq_number);
+    return KB_OK;
+}
+
+static enum kb_status take_reply(struct kb_ap *ap, const struct kb_env *env, kb_bytes token,
+                                 struct kb_arena *arena, kb_bytes *out_token, struct kb_error *err)
+{
+    kb_ap_rep rep;
+    kb_krb_error error;
+    struct kb_why why = {""};
+    enum kb_status st = kb_decode_ap_rep(token, arena, &rep, &why);
+
+    if (st == KB_OK) {
+        if (rep.pvno != KB_PVNO || rep.msg_type != KB_MSG_AP_REP) {
+            return unusable(ap, KB_E_SERVICE_REPLY, KB_WRONG_TYPE, "its AP-REP", err);
+        }
+        return take_rep(ap, env, &rep, arena, out_token, err);
+    }
+    if (st == KB_WRONG_TYPE) {
+        st = kb_decode_krb_error(token, arena, &error, &why);
+        if (st == KB_OK) {
+            return refused(ap, &error, err);
+        }
+    }
+    return unusable(ap, KB_E_SERVICE_REPLY, st, why.text[0] != '\0' ? why.text : "its answer", err);
+}
+
+enum kb_status kb_ap_reply(struct kb_ap *ap, const struct kb_env *env, kb_bytes token,
+                           struct kb_arena *arena, kb_bytes *out_token, struct kb_error *err)
+{
+    enum kb_status st;
+
+    *out_token = KB_NONE;
+    if (ap->state != KB_AP_WAITING) {
+        return kb_error_set(err, KB_E_CONTEXT_STATE, "the context expects no token");
+    }
+    if (kb_trail_wanted(env->events)) {
+        kb_trail(env->events, KB_SERVER, "service", token);
+    }
+    st = take_reply(ap, env, token, arena, out_token, err);
+    if (st != KB_OK) {
+        ap->state = KB_AP_FAILED;
+        *out_token = KB_NONE;
+    } else if (out_token->len > 0 && kb_trail_wanted(env->events)) {
+        kb_trail(env->events, KB_CLIENT, "service", *out_token);
+    }
+    return st;
+}
