@@ -1,0 +1,100 @@
+#!/bin/sh
+# check.sh - everything that must hold: builds with gcc and clang, all tests, the unit tests again
+# under AddressSanitizer, UndefinedBehaviorSanitizer, ThreadSanitizer and valgrind, and the
+# distribution. Installs what is missing (apt-get). Builds below build-check/ (KB_BUILD: elsewhere).
+# The last line is "N passed, N failed, N skipped"; the exit code is 1 where anything failed.
+here=$(cd "$(dirname "$0")" && pwd)
+root=${KB_BUILD:-$here/build-check}
+jobs=$(nproc)
+passed=0 failed=0 skipped=0
+[ -x /usr/bin/python3 ] && python=/usr/bin/python3 || python=python3
+
+summary() {
+    echo "$passed passed, $failed failed, $skipped skipped"
+    [ "$failed" = 0 ] || exit 1
+}
+trap 'failed=$((failed + 1)); summary' HUP INT TERM
+
+# stage TITLE COMMAND...: its output is shown only where it fails
+stage() {
+    title=$1
+    shift
+    mkdir -p "$root"
+    log=$root/stage.log
+    start=$(date +%s)
+    if "$@" >"$log" 2>&1; then
+        passed=$((passed + 1)) verdict=ok
+    else
+        failed=$((failed + 1)) verdict=FAILED
+    fi
+    echo "$verdict: $title ($(($(date +%s) - start)) s)"
+    [ $verdict = ok ] || { tail -n 60 "$log" | sed 's/^/    /'; return 1; }
+}
+
+# tests TITLE DIR MAKE-ARGUMENTS...: make check there; every case in its logs is counted
+tests() {
+    title=$1 dir=$2
+    shift 2
+    start=$(date +%s)
+    find "$dir/tests" -name '*.trs' -exec rm -f {} +
+    make -C "$dir" -k -j"$jobs" check VERBOSE=1 "$@" >"$root/stage.log" 2>&1
+    code=$?
+    # shellcheck disable=SC2046  # three numbers
+    set -- $("$python" -B "$here/tests/count.py" "$dir/tests" $code)
+    passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
+    echo "$title: $1 passed, $2 failed, $3 skipped ($(($(date +%s) - start)) s)"
+    find "$dir/tests" -name '*.trs' -exec grep -l '^:test-result: SKIP' {} + 2>/dev/null |
+        sed 's|.*/tests/|    skipped: tests/|; s|\.trs$||'
+    [ "$2" = 0 ] || tail -n 150 "$root/stage.log" | sed 's/^/    /'
+}
+
+configured() {
+    mkdir -p "$root/$1" && cd "$root/$1" && shift && "$here/configure" --quiet "$@"
+}
+
+build() {
+    name=$1
+    shift
+    stage "build: $name" sh -e -c '
+        dir=$1 here=$2 jobs=$3; shift 3
+        mkdir -p "$dir"; cd "$dir"; "$here/configure" --quiet --enable-werror "$@"
+        make -j"$jobs"; make -j"$jobs" check TESTS=
+    ' build "$root/$name" "$here" "$jobs" "$@"
+}
+
+unit_tests() {
+    make -s -C "$1" print-unit-tests
+}
+
+cd "$here" || exit 1
+stage "packages" tests/install.sh check || { summary; exit 1; }
+stage "autoreconf" sh -c 'mkdir -p m4 && autoreconf -fi' || { summary; exit 1; }
+
+if build gcc CC=gcc; then
+    stage "peers (Heimdal's KDC, libfaketime)" tests/realm/peers.sh "$root/peers"
+    KB_PEERS=$root/peers
+    export KB_PEERS
+    tests "make check" "$root/gcc"
+    if command -v valgrind >/dev/null; then
+        tests "unit tests under valgrind" "$root/gcc" TESTS="$(unit_tests "$root/gcc")" \
+            LOG_COMPILER="$root/gcc/libtool --mode=execute valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite"
+    else
+        skipped=$((skipped + 1))
+    fi
+fi
+if command -v clang >/dev/null; then
+    build clang CC=clang
+else
+    skipped=$((skipped + 1))
+    echo "skipped: clang is not here"
+fi
+UBSAN_OPTIONS=print_stacktrace=1
+TSAN_OPTIONS=second_deadlock_stack=1
+export UBSAN_OPTIONS TSAN_OPTIONS
+for kind in address,undefined thread; do
+    if build "$kind" CC=gcc CFLAGS="-O1 -g" --enable-sanitizers="$kind"; then
+        tests "unit tests under -fsanitize=$kind" "$root/$kind" TESTS="$(unit_tests "$root/$kind")"
+    fi
+done
+stage "make distcheck" make -C "$root/gcc" distcheck TESTS="$(unit_tests "$root/gcc")"
+summary
