@@ -13,21 +13,23 @@
 #include "mech/net/wait.h"
 #include "mech/protocol/step.h"
 #include "mech/report/error.h"
+#include "mech/report/events.h"
 
 enum kb_transport { KB_ANY_TRANSPORT, KB_UDP, KB_TCP };
 
 /* One place to ask, as KDCHost or krb5.conf names it. */
 struct kb_kdc {
-    const char *host; /* a name or a numeric address */
+    const char *host; /* a name or a numeric address; must live as long as the session */
     uint16_t port;
     enum kb_transport transport; /* KB_ANY_TRANSPORT: by size and UseTCP */
 };
 
-/* From the options; borrowed while the session lives. */
+/* From the options; copied. */
 struct kb_net_config {
     bool use_tcp;            /* TCP only */
     size_t udp_limit;        /* larger requests go by TCP */
-    size_t max_packet_size;  /* of a datagram; TCP replies have a ceiling of their own */
+    size_t max_packet_size;  /* of a datagram; TCP replies have a ceiling of their own, 1 MiB */
+    struct kb_events *events; /* told which way a message went; NULL: nobody */
 };
 
 struct kb_net_session;
@@ -51,12 +53,14 @@ void kb_net_idle(struct kb_net_session *net, void (*idle)(void *), void *ctx);
 
 /* kb_net_exchange sends *send and waits for a reply that `verdict` calls final. *out_reply lies in
  * `arena`. KB_OK; KB_TIMED_OUT only for a proof that got no answer in its 3 seconds (the machine's
- * _silent function decides); KB_ERROR with *err: nobody answered (each KDC that was tried, with its
- * error), the deadline passed, interrupted, no KDC known. */
+ * _silent function decides): then *out_judged (may be NULL) says whether a KDC may have judged it,
+ * which is false when it was refused before a KDC can have seen it; KB_ERROR with *err: nobody
+ * answered (each KDC that was tried, with its error), the deadline passed, interrupted, no KDC
+ * known. */
 KB_MUST_USE enum kb_status kb_net_exchange(struct kb_net_session *net, const struct kb_send *send,
                                            kb_verdict_fn verdict, void *machine,
                                            struct kb_arena *arena, kb_bytes *out_reply,
-                                           struct kb_error *err);
+                                           bool *out_judged, struct kb_error *err);
 
 /* kb_net_peer describes who answered last, for messages: "192.0.2.1:88 (udp)"; "" before. */
 const char *kb_net_peer(const struct kb_net_session *net);

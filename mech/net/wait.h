@@ -16,6 +16,8 @@ struct kb_wait {
     bool absolute;
     int64_t deadline_ms; /* now; INT64_MAX: none */
     int interrupt_fd;    /* readable when interrupted; -1: nobody can */
+    /* private */
+    int64_t base_ms; /* the deadline as the last completed step left it */
 };
 
 int64_t kb_now_ms(void);
@@ -26,6 +28,10 @@ void kb_wait_start(struct kb_wait *wait, int64_t timeout_ms, bool absolute, int 
 /* kb_wait_progress tells that a step completed (a name resolved, a connection made, a whole reply
  * accepted): an inactivity timeout starts again. */
 void kb_wait_progress(struct kb_wait *wait);
+
+/* kb_wait_bytes tells that a part of a reply arrived: an inactivity timeout is extended, by one
+ * timeout in all until the next progress, so a peer that sends a byte a second ends too. */
+void kb_wait_bytes(struct kb_wait *wait);
 
 /* kb_wait_poll polls `fds` (room for one more at fds[num], used for the interrupt) until something
  * is ready or `until_ms` or the deadline passes. KB_OK: something is ready, or until_ms is reached
