@@ -1,0 +1,17 @@
+/* names.h - what the numbers in Kerberos messages are called, by the field that they stand in.
+ *
+ * For people only: dumps and error texts. Constant data, any thread. */
+#ifndef KB_NAMES_H
+#define KB_NAMES_H
+
+#include "asn1/buf.h"
+
+/* kb_number_name is the RFC's name of `value` in the field `field` ("error_code", "padata_type",
+ * "etype", …: the names of types.def), or NULL where there is none. */
+const char *kb_number_name(const char *field, int64_t value);
+
+/* kb_flags_print appends the names of the set bits of a KerberosFlags field ("flags",
+ * "kdc_options", "ap_options"), joined by commas; a bit without a name as its number. */
+void kb_flags_print(const char *field, uint32_t flags, struct kb_buf *out);
+
+#endif
