@@ -30,8 +30,9 @@ struct kb_principal {
 struct kb_principal *kb_principal_new(kb_bytes realm, const kb_principal_name *name);
 
 /* kb_principal_parse reads the text form. Without `@`, `default_realm` (may be KB_NONE) is taken.
- * With KB_NT_ENTERPRISE the whole text up to an unescaped second `@` is one component. KB_MALFORMED
- * for an empty name or component list, a trailing backslash, a NUL, two realms. */
+ * With KB_NT_ENTERPRISE the whole text up to an unescaped second `@` is one component. With
+ * KB_NT_PRINCIPAL the type is inferred as MIT does (krbtgt/X, WELLKNOWN/X). KB_MALFORMED for an
+ * empty name, a trailing backslash, a NUL, two realms, a `/` in the realm. */
 KB_MUST_USE enum kb_status kb_principal_parse(kb_bytes text, int32_t name_type, kb_bytes default_realm,
                                               struct kb_principal **out);
 
@@ -48,11 +49,12 @@ void kb_principal_free(const struct kb_principal *principal); /* NULL is accepte
 bool kb_principal_equal(const struct kb_principal *a, const struct kb_principal *b);
 bool kb_name_equal(const kb_principal_name *a, const kb_principal_name *b);
 
-/* kb_principal_is_tgs tells whether it is krbtgt/X (two components) and lends X. */
+/* kb_name_is_tgs tells whether it is krbtgt/X (two components) and lends X. */
 bool kb_name_is_tgs(const kb_principal_name *name, kb_bytes *out_realm);
 
 /* kb_principal_unparse appends the text form that kb_principal_parse reads back; without `@realm`
- * when the realm is empty. kb_principal_print is for messages: control characters escaped too. */
+ * when the realm is empty. kb_name_print is for messages: other control characters
+ * and bytes that are no UTF-8 are escaped too. */
 void kb_principal_unparse(const struct kb_principal *principal, struct kb_buf *out);
 void kb_name_print(const kb_principal_name *name, kb_bytes realm, struct kb_buf *out);
 
