@@ -1,0 +1,258 @@
+#include "crypto/cipher.h"
+
+#include <limits.h>
+#include <stdlib.h>
+
+#define MAX_UPDATE ((size_t)1 << 30) /* EVP_CipherUpdate counts in int */
+
+static void xor_block(uint8_t *to, const uint8_t *with)
+{
+    uint64_t a[2], b[2];
+
+    memcpy(a, to, KB_BLOCK);
+    memcpy(b, with, KB_BLOCK);
+    a[0] ^= b[0];
+    a[1] ^= b[1];
+    memcpy(to, a, KB_BLOCK);
+}
+
+struct kb_cipher *kb_cipher_new(kb_bytes key, bool encrypts)
+{
+    static const uint8_t zero_iv[KB_BLOCK];
+    const struct kb_ssl *ssl = kb_ssl();
+    struct kb_cipher *cipher = calloc(1, sizeof(*cipher));
+    const EVP_CIPHER *type = key.len == 16 ? ssl->aes128_cbc : ssl->aes256_cbc;
+    bool ready;
+
+    if (cipher == NULL) {
+        return NULL;
+    }
+    cipher->encrypts = encrypts;
+    ssl->ERR_set_mark();
+    cipher->evp = ssl->EVP_CIPHER_CTX_new();
+    ready = cipher->evp != NULL &&
+            ssl->EVP_CipherInit_ex2(cipher->evp, type, key.ptr, zero_iv, encrypts, NULL) == 1 &&
+            ssl->EVP_CIPHER_CTX_set_padding(cipher->evp, 0) == 1;
+    ssl->ERR_pop_to_mark();
+    if (!ready) {
+        kb_cipher_free(cipher);
+        return NULL;
+    }
+    return cipher;
+}
+
+void kb_cipher_free(struct kb_cipher *cipher)
+{
+    if (cipher != NULL) {
+        kb_ssl()->EVP_CIPHER_CTX_free(cipher->evp);
+        kb_free_secret(cipher, sizeof(*cipher));
+    }
+}
+
+/* CBC over whole blocks in place, chained with whatever came before. */
+static enum kb_status cbc(struct kb_cipher *cipher, uint8_t *data, size_t len)
+{
+    uint8_t last[KB_BLOCK];
+
+    if (!cipher->encrypts) {
+        memcpy(last, data + len - KB_BLOCK, KB_BLOCK);
+    }
+    for (size_t done = 0; done < len;) {
+        size_t n = len - done < MAX_UPDATE ? len - done : MAX_UPDATE;
+        int written = 0;
+
+        if (kb_ssl()->EVP_CipherUpdate(cipher->evp, data + done, &written, data + done, (int)n) !=
+                1 ||
+            (size_t)written != n) {
+            return KB_NO_CRYPTO;
+        }
+        done += n;
+    }
+    memcpy(cipher->chain, cipher->encrypts ? data + len - KB_BLOCK : last, KB_BLOCK);
+    return KB_OK;
+}
+
+/* The same, chained with zeros: the first bytes of a message, or a block by itself. */
+static enum kb_status cbc_first(struct kb_cipher *cipher, uint8_t *data, size_t len)
+{
+    uint8_t chain[KB_BLOCK];
+    enum kb_status st;
+
+    memcpy(chain, cipher->chain, KB_BLOCK);
+    if (cipher->encrypts) {
+        xor_block(data, chain);
+    }
+    st = cbc(cipher, data, len);
+    if (!cipher->encrypts) {
+        xor_block(data, chain);
+    }
+    return st;
+}
+
+enum kb_status kb_cipher_block(struct kb_cipher *cipher, const uint8_t *in, uint8_t *out)
+{
+    memmove(out, in, KB_BLOCK);
+    return cbc_first(cipher, out, KB_BLOCK);
+}
+
+/* --- ciphertext stealing --- */
+
+/* Adds to the current run the DATA pieces that lie right behind it, or goes to the next one. */
+static void next_run(struct kb_cts *cts)
+{
+    for (; cts->next < cts->end; cts->next++) {
+        if (cts->next->kind != KB_PIECE_DATA || cts->next->len == 0) {
+            continue;
+        }
+        if (cts->left == 0) {
+            cts->ptr = cts->next->ptr;
+        } else if (cts->next->ptr != cts->ptr + cts->left) {
+            return;
+        }
+        cts->left += cts->next->len;
+    }
+}
+
+void kb_cts_init(struct kb_cts *cts, struct kb_cipher *cipher, uint8_t *confounder,
+                 const struct kb_piece *pieces, size_t num)
+{
+    size_t total = KB_BLOCK;
+
+    for (size_t i = 0; i < num; i++) {
+        if (pieces[i].kind == KB_PIECE_DATA) {
+            total += pieces[i].len;
+        }
+    }
+    *cts = (struct kb_cts){
+        .cipher = cipher,
+        .next = pieces,
+        .end = pieces + num,
+        .ptr = confounder,
+        .left = KB_BLOCK,
+        .total = total,
+        .bulk = total == KB_BLOCK ? KB_BLOCK : (total - KB_BLOCK - 1) / KB_BLOCK * KB_BLOCK,
+    };
+    next_run(cts);
+}
+
+static void advance(struct kb_cts *cts, size_t len)
+{
+    cts->ptr += len;
+    cts->left -= len;
+    if (cts->left == 0) {
+        next_run(cts);
+    }
+}
+
+/* Copies the next `len` bytes out of the pieces, or back into them; the walk goes on behind them.
+ */
+static void gather(struct kb_cts walk, uint8_t *out, size_t len)
+{
+    while (len > 0) {
+        size_t n = walk.left < len ? walk.left : len;
+
+        memcpy(out, walk.ptr, n);
+        out += n;
+        len -= n;
+        advance(&walk, n);
+    }
+}
+
+static void scatter(struct kb_cts *cts, const uint8_t *in, size_t len)
+{
+    while (len > 0) {
+        size_t n = cts->left < len ? cts->left : len;
+
+        memcpy(cts->ptr, in, n);
+        in += n;
+        len -= n;
+        advance(cts, n);
+    }
+}
+
+/* As much as lies in one run, or the one block that straddles the end of it. */
+static enum kb_status cipher_run(struct kb_cts *cts, size_t max, size_t *out_len)
+{
+    size_t n = (cts->left < max ? cts->left : max) / KB_BLOCK * KB_BLOCK;
+    uint8_t block[KB_BLOCK];
+    enum kb_status st;
+
+    if (n > 0) { /* the confounder, and with it the message's first block, is always here */
+        st = (cts->done == 0 ? cbc_first : cbc)(cts->cipher, cts->ptr, n);
+        advance(cts, n);
+    } else {
+        n = KB_BLOCK;
+        gather(*cts, block, n);
+        st = cbc(cts->cipher, block, n);
+        scatter(cts, block, n);
+        kb_wipe(block, sizeof(block));
+    }
+    *out_len = n;
+    return st;
+}
+
+enum kb_status kb_cts_to(struct kb_cts *cts, size_t limit)
+{
+    enum kb_status st = KB_OK;
+
+    while (st == KB_OK && cts->done < limit) {
+        size_t n;
+
+        st = cipher_run(cts, limit - cts->done, &n);
+        cts->done += n;
+    }
+    return st;
+}
+
+/* In: P(n-1) | P(n) and zeros. Out: C(n) | C(n-1). */
+static enum kb_status steal(struct kb_cts *cts, uint8_t two[2 * KB_BLOCK])
+{
+    uint8_t stolen[KB_BLOCK];
+    enum kb_status st;
+
+    st = (cts->done == 0 ? cbc_first : cbc)(cts->cipher, two, 2 * KB_BLOCK);
+    memcpy(stolen, two, KB_BLOCK);
+    memcpy(two, two + KB_BLOCK, KB_BLOCK);
+    memcpy(two + KB_BLOCK, stolen, KB_BLOCK);
+    return st;
+}
+
+/* In: C(n) | the first `len` bytes of C(n-1), whose others are found in the decryption of C(n).
+ * Out: P(n-1) | P(n). */
+static enum kb_status give_back(struct kb_cts *cts, uint8_t two[2 * KB_BLOCK], size_t len)
+{
+    uint8_t before[KB_BLOCK] = {0}, plain[KB_BLOCK], *second = two + KB_BLOCK;
+    enum kb_status st;
+
+    if (cts->done > 0) {
+        memcpy(before, cts->cipher->chain, KB_BLOCK); /* C(n-2) */
+    }
+    st = kb_cipher_block(cts->cipher, two, plain);
+    if (st != KB_OK) {
+        return st;
+    }
+    memcpy(second + len, plain + len, KB_BLOCK - len);
+    xor_block(plain, second); /* P(n), and zeros behind it */
+    st = kb_cipher_block(cts->cipher, second, two);
+    xor_block(two, before);
+    memcpy(second, plain, KB_BLOCK);
+    kb_wipe(plain, sizeof(plain));
+    return st;
+}
+
+enum kb_status kb_cts_end(struct kb_cts *cts)
+{
+    size_t len = cts->total - cts->done; /* 0, or 17 to 32 */
+    uint8_t two[2 * KB_BLOCK] = {0};
+    enum kb_status st;
+
+    if (len == 0) {
+        return KB_OK;
+    }
+    gather(*cts, two, len);
+    st = cts->cipher->encrypts ? steal(cts, two) : give_back(cts, two, len - KB_BLOCK);
+    scatter(cts, two, len);
+    cts->done = cts->total;
+    kb_wipe(two, sizeof(two));
+    return st;
+}

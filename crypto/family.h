@@ -1,0 +1,45 @@
+/* family.h - what differs from one family of enctypes to the next. Private to crypto/.
+ *
+ * A family derives, and says in which order a message is ciphered and hashed; the walking over
+ * messages (crypto/message.c) is common. OpenSSL is loaded before any of this is called. */
+#ifndef KB_FAMILY_H
+#define KB_FAMILY_H
+
+#include "crypto/cipher.h"
+#include "crypto/enctype.h"
+#include "crypto/hmac.h"
+
+/* What a key derives for one usage: Ke and Ki to seal messages, or Kc for checksums. */
+enum kb_purpose { KB_TO_SEAL, KB_TO_SUM };
+
+struct kb_derived {
+    struct kb_derived *next; /* constant once it is in the key's list */
+    uint32_t usage;
+    enum kb_purpose purpose;
+    _Atomic(struct kb_cipher *) idle[2]; /* [encrypts]: a context that nobody uses just now */
+    uint8_t ke[KB_MAX_KEY_LEN];
+    struct kb_hmac_key mac; /* under Ki or Kc */
+};
+
+struct kb_enctype_ops {
+    enum kb_hash hash;
+    bool mac_of_cipher; /* RFC 8009: the MAC is over the ciphertext; else over the plaintext */
+    uint16_t prf_len;
+    /* Fills ke (KB_TO_SEAL only) and mac of `out`, whose usage and purpose are set. */
+    enum kb_status (*derive)(const struct kb_enctype *enctype, const uint8_t *key,
+                             struct kb_derived *out);
+    enum kb_status (*prf)(const struct kb_enctype *enctype, const uint8_t *key,
+                          const kb_bytes *parts, size_t num_parts, uint8_t *out);
+    enum kb_status (*string_to_key)(const struct kb_enctype *enctype, kb_bytes password,
+                                    kb_bytes salt, uint64_t iterations, uint8_t *out);
+};
+
+extern const struct kb_enctype_ops kb_aes_sha1, kb_aes128_sha2, kb_aes256_sha2;
+
+/* kb_aes_sha1_dk is DK of RFC 3961 5.1 with AES: writes key_len bytes. */
+KB_MUST_USE enum kb_status kb_aes_sha1_dk(kb_bytes key, kb_bytes constant, uint8_t *out);
+
+/* kb_aes_sha2_kdf is KDF-HMAC-SHA2 of RFC 8009 3 without a context; at most a digest. */
+void kb_aes_sha2_kdf(enum kb_hash hash, kb_bytes key, kb_bytes label, uint8_t *out, size_t out_len);
+
+#endif

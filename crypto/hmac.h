@@ -1,0 +1,62 @@
+/* hmac.h - HMAC with a key whose two first blocks are hashed once and for all (RFC 2104 4).
+ *
+ * A kb_hmac_key is plain memory, constant after its making: any number of threads may use it. A
+ * kb_hmac is one computation, on the stack. OpenSSL is loaded before (kb_provider_load); after that
+ * nothing here can fail, and nothing takes from the heap. */
+#ifndef KB_HMAC_H
+#define KB_HMAC_H
+
+#include "asn1/bytes.h"
+#include "crypto/openssl.h"
+
+#define KB_MAX_DIGEST_LEN 48
+#define KB_MAX_HASH_BLOCK 128
+
+enum kb_hash { KB_SHA1, KB_SHA256, KB_SHA384 };
+
+union kb_hash_state {
+    SHA_CTX sha1;
+    SHA256_CTX sha256;
+    SHA512_CTX sha512;
+};
+
+/* The chaining value after a block: all of the state that is not known anyway. */
+union kb_chaining {
+    SHA_LONG sha1[5];
+    SHA_LONG sha256[8];
+    SHA_LONG64 sha512[8];
+};
+
+struct kb_hmac_key {
+    enum kb_hash hash;
+    union kb_chaining inner, outer;
+};
+
+struct kb_hmac {
+    const struct kb_hmac_key *key;
+    union kb_hash_state state;
+};
+
+size_t kb_digest_len(enum kb_hash hash);
+size_t kb_hash_block_len(enum kb_hash hash);
+
+/* kb_hash writes the plain digest of the concatenated parts. */
+void kb_hash(enum kb_hash hash, const kb_bytes *parts, size_t num_parts, uint8_t *out);
+
+void kb_hmac_key_init(struct kb_hmac_key *key, enum kb_hash hash, kb_bytes secret);
+
+void kb_hmac_begin(struct kb_hmac *mac, const struct kb_hmac_key *key);
+void kb_hmac_add(struct kb_hmac *mac, const void *data, size_t len);
+
+/* kb_hmac_end writes the whole digest and wipes `mac`. */
+void kb_hmac_end(struct kb_hmac *mac, uint8_t out[KB_MAX_DIGEST_LEN]);
+
+/* kb_hmac_parts does the three over the concatenated parts. */
+void kb_hmac_parts(const struct kb_hmac_key *key, const kb_bytes *parts, size_t num_parts,
+                   uint8_t out[KB_MAX_DIGEST_LEN]);
+
+/* kb_pbkdf2 is RFC 8018 5.2 with this HMAC; iterations from 1 up to 2^32. */
+void kb_pbkdf2(enum kb_hash hash, kb_bytes password, const kb_bytes *salt_parts, size_t num_parts,
+               uint64_t iterations, uint8_t *out, size_t out_len);
+
+#endif

@@ -1,0 +1,374 @@
+#include "crypto/key.h"
+
+#include "crypto/message.h"
+#include "crypto/secret.h"
+
+#include <stdlib.h>
+
+/* 64 bytes with the raw key, until something is derived. */
+struct kb_key {
+    const struct kb_enctype *enctype;
+    atomic_uint refs;
+    _Atomic(struct kb_derived *) derived; /* only ever grows; freed with the key */
+    uint8_t raw[KB_MAX_KEY_LEN];
+};
+
+_Static_assert(sizeof(struct kb_key) <= 64, "a key is one KB_SECRET_64");
+_Static_assert(sizeof(struct kb_derived) <= 256, "derived keys are one KB_SECRET_256");
+
+/* --- the object --- */
+
+static struct kb_key *key_alloc(const struct kb_enctype *enctype)
+{
+    struct kb_key *key = kb_secret_new(KB_SECRET_64);
+
+    if (key != NULL) {
+        key->enctype = enctype;
+        atomic_init(&key->refs, 1);
+    }
+    return key;
+}
+
+enum kb_status kb_key_new(int32_t etype, kb_bytes raw, struct kb_key **out)
+{
+    const struct kb_enctype *enctype = kb_enctype_find(etype);
+
+    *out = NULL;
+    if (enctype == NULL) {
+        return KB_NO_ENCTYPE;
+    }
+    if (raw.len != enctype->key_len) {
+        return KB_BAD_KEY;
+    }
+    *out = key_alloc(enctype);
+    if (*out == NULL) {
+        return KB_NO_MEMORY;
+    }
+    memcpy((*out)->raw, raw.ptr, raw.len);
+    return KB_OK;
+}
+
+/* RFC 3962 6, RFC 8009 5: random-to-key is the identity. */
+enum kb_status kb_key_random(int32_t etype, const struct kb_rng *rng, struct kb_key **out)
+{
+    const struct kb_enctype *enctype = kb_enctype_find(etype);
+    struct kb_key *key;
+    enum kb_status st;
+
+    *out = NULL;
+    if (enctype == NULL) {
+        return KB_NO_ENCTYPE;
+    }
+    key = key_alloc(enctype);
+    if (key == NULL) {
+        return KB_NO_MEMORY;
+    }
+    st = kb_random(rng, key->raw, enctype->key_len);
+    if (st != KB_OK) {
+        kb_key_free(key);
+        return st;
+    }
+    *out = key;
+    return KB_OK;
+}
+
+struct kb_key *kb_key_ref(struct kb_key *key)
+{
+    atomic_fetch_add_explicit(&key->refs, 1, memory_order_relaxed);
+    return key;
+}
+
+static void derived_free(struct kb_derived *derived)
+{
+    kb_cipher_free(atomic_load_explicit(&derived->idle[0], memory_order_relaxed));
+    kb_cipher_free(atomic_load_explicit(&derived->idle[1], memory_order_relaxed));
+    kb_secret_free(KB_SECRET_256, derived);
+}
+
+void kb_key_free(struct kb_key *key)
+{
+    struct kb_derived *derived, *next;
+
+    if (key == NULL || atomic_fetch_sub_explicit(&key->refs, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    for (derived = atomic_load(&key->derived); derived != NULL; derived = next) {
+        next = derived->next;
+        derived_free(derived);
+    }
+    kb_secret_free(KB_SECRET_64, key);
+}
+
+const struct kb_enctype *kb_key_enctype(const struct kb_key *key)
+{
+    return key->enctype;
+}
+
+kb_bytes kb_key_bytes(const struct kb_key *key)
+{
+    return kb_bytes_of(key->raw, key->enctype->key_len);
+}
+
+/* --- what is derived, and the contexts that are kept with it --- */
+
+/* Looks from the newest down to `end`, which is not looked at. */
+static struct kb_derived *look(struct kb_derived *from, const struct kb_derived *end,
+                               uint32_t usage, enum kb_purpose purpose)
+{
+    while (from != end && (from->usage != usage || from->purpose != purpose)) {
+        from = from->next;
+    }
+    return from != end ? from : NULL;
+}
+
+/* Publishes `fresh`, unless another thread was quicker: then it is freed for the other's. */
+static struct kb_derived *publish(struct kb_key *key, struct kb_derived *fresh)
+{
+    struct kb_derived *seen = NULL, *head = atomic_load(&key->derived), *same;
+
+    do {
+        same = look(head, seen, fresh->usage, fresh->purpose);
+        if (same != NULL) {
+            derived_free(fresh);
+            return same;
+        }
+        seen = head;
+        fresh->next = head;
+    } while (!atomic_compare_exchange_weak_explicit(&key->derived, &head, fresh,
+                                                    memory_order_release, memory_order_acquire));
+    return fresh;
+}
+
+static enum kb_status derive(struct kb_key *key, uint32_t usage, enum kb_purpose purpose,
+                             struct kb_derived **out)
+{
+    struct kb_derived *fresh;
+    enum kb_status st = kb_provider_load();
+
+    if (st != KB_OK) {
+        return st;
+    }
+    fresh = kb_secret_new(KB_SECRET_256);
+    if (fresh == NULL) {
+        return KB_NO_MEMORY;
+    }
+    fresh->usage = usage;
+    fresh->purpose = purpose;
+    st = key->enctype->ops->derive(key->enctype, key->raw, fresh);
+    if (st != KB_OK) {
+        derived_free(fresh);
+        return st;
+    }
+    *out = publish(key, fresh);
+    return KB_OK;
+}
+
+static enum kb_status derived_for(struct kb_key *key, uint32_t usage, enum kb_purpose purpose,
+                                  struct kb_derived **out)
+{
+    *out = look(atomic_load_explicit(&key->derived, memory_order_acquire), NULL, usage, purpose);
+    return *out != NULL ? KB_OK : derive(key, usage, purpose, out);
+}
+
+/* Whoever finds the kept context taken makes one more; one stays, the others are freed. */
+static struct kb_cipher *cipher_take(const struct kb_key *key, struct kb_derived *derived,
+                                     bool encrypts)
+{
+    struct kb_cipher *cipher =
+        atomic_exchange_explicit(&derived->idle[encrypts], NULL, memory_order_acquire);
+
+    if (cipher == NULL) {
+        cipher = kb_cipher_new(kb_bytes_of(derived->ke, key->enctype->key_len), encrypts);
+    }
+    return cipher;
+}
+
+static void cipher_give_back(struct kb_derived *derived, struct kb_cipher *cipher)
+{
+    struct kb_cipher *none = NULL;
+
+    if (!atomic_compare_exchange_strong_explicit(&derived->idle[cipher->encrypts], &none, cipher,
+                                                 memory_order_release, memory_order_relaxed)) {
+        kb_cipher_free(cipher);
+    }
+}
+
+static enum kb_status pass(struct kb_key *key, uint32_t usage, bool encrypts, uint8_t *confounder,
+                           const struct kb_piece *pieces, size_t num,
+                           uint8_t digest[KB_MAX_DIGEST_LEN])
+{
+    struct kb_message message = {
+        .enctype = key->enctype, .confounder = confounder, .pieces = pieces, .num = num};
+    struct kb_derived *derived;
+    enum kb_status st;
+
+    st = derived_for(key, usage, KB_TO_SEAL, &derived);
+    if (st != KB_OK) {
+        return st;
+    }
+    message.keys = derived;
+    message.cipher = cipher_take(key, derived, encrypts);
+    if (message.cipher == NULL) {
+        return KB_NO_MEMORY;
+    }
+    st = kb_message_pass(&message, digest);
+    if (st == KB_OK) {
+        cipher_give_back(derived, message.cipher);
+    } else {
+        kb_cipher_free(message.cipher);
+    }
+    return st;
+}
+
+/* --- messages --- */
+
+enum kb_status kb_encrypt_pieces(struct kb_key *key, uint32_t usage, const struct kb_rng *rng,
+                                 uint8_t *confounder, struct kb_piece *pieces, size_t num,
+                                 uint8_t *mac)
+{
+    uint8_t digest[KB_MAX_DIGEST_LEN];
+    enum kb_status st;
+
+    st = kb_random(rng, confounder, key->enctype->confounder_len);
+    if (st == KB_OK) {
+        st = pass(key, usage, true, confounder, pieces, num, digest);
+    }
+    if (st == KB_OK) {
+        memcpy(mac, digest, key->enctype->mac_len);
+    }
+    return st;
+}
+
+static void wipe_data(struct kb_piece *pieces, size_t num)
+{
+    for (size_t i = 0; i < num; i++) {
+        if (pieces[i].kind == KB_PIECE_DATA) {
+            kb_wipe(pieces[i].ptr, pieces[i].len);
+        }
+    }
+}
+
+enum kb_status kb_decrypt_pieces(struct kb_key *key, uint32_t usage, uint8_t *confounder,
+                                 struct kb_piece *pieces, size_t num, const uint8_t *mac)
+{
+    size_t mac_len = key->enctype->mac_len;
+    uint8_t digest[KB_MAX_DIGEST_LEN];
+    enum kb_status st;
+
+    st = pass(key, usage, false, confounder, pieces, num, digest);
+    if (st == KB_OK && !kb_equal_secret(kb_bytes_of(digest, mac_len), kb_bytes_of(mac, mac_len))) {
+        st = KB_BAD_INTEGRITY;
+    }
+    if (st != KB_OK) {
+        wipe_data(pieces, num);
+    }
+    kb_wipe(digest, sizeof(digest));
+    return st;
+}
+
+size_t kb_encrypted_len(const struct kb_key *key, size_t plain_len)
+{
+    return key->enctype->confounder_len + plain_len + key->enctype->mac_len;
+}
+
+enum kb_status kb_encrypt(struct kb_key *key, uint32_t usage, const struct kb_rng *rng,
+                          kb_bytes plain, uint8_t *out)
+{
+    uint8_t *data = out + key->enctype->confounder_len;
+    struct kb_piece piece = {KB_PIECE_DATA, data, plain.len};
+
+    if (plain.len > 0) {
+        memmove(data, plain.ptr, plain.len);
+    }
+    return kb_encrypt_pieces(key, usage, rng, out, &piece, 1, data + plain.len);
+}
+
+/* Deciphered where the confounder is in front, then moved over it. */
+enum kb_status kb_decrypt(struct kb_key *key, uint32_t usage, kb_bytes cipher, uint8_t *out,
+                          size_t *out_len)
+{
+    size_t confounder_len = key->enctype->confounder_len, mac_len = key->enctype->mac_len;
+    struct kb_piece piece = {KB_PIECE_DATA, out + confounder_len, 0};
+    enum kb_status st;
+
+    *out_len = 0;
+    if (cipher.len < confounder_len + mac_len) {
+        if (cipher.len > 0 && out != cipher.ptr) {
+            memset(out, 0, cipher.len);
+        }
+        return KB_BAD_INTEGRITY;
+    }
+    memmove(out, cipher.ptr, cipher.len);
+    piece.len = cipher.len - confounder_len - mac_len;
+    st = kb_decrypt_pieces(key, usage, out, &piece, 1, out + cipher.len - mac_len);
+    if (st != KB_OK) {
+        kb_wipe(out, cipher.len);
+        return st;
+    }
+    memmove(out, piece.ptr, piece.len);
+    kb_wipe(out + piece.len, cipher.len - piece.len);
+    *out_len = piece.len;
+    return KB_OK;
+}
+
+enum kb_status kb_checksum_pieces(struct kb_key *key, uint32_t usage, const struct kb_piece *pieces,
+                                  size_t num, uint8_t *out)
+{
+    uint8_t digest[KB_MAX_DIGEST_LEN];
+    struct kb_derived *derived;
+    enum kb_status st;
+
+    st = derived_for(key, usage, KB_TO_SUM, &derived);
+    if (st != KB_OK) {
+        return st;
+    }
+    kb_message_sum(derived, pieces, num, digest);
+    memcpy(out, digest, key->enctype->mac_len);
+    kb_wipe(digest, sizeof(digest));
+    return KB_OK;
+}
+
+static enum kb_status checksum(struct kb_key *key, uint32_t usage, kb_bytes data,
+                               uint8_t digest[KB_MAX_DIGEST_LEN])
+{
+    struct kb_derived *derived;
+    enum kb_status st;
+
+    st = derived_for(key, usage, KB_TO_SUM, &derived);
+    if (st == KB_OK) {
+        kb_hmac_parts(&derived->mac, &data, 1, digest);
+    }
+    return st;
+}
+
+enum kb_status kb_checksum_make(struct kb_key *key, uint32_t usage, kb_bytes data, uint8_t *out)
+{
+    uint8_t digest[KB_MAX_DIGEST_LEN];
+    enum kb_status st = checksum(key, usage, data, digest);
+
+    if (st == KB_OK) {
+        memcpy(out, digest, key->enctype->mac_len);
+        kb_wipe(digest, sizeof(digest));
+    }
+    return st;
+}
+
+enum kb_status kb_checksum_verify(struct kb_key *key, uint32_t usage, int32_t cksumtype,
+                                  kb_bytes data, kb_bytes sum)
+{
+    uint8_t digest[KB_MAX_DIGEST_LEN];
+    enum kb_status st;
+
+    if (cksumtype != key->enctype->cksumtype) {
+        return KB_NO_ENCTYPE;
+    }
+    st = checksum(key, usage, data, digest);
+    if (st != KB_OK) {
+        return st;
+    }
+    /* What it should have been is a valid MAC for the attacker's data. */
+    st =
+        kb_equal_secret(kb_bytes_of(digest, key->enctype->mac_len), sum) ? KB_OK : KB_BAD_INTEGRITY;
+    kb_wipe(digest, sizeof(digest));
+    return st;
+}

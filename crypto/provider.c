@@ -1,0 +1,170 @@
+#include "config.h"
+
+#include "crypto/openssl.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LIBCRYPTO "libcrypto.so.3"
+
+/* DEEPBIND: libcrypto's references to its own functions must not bind to a host's OpenSSL of
+ * another version. Sanitizers refuse the flag. */
+#ifdef KB_SANITIZED
+#define OPEN_FLAGS (RTLD_NOW | RTLD_LOCAL)
+#else
+#define OPEN_FLAGS (RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND)
+#endif
+
+/* The texts that kb_provider_error has lent out stay valid, so they are kept: few are different. */
+struct failure {
+    struct failure *older;
+    char text[200];
+};
+
+_Atomic(const struct kb_ssl *) kb_ssl_loaded;
+
+static struct kb_ssl ssl;        /* written under `lock` until kb_ssl_loaded is set */
+static struct failure *failures; /* under `lock` */
+static bool at_fork;             /* under `lock`: the fork handlers are registered */
+static _Atomic(const char *) last_error = "";
+
+/* Guards loading. A fork waits until it is done: the child inherits either nothing or all of it. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void lock_for_fork(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+static void unlock_after_fork(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+/* Under the lock. */
+static enum kb_status fail(const char *what, const char *detail)
+{
+    struct failure *f;
+    char text[sizeof(f->text)];
+
+    snprintf(text, sizeof(text), "%s%s%s", what, detail != NULL ? ": " : "",
+             detail != NULL ? detail : "");
+    for (f = failures; f != NULL; f = f->older) {
+        if (strcmp(f->text, text) == 0) {
+            break;
+        }
+    }
+    if (f == NULL && (f = malloc(sizeof(*f))) != NULL) {
+        memcpy(f->text, text, sizeof(text));
+        f->older = failures;
+        failures = f;
+    }
+    atomic_store(&last_error, f != NULL ? f->text : "OpenSSL cannot be loaded (memory is short)");
+    return KB_NO_CRYPTO;
+}
+
+static const struct {
+    const char *name;
+    size_t offset;
+} functions[] = {
+#define ROW(name) {#name, offsetof(struct kb_ssl, name)},
+    KB_OPENSSL_FUNCTIONS(ROW)
+#undef ROW
+};
+
+/* The handle is never closed: keys and the library's own exit handlers point into it. */
+static enum kb_status bind_functions(void)
+{
+    static void *handle;
+
+    if (handle == NULL) {
+        handle = dlopen(LIBCRYPTO, OPEN_FLAGS);
+    }
+    if (handle == NULL) {
+        return fail("OpenSSL 3 cannot be loaded", dlerror());
+    }
+    for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
+        void *function = dlsym(handle, functions[i].name);
+
+        if (function == NULL) {
+            return fail("OpenSSL (" LIBCRYPTO ") lacks a function", functions[i].name);
+        }
+        memcpy((char *)&ssl + functions[i].offset, &function, sizeof(function));
+    }
+    return KB_OK;
+}
+
+static void release(void)
+{
+    ssl.EVP_CIPHER_free(ssl.aes128_cbc);
+    ssl.EVP_CIPHER_free(ssl.aes256_cbc);
+    ssl.OSSL_LIB_CTX_free(ssl.lib_ctx);
+    ssl.aes128_cbc = ssl.aes256_cbc = NULL;
+    ssl.lib_ctx = NULL;
+}
+
+static enum kb_status fetch(void)
+{
+    const char *lacking = NULL;
+
+    ssl.ERR_set_mark(); /* the thread's error queue is the host's */
+    ssl.lib_ctx = ssl.OSSL_LIB_CTX_new();
+    if (ssl.lib_ctx == NULL) {
+        lacking = "a library context";
+    } else if ((ssl.aes128_cbc = ssl.EVP_CIPHER_fetch(ssl.lib_ctx, "AES-128-CBC", NULL)) == NULL) {
+        lacking = "AES-128-CBC";
+    } else if ((ssl.aes256_cbc = ssl.EVP_CIPHER_fetch(ssl.lib_ctx, "AES-256-CBC", NULL)) == NULL) {
+        lacking = "AES-256-CBC";
+    }
+    if (lacking != NULL) {
+        release();
+    }
+    ssl.ERR_pop_to_mark();
+    return lacking == NULL ? KB_OK : fail("OpenSSL does not give", lacking);
+}
+
+static enum kb_status load_locked(void)
+{
+    enum kb_status st;
+
+    if (kb_ssl() != NULL) {
+        return KB_OK;
+    }
+    st = bind_functions();
+    if (st == KB_OK) {
+        st = fetch();
+    }
+    if (st == KB_OK) {
+        atomic_store(&last_error, "");
+        atomic_store_explicit(&kb_ssl_loaded, &ssl, memory_order_release);
+    }
+    return st;
+}
+
+enum kb_status kb_provider_load(void)
+{
+    enum kb_status st;
+
+    if (kb_ssl() != NULL) {
+        return KB_OK;
+    }
+    pthread_mutex_lock(&lock);
+    if (!at_fork) {
+        at_fork = pthread_atfork(lock_for_fork, unlock_after_fork, unlock_after_fork) == 0;
+    }
+    st = at_fork ? load_locked() : KB_NO_MEMORY;
+    pthread_mutex_unlock(&lock);
+    return st;
+}
+
+bool kb_provider_loaded(void)
+{
+    return kb_ssl() != NULL;
+}
+
+const char *kb_provider_error(void)
+{
+    return atomic_load(&last_error);
+}

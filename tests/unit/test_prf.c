@@ -1,0 +1,200 @@
+/* crypto/prf: PRF of RFC 3961 and 8009, PRF+ of RFC 6113 and 7802, and the derivations below. */
+#include "tests/support/crypto.h"
+
+#include "crypto/family.h"
+#include "crypto/s2k.h"
+
+static const struct {
+    int32_t etype;
+    const char *key, *constant, *out;
+} derive_rows[] = {
+    /* clang-format off */
+    /* Kc, Ke, Ki of usage 2: MIT t_derive.c; those of aes-sha2 are RFC 8009 A */
+    {KB_ENCTYPE_AES128_SHA1, "42263c6e89f4fc28b8df68ee09799f15",
+     "0000000299", "34280a382bc92769b2da2f9ef066854b"},
+    {KB_ENCTYPE_AES128_SHA1, "42263c6e89f4fc28b8df68ee09799f15",
+     "00000002aa", "5b14fc4e250e14ddf9dccf1af6674f53"},
+    {KB_ENCTYPE_AES128_SHA1, "42263c6e89f4fc28b8df68ee09799f15",
+     "0000000255", "4ed31063621684f09ae8d89991af3e8f"},
+    {KB_ENCTYPE_AES256_SHA1, "fe697b52bc0d3ce14432ba036a92e65bbb52280990a2fa27883998d72af30161",
+     "0000000299", "bfab388bdcb238e9f9c98d6a878304f04d30c82556375ac507a7a852790f4674"},
+    {KB_ENCTYPE_AES256_SHA1, "fe697b52bc0d3ce14432ba036a92e65bbb52280990a2fa27883998d72af30161",
+     "00000002aa", "c7cfd9cd75fe793a586a542d87e0d1396f1134a104bb1a9190b8c90ada3ddf37"},
+    {KB_ENCTYPE_AES256_SHA1, "fe697b52bc0d3ce14432ba036a92e65bbb52280990a2fa27883998d72af30161",
+     "0000000255", "97151b4c76945063e2eb0529dc067d97d7bba90776d8126d91f34f3101aea8ba"},
+    {KB_ENCTYPE_AES128_SHA256, "3705d96080c17728a0e800eab6e0d23c",
+     "0000000299", "b31a018a48f54776f403e9a396325dc3"},
+    {KB_ENCTYPE_AES128_SHA256, "3705d96080c17728a0e800eab6e0d23c",
+     "00000002aa", "9b197dd1e8c5609d6e67c3e37c62c72e"},
+    {KB_ENCTYPE_AES128_SHA256, "3705d96080c17728a0e800eab6e0d23c",
+     "0000000255", "9fda0e56ab2d85e1569a688696c26a6c"},
+    {KB_ENCTYPE_AES256_SHA384, "6d404d37faf79f9df0d33568d320669800eb4836472ea8a026d16b7182460c52",
+     "0000000299", "ef5718be86cc84963d8bbb5031e9f5c4ba41f28faf69e73d"},
+    {KB_ENCTYPE_AES256_SHA384, "6d404d37faf79f9df0d33568d320669800eb4836472ea8a026d16b7182460c52",
+     "00000002aa", "56ab22bee63d82d7bc5227f6773f8ea7a5eb1c825160c38312980c442e5c7e49"},
+    {KB_ENCTYPE_AES256_SHA384, "6d404d37faf79f9df0d33568d320669800eb4836472ea8a026d16b7182460c52",
+     "0000000255", "69b16514e3cd8e56b82010d5c73012b622c4d00ffc23ed1f"},
+    /* clang-format on */
+};
+
+static const struct {
+    int32_t etype;
+    const char *key, *in, *out;
+} prf_rows[] = {
+    /* clang-format off */
+    /* MIT t_prf.c; those of aes-sha2 are RFC 8009 A */
+    {KB_ENCTYPE_AES128_SHA1, "ae272e7cdec86ac5138cdb196d8e297d",
+     "0161", "77b39a37a868920f2a51f9dd150c5717"},
+    {KB_ENCTYPE_AES128_SHA1, "67ab1cfef35e4c27ffdeac60385a3e9c",
+     "0162", "e06c0dd31ff02091994f2ef5178bfe3d"},
+    {KB_ENCTYPE_AES256_SHA1, "c01f157211f7b77eaaf457c3e156690127ee127d810ba6392e97baa243eb0616",
+     "0161", "b2628c788e2e9c4a9bb4644678c29f2f"},
+    {KB_ENCTYPE_AES256_SHA1, "c01f157211f7b77eaaf457c3e156690127ee127d810ba6392e97baa243eb0616",
+     "0261", "b406373350cee8a6126f4a9b65a0cd21"},
+    {KB_ENCTYPE_AES256_SHA1, "9d520d2d980aa7cb6b693682b62da258b333867951642ce647ae62b1e5e0b5e9",
+     "0162", "ff0e289ea756c0559a0e911856961a49"},
+    {KB_ENCTYPE_AES256_SHA1, "9d520d2d980aa7cb6b693682b62da258b333867951642ce647ae62b1e5e0b5e9",
+     "0262", "0d674dd0f9a6806525a4d92e828bd15a"},
+    {KB_ENCTYPE_AES128_SHA256, "3705d96080c17728a0e800eab6e0d23c",
+     "74657374", "9d188616f63852fe86915bb840b4a886ff3e6bb0f819b49b893393d393854295"},
+    {KB_ENCTYPE_AES256_SHA384, "6d404d37faf79f9df0d33568d320669800eb4836472ea8a026d16b7182460c52",
+     "74657374", "9801f69a368c2bf675e59521e177d9a07f67efe1cfde8d3c8d6f6a0256e3b17db3c1b62ad1b8553360d17367eb1514d2"},
+    /* clang-format on */
+};
+
+#define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz123456789"
+
+static const struct {
+    int32_t etype;
+    const char *key, *in, *out;
+} gss_rows[] = {
+    /* clang-format off */
+    /* gss_pseudo_random, MIT src/tests/gssapi/t_prf.c */
+    {KB_ENCTYPE_AES128_SHA1, "6C742096EB896230312B73972FA28B5D", "",
+     "94208D982FC1BB7778128BDD77904420B45C9DA699F3117BCE66E39602128EF0296611A6D191A5828530F20F"},
+    {KB_ENCTYPE_AES128_SHA1, "FA61138C109D834A477D24C7311BE6DA", LETTERS,
+     "0FAEDF0F842CC834FEE750487E1B622739286B975FE5B7F45AB053143C75CA0DF5D3D4BBB80F6A616C7C9027"},
+    {KB_ENCTYPE_AES256_SHA1, "08FCDAFD5832611B73BA7B497FEBFF8C954B4B58031CAD9B977C3B8C25192FD6", "",
+     "E627EFC14EF5B6D629F830C7109DEA0D3D7D36E8CD57A1F301C5452494A1928F05AFFBEE3360232209D3BE0D"},
+    {KB_ENCTYPE_AES256_SHA1, "F5B68B7823D8944F33F41541B4E4D38C9B2934F8D16334A796645B066152B4BE", LETTERS,
+     "112F2B2D878590653CCC7DE278E9F0AA46FA5A380B6259F774CB7C134FCD37F61A50FD0D9F89BF8FE1A6B593"},
+    {KB_ENCTYPE_AES128_SHA256, "089BCA48B105EA6EA77CA5D2F39DC5E7", "",
+     "ED1736209B7C59C9F6A3AE8CCC8A7C97ADFDD11688ADF304F2F74252CBACD311A2D9253211FDA49745CE4F62"},
+    {KB_ENCTYPE_AES128_SHA256, "3705D96080C17728A0E800EAB6E0D23C", LETTERS,
+     "2BB41B183D76D8D5B30CBB049A7EFE9F350EFA058DC2C4D868308D354A7B199BE6FD1F22B53C038BC6036581"},
+    {KB_ENCTYPE_AES256_SHA384, "45BD806DBF6A833A9CFFC1C94589A222367A79BC21C413718906E9F578A78467", "",
+     "1C613AE8B77A3B4D783F3DCE6C9178FC025E87F48A44784A69CB5FC697FE266A6141905067EF78566D309085"},
+    {KB_ENCTYPE_AES256_SHA384, "6D404D37FAF79F9DF0D33568D320669800EB4836472EA8A026D16B7182460C52", LETTERS,
+     "D15944B0A44508D1E61213F6455F292A02298F870C01A3F74AD0345A4A6651EBE101976E933F32D44F0B5947"},
+    /* clang-format on */
+};
+
+/* KRB-FX-CF2 (RFC 6113 5.1) of the keys of "key1" and "key2" with "a" and "b", each key with its
+ * own name as the salt: MIT t_cf2.in, t_cf2.expected. */
+static const struct {
+    int32_t etype;
+    const char *out;
+} cf2_rows[] = {
+    /* clang-format off */
+    {KB_ENCTYPE_AES128_SHA1,   "97df97e4b798b29eb31ed7280287a92a"},
+    {KB_ENCTYPE_AES256_SHA1,   "4d6ca4e629785c1f01baf55e2e548566b9617ae3a96868c337cb93b5e72b1c7b"},
+    {KB_ENCTYPE_AES128_SHA256, "edd02a39d2dbde31611c16e610be062c"},
+    {KB_ENCTYPE_AES256_SHA384, "67f6ea530aea85a37dcbb23349ea52dcc61ca8493ff557252327fd8304341584"},
+    /* clang-format on */
+};
+
+static void derived_keys(void **state)
+{
+    (void)state;
+    assert_int_equal(kb_provider_load(), KB_OK);
+    for (size_t i = 0; i < NUM(derive_rows); i++) {
+        const struct kb_enctype *enctype = kb_enctype_find(derive_rows[i].etype);
+        kb_bytes key = unhex(derive_rows[i].key), constant = unhex(derive_rows[i].constant);
+        kb_bytes wanted = unhex(derive_rows[i].out);
+        uint8_t out[KB_MAX_KEY_LEN];
+
+        if (enctype->ops == &kb_aes_sha1) {
+            assert_int_equal(kb_aes_sha1_dk(key, constant, out), KB_OK);
+        } else {
+            kb_aes_sha2_kdf(enctype->ops->hash, key, constant, out, wanted.len);
+        }
+        assert_bytes(kb_bytes_of(out, wanted.len), wanted, derive_rows[i].out);
+    }
+}
+
+static void prf_vectors(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < NUM(prf_rows); i++) {
+        struct kb_key *key = new_key(prf_rows[i].etype, prf_rows[i].key);
+        uint8_t out[64];
+
+        assert_int_equal(kb_prf(key, unhex(prf_rows[i].in), out), KB_OK);
+        assert_bytes(kb_bytes_of(out, kb_prf_len(key)), unhex(prf_rows[i].out), prf_rows[i].out);
+        kb_key_free(key);
+    }
+}
+
+static void gss_vectors(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < NUM(gss_rows); i++) {
+        struct kb_key *key = new_key(gss_rows[i].etype, gss_rows[i].key);
+        uint8_t out[44];
+
+        assert_int_equal(kb_prf_plus(key, KB_PRF_GSS, kb_str(gss_rows[i].in), out, sizeof(out)),
+                         KB_OK);
+        assert_bytes(kb_bytes_of(out, sizeof(out)), unhex(gss_rows[i].out), gss_rows[i].out);
+        kb_key_free(key);
+    }
+}
+
+static void cf2_vectors(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < NUM(cf2_rows); i++) {
+        kb_bytes wanted = unhex(cf2_rows[i].out);
+        uint8_t a[KB_MAX_KEY_LEN], b[KB_MAX_KEY_LEN];
+        struct kb_key *k1, *k2;
+
+        assert_int_equal(
+            kb_string_to_key(cf2_rows[i].etype, KB_LIT("key1"), KB_LIT("key1"), KB_NONE, &k1),
+            KB_OK);
+        assert_int_equal(
+            kb_string_to_key(cf2_rows[i].etype, KB_LIT("key2"), KB_LIT("key2"), KB_NONE, &k2),
+            KB_OK);
+        assert_int_equal(kb_prf_plus(k1, KB_PRF_PLUS, KB_LIT("a"), a, wanted.len), KB_OK);
+        assert_int_equal(kb_prf_plus(k2, KB_PRF_PLUS, KB_LIT("b"), b, wanted.len), KB_OK);
+        for (size_t j = 0; j < wanted.len; j++) {
+            a[j] ^= b[j];
+        }
+        assert_bytes(kb_bytes_of(a, wanted.len), wanted, cf2_rows[i].out);
+        kb_key_free(k1);
+        kb_key_free(k2);
+    }
+}
+
+/* RFC 6113's counter has one octet. */
+static void prf_plus_ends(void **state)
+{
+    struct kb_key *key = new_key(KB_ENCTYPE_AES128_SHA1, "6C742096EB896230312B73972FA28B5D");
+    static uint8_t out[255 * 16 + 1];
+
+    (void)state;
+    assert_int_equal(kb_prf_plus(key, KB_PRF_PLUS, KB_NONE, out, 0), KB_OK);
+    assert_int_equal(kb_prf_plus(key, KB_PRF_PLUS, KB_NONE, out, 255 * 16), KB_OK);
+    assert_int_equal(kb_prf_plus(key, KB_PRF_PLUS, KB_NONE, out, 255 * 16 + 1), KB_TOO_BIG);
+    assert_int_equal(kb_prf_plus(key, KB_PRF_GSS, KB_NONE, out, 255 * 16 + 1), KB_OK);
+    kb_key_free(key);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(derived_keys),  cmocka_unit_test(prf_vectors),
+        cmocka_unit_test(gss_vectors),   cmocka_unit_test(cf2_vectors),
+        cmocka_unit_test(prf_plus_ends),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
