@@ -41,9 +41,12 @@ class Child:
     def __init__(self, argv, log, env=None, cwd=None):
         self.log = log
         self.name = os.path.basename(argv[0])
+        # A session of its own: Apache ends by a signal to its whole process group, which without
+        # this is ours.
         with open(log, "ab") as out:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                                            env=env, cwd=cwd, preexec_fn=_die_with_parent)
+                                            env=env, cwd=cwd, preexec_fn=_die_with_parent,
+                                            start_new_session=True)
 
     def wait_until(self, ready, what, seconds=20):
         deadline = time.monotonic() + seconds

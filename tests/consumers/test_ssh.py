@@ -1,0 +1,89 @@
+#!/usr/bin/python3
+"""OpenSSH: ssh with our plugin logs in at a private sshd that runs without it, and sshd (with its
+privilege separation) goes on working with the plugin loaded into it."""
+import os
+import subprocess
+import sys
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "realm")]
+import harness                  # noqa: E402
+from kdc import peers           # noqa: E402
+from realm import Realm         # noqa: E402
+from services import Sshd       # noqa: E402
+
+
+class Against:
+    kind = "mit"
+
+    @classmethod
+    def setUpClass(cls):
+        if cls.kind == "heimdal" and not peers():
+            raise unittest.SkipTest("no Heimdal (make peers)")
+        cls.realm = Realm(cls.kind)
+        cls.realm.__enter__()
+        cls.sshd = Sshd(cls.realm)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.sshd.close()
+        cls.realm.close()
+
+    def run_ssh(self, env, options=(), sshd=None):
+        return subprocess.run((sshd or self.sshd).command("echo", "let in", options=options), env=env,
+                              text=True, timeout=60, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def login(self, secret, more="", requests=None, options=(), sshd=None):
+        env = self.realm.env(options=self.realm.identity(secret) + " " + more)
+        with self.realm.counting() as seen:
+            done = self.run_ssh(env, options, sshd)
+        self.assertEqual(done.stdout, "let in\n", done.stderr + (sshd or self.sshd).child.tail())
+        self.assertFalse(os.path.exists(self.realm.path("ccache")))
+        if requests:
+            self.assertEqual(seen.total, requests, dict(seen))
+
+    def test_password(self):
+        self.login("password", requests=3)
+
+    def test_keytab(self):
+        self.login("keytab", requests=2)
+
+    def test_tcp(self):
+        self.login("password", "UseTCP=True", 3)
+        self.login("keytab", "UseTCP=True", 2)
+
+
+class TestMIT(Against, unittest.TestCase):
+    def test_key_exchange(self):
+        """gssapi-keyex: the context also signs the key exchange."""
+        self.login("password", options=("GSSAPIKeyExchange=yes",
+                                        "PreferredAuthentications=gssapi-keyex"))
+
+    def test_plugin_in_sshd_too(self):
+        with Sshd(self.realm, plugin_env={"GSS_MECH_CONFIG": self.realm.mech_config()}) as sshd:
+            self.login("keytab", sshd=sshd)
+
+    def test_another_user_is_not_let_in(self):
+        """bob has a ticket, but no line in k5login: authorisation is sshd's, and stays so."""
+        env = self.realm.env(options=self.realm.identity("password", "bob"))
+        done = self.run_ssh(env)
+        self.assertNotEqual(done.returncode, 0)
+        with Sshd(self.realm, plugin_env={"GSS_MECH_CONFIG": self.realm.mech_config()}) as sshd:
+            self.assertNotEqual(self.run_ssh(env, sshd=sshd).returncode, 0)
+
+    def test_wrong_password(self):
+        wrong = self.realm.password_file("wrong", "not it")
+        options = self.realm.identity().replace(self.realm.path("alice.password"), wrong)
+        done = self.run_ssh(self.realm.env(options=options), ("LogLevel=DEBUG",))
+        self.assertNotEqual(done.returncode, 0)
+        said = [line for line in done.stderr.splitlines() if "alice@" + self.realm.name in line]
+        self.assertTrue(any("password" in line for line in said), done.stderr)
+
+
+class TestHeimdal(Against, unittest.TestCase):
+    kind = "heimdal"
+
+
+if __name__ == "__main__":
+    harness.main("krb5kdc", "kadmin.local", "ssh", "sshd", "ssh-keygen", plugin=True)
