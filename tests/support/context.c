@@ -1,0 +1,35 @@
+#include "tests/support/context.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+struct kb_ap *context_of(int32_t etype, kb_bytes key, bool acceptor, bool acceptor_subkey,
+                         uint64_t first)
+{
+    struct kb_ap *ap = calloc(1, sizeof(*ap));
+
+    if (ap == NULL || kb_key_new(etype, key, &ap->message_key) != KB_OK) {
+        abort();
+    }
+    ap->state = KB_AP_ESTABLISHED;
+    ap->acceptor = acceptor;
+    ap->acceptor_subkey = acceptor_subkey;
+    pthread_mutex_init(&ap->lock, NULL);
+    atomic_init(&ap->send_seq, 0);
+    context_receives(ap, first);
+    return ap;
+}
+
+void context_receives(struct kb_ap *ap, uint64_t first)
+{
+    kb_seqstate_init(&ap->received, first, true, true, true);
+}
+
+void context_free(struct kb_ap *ap)
+{
+    if (ap != NULL) {
+        kb_key_free(ap->message_key);
+        pthread_mutex_destroy(&ap->lock);
+        free(ap);
+    }
+}
