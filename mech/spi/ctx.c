@@ -1,0 +1,344 @@
+/* ctx.c - contexts: initiated, accepted, asked about, moved, deleted. */
+#include <stdlib.h>
+
+#include "asn1/reader.h"
+#include "mech/report/error.h"
+#include "mech/spi/handle.h"
+
+static struct kb_gss_ctx *ctx_new(const struct kb_mech *mech)
+{
+    struct kb_gss_ctx *ctx = calloc(1, sizeof(*ctx));
+
+    if (ctx != NULL) {
+        ctx->tag = KB_TAG_CTX;
+        ctx->mech = mech;
+    }
+    return ctx;
+}
+
+static void ctx_free(struct kb_gss_ctx *ctx)
+{
+    OM_uint32 ignored;
+
+    if (ctx->inner != GSS_C_NO_CONTEXT) {
+        gss_delete_sec_context(&ignored, &ctx->inner, GSS_C_NO_BUFFER);
+    }
+    ctx->tag = 0;
+    free(ctx);
+}
+
+/* ctx_open gives the struct behind *handle, a new one where a context begins. */
+static OM_uint32 ctx_open(OM_uint32 *minor, const gss_ctx_id_t *handle, const struct kb_mech *mech,
+                          struct kb_gss_ctx **out)
+{
+    if (handle == NULL) {
+        return GSS_S_CALL_INACCESSIBLE_WRITE;
+    }
+    if (*handle != GSS_C_NO_CONTEXT) {
+        *out = kb_ctx_of(*handle);
+        return *out != NULL ? GSS_S_COMPLETE : kb_bad_ctx(minor);
+    }
+    *out = ctx_new(mech);
+    return *out != NULL ? GSS_S_COMPLETE : kb_no_memory(minor);
+}
+
+/* ctx_close ends a call that ctx_open began. A context whose first call failed does not come to be
+ * (the mechglue drops its own without asking us to delete ours); a later failure leaves it to be
+ * deleted. */
+static OM_uint32 ctx_close(OM_uint32 major, struct kb_gss_ctx *ctx, gss_ctx_id_t *handle)
+{
+    if (*handle == GSS_C_NO_CONTEXT) {
+        if (GSS_ERROR(major)) {
+            ctx_free(ctx);
+        } else {
+            *handle = (gss_ctx_id_t)ctx;
+        }
+    }
+    return major;
+}
+
+static OM_uint32 init_inner(OM_uint32 *minor, gss_cred_id_t cred_handle, struct kb_gss_ctx *ctx,
+                            gss_name_t target, OM_uint32 req_flags, OM_uint32 time_req,
+                            gss_channel_bindings_t bindings, gss_buffer_t in, gss_buffer_t out,
+                            OM_uint32 *ret_flags, OM_uint32 *time_rec)
+{
+    struct kb_gss_cred *cred = kb_cred_of(cred_handle);
+    gss_OID_desc oid = ctx->mech->inner;
+    gss_name_t inner_target;
+    OM_uint32 major = kb_name_inner(minor, target, &inner_target);
+
+    if (major != GSS_S_COMPLETE) {
+        return major;
+    }
+    if (cred == NULL && cred_handle != GSS_C_NO_CREDENTIAL) {
+        return kb_bad_cred(minor);
+    }
+    return gss_init_sec_context(minor, cred != NULL ? cred->inner : GSS_C_NO_CREDENTIAL,
+                                &ctx->inner, inner_target, &oid, req_flags, time_req, bindings, in,
+                                NULL, out, ret_flags, time_rec);
+}
+
+OM_uint32 gssi_init_sec_context(OM_uint32 *minor, gss_cred_id_t cred, gss_ctx_id_t *handle,
+                                gss_name_t target, gss_OID oid, OM_uint32 req_flags,
+                                OM_uint32 time_req, gss_channel_bindings_t bindings,
+                                gss_buffer_t in, gss_OID *actual, gss_buffer_t out,
+                                OM_uint32 *ret_flags, OM_uint32 *time_rec)
+{
+    KB_ENTER(minor);
+    const struct kb_mech *mech = kb_mech_find(oid);
+    struct kb_gss_ctx *ctx;
+    OM_uint32 major;
+
+    kb_give_nothing(out);
+    if (mech == NULL) {
+        return kb_bad_mech(minor);
+    }
+    /* It goes to the program unmapped: the OID that was asked for. */
+    if (actual != NULL) {
+        *actual = mech->oid;
+    }
+    major = ctx_open(minor, handle, mech, &ctx);
+    if (major != GSS_S_COMPLETE) {
+        return major;
+    }
+    major = init_inner(minor, cred, ctx, target, req_flags, time_req, bindings, in, out, ret_flags,
+                       time_rec);
+    return ctx_close(major, ctx, handle);
+}
+
+/* In a re-entry it is the credential that leads past us, so the default one has to be acquired, as
+ * the platform's mechanism would have done itself. */
+static OM_uint32 accept_cred(OM_uint32 *minor, gss_cred_id_t handle, const struct kb_gss_ctx *ctx,
+                             gss_cred_id_t *out_default, gss_cred_id_t *out)
+{
+    struct kb_gss_cred *cred = kb_cred_of(handle);
+    gss_OID_desc oid = ctx->mech->inner;
+    gss_OID_set_desc set = {1, &oid};
+    OM_uint32 major;
+
+    if (handle != GSS_C_NO_CREDENTIAL) {
+        *out = cred != NULL ? cred->inner : GSS_C_NO_CREDENTIAL;
+        return *out != GSS_C_NO_CREDENTIAL ? GSS_S_COMPLETE : kb_bad_cred(minor);
+    }
+    if (ctx->inner != GSS_C_NO_CONTEXT) {
+        return GSS_S_COMPLETE; /* a later leg: the context leads */
+    }
+    major = gss_acquire_cred(minor, GSS_C_NO_NAME, GSS_C_INDEFINITE, &set, GSS_C_ACCEPT,
+                             out_default, NULL, NULL);
+    *out = *out_default;
+    return major;
+}
+
+/* Makes our handles of what the platform returned. */
+static OM_uint32 accept_results(OM_uint32 *minor, const struct kb_mech *mech,
+                                gss_name_t inner_source, gss_cred_id_t inner_delegated,
+                                gss_name_t *source, gss_cred_id_t *delegated)
+{
+    OM_uint32 major = GSS_S_COMPLETE, ignored;
+
+    if (source != NULL) {
+        major = kb_name_take(minor, mech, inner_source, source);
+    }
+    if (inner_delegated == GSS_C_NO_CREDENTIAL) {
+        return major;
+    }
+    if (major == GSS_S_COMPLETE) {
+        return kb_cred_take(minor, mech, inner_delegated, delegated);
+    }
+    gss_release_cred(&ignored, &inner_delegated);
+    return major;
+}
+
+OM_uint32 gssi_accept_sec_context(OM_uint32 *minor, gss_ctx_id_t *handle, gss_cred_id_t cred,
+                                  gss_buffer_t in, gss_channel_bindings_t bindings,
+                                  gss_name_t *source, gss_OID *actual, gss_buffer_t out,
+                                  OM_uint32 *ret_flags, OM_uint32 *time_rec,
+                                  gss_cred_id_t *delegated)
+{
+    KB_ENTER(minor);
+    struct kb_gss_cred *ours = kb_cred_of(cred);
+    const struct kb_mech *mech = ours != NULL ? ours->mech : kb_mech_krb5(), *used;
+    gss_cred_id_t inner_cred = GSS_C_NO_CREDENTIAL, by_default = GSS_C_NO_CREDENTIAL;
+    gss_cred_id_t inner_delegated = GSS_C_NO_CREDENTIAL;
+    gss_name_t inner_source = GSS_C_NO_NAME;
+    gss_OID inner_actual = GSS_C_NO_OID;
+    struct kb_gss_ctx *ctx;
+    OM_uint32 major, taken, ignored;
+
+    kb_give_nothing(out);
+    major = ctx_open(minor, handle, mech, &ctx);
+    if (major != GSS_S_COMPLETE) {
+        return major;
+    }
+    major = accept_cred(minor, cred, ctx, &by_default, &inner_cred);
+    if (major == GSS_S_COMPLETE) {
+        major = gss_accept_sec_context(
+            minor, &ctx->inner, inner_cred, in, bindings, source != NULL ? &inner_source : NULL,
+            &inner_actual, out, ret_flags, time_rec, delegated != NULL ? &inner_delegated : NULL);
+    }
+    gss_release_cred(&ignored, &by_default);
+    used = kb_mech_find(inner_actual);
+    if (actual != NULL) {
+        *actual = used != NULL ? used->oid : ctx->mech->oid;
+    }
+    if (!GSS_ERROR(major)) {
+        taken = accept_results(minor, ctx->mech, inner_source, inner_delegated, source, delegated);
+        major = taken == GSS_S_COMPLETE ? major : taken;
+    }
+    return ctx_close(major, ctx, handle);
+}
+
+/* Always complete, or the mechglue keeps its half for ever. */
+OM_uint32 gssi_delete_sec_context(OM_uint32 *minor, gss_ctx_id_t *handle, gss_buffer_t out)
+{
+    KB_ENTER(minor);
+    struct kb_gss_ctx *ctx = handle != NULL ? kb_ctx_of(*handle) : NULL;
+    OM_uint32 ignored;
+
+    kb_give_nothing(out);
+    if (ctx == NULL) {
+        return GSS_S_COMPLETE;
+    }
+    if (ctx->inner != GSS_C_NO_CONTEXT) {
+        gss_delete_sec_context(&ignored, &ctx->inner, out);
+        ctx->inner = GSS_C_NO_CONTEXT;
+    }
+    ctx_free(ctx);
+    *handle = GSS_C_NO_CONTEXT;
+    return GSS_S_COMPLETE;
+}
+
+/* libgssapi writes `len4 | inner OID` before what we return and, importing it, takes the inner OID
+ * past us: the platform's mechanism gets our bytes. So they have to be its own, without the frame
+ * that the re-entry put around them; the imported context then is the platform's altogether. */
+OM_uint32 gssi_export_sec_context(OM_uint32 *minor, gss_ctx_id_t *handle, gss_buffer_t token)
+{
+    KB_ENTER(minor);
+    struct kb_gss_ctx *ctx = handle != NULL ? kb_ctx_of(*handle) : NULL;
+    gss_buffer_desc framed = GSS_C_EMPTY_BUFFER;
+    struct kb_reader r;
+    OM_uint32 major, ignored;
+
+    kb_give_nothing(token);
+    if (ctx == NULL) {
+        return kb_bad_ctx(minor);
+    }
+    if (ctx->inner == GSS_C_NO_CONTEXT) {
+        return kb_unsupported_minor(minor);
+    }
+    major = gss_export_sec_context(minor, &ctx->inner, &framed);
+    if (major == GSS_S_COMPLETE) {
+        r = kb_reader(kb_bytes_of_buffer(&framed));
+        kb_get_bytes(&r, kb_get_u32be(&r));
+        if (r.bad) {
+            *minor = kb_error_minor(KB_E_INTERNAL);
+            major = GSS_S_FAILURE;
+        } else {
+            major = kb_give_bytes(minor, r.rest, token);
+        }
+        kb_wipe(framed.value, framed.length);
+        gss_release_buffer(&ignored, &framed);
+    }
+    if (ctx->inner == GSS_C_NO_CONTEXT) { /* exported: it exists no more */
+        ctx_free(ctx);
+        *handle = GSS_C_NO_CONTEXT;
+    }
+    return major;
+}
+
+/* A token that was made without the plugin. */
+static OM_uint32 import_ctx(OM_uint32 *minor, const struct kb_mech *mech, gss_buffer_t token,
+                            gss_ctx_id_t *out)
+{
+    kb_bytes bare = kb_bytes_of_buffer(token);
+    gss_buffer_desc framed = {4 + mech->inner.length + bare.len, NULL};
+    struct kb_gss_ctx *ctx = ctx_new(mech);
+    uint8_t *p = malloc(framed.length);
+    OM_uint32 major = GSS_S_COMPLETE;
+
+    *out = GSS_C_NO_CONTEXT;
+    if (p == NULL || ctx == NULL) {
+        free(p);
+        free(ctx);
+        return kb_no_memory(minor);
+    }
+    kb_put_u32be(p, mech->inner.length);
+    memcpy(p + 4, mech->inner.elements, mech->inner.length);
+    if (bare.len > 0) {
+        memcpy(p + 4 + mech->inner.length, bare.ptr, bare.len);
+    }
+    framed.value = p;
+    major = gss_import_sec_context(minor, &framed, &ctx->inner);
+    kb_free_secret(framed.value, framed.length);
+    return ctx_close(major, ctx, out);
+}
+
+OM_uint32 gssi_import_sec_context(OM_uint32 *minor, gss_buffer_t token, gss_ctx_id_t *out)
+{
+    KB_ENTER(minor);
+    return import_ctx(minor, kb_mech_krb5(), token, out);
+}
+
+OM_uint32 gssi_import_sec_context_by_mech(OM_uint32 *minor, gss_OID oid, gss_buffer_t token,
+                                          gss_ctx_id_t *out)
+{
+    KB_ENTER(minor);
+    const struct kb_mech *mech = kb_mech_find(oid);
+
+    return mech != NULL ? import_ctx(minor, mech, token, out) : kb_bad_mech(minor);
+}
+
+static OM_uint32 inquire_inner(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_name_t *source,
+                               gss_name_t *target, OM_uint32 *lifetime, OM_uint32 *flags,
+                               int *local, int *open)
+{
+    gss_name_t inner_source = GSS_C_NO_NAME, inner_target = GSS_C_NO_NAME;
+    OM_uint32 major, ignored;
+
+    major = gss_inquire_context(minor, ctx->inner, source != NULL ? &inner_source : NULL,
+                                target != NULL ? &inner_target : NULL, lifetime, NULL, flags, local,
+                                open);
+    if (major != GSS_S_COMPLETE) {
+        return major;
+    }
+    if (source != NULL) {
+        major = kb_name_take(minor, ctx->mech, inner_source, source);
+    }
+    if (target != NULL && major == GSS_S_COMPLETE) {
+        major = kb_name_take(minor, ctx->mech, inner_target, target);
+        if (major != GSS_S_COMPLETE && source != NULL) {
+            gssi_release_name(&ignored, source);
+        }
+    } else if (inner_target != GSS_C_NO_NAME) {
+        gss_release_name(&ignored, &inner_target);
+    }
+    return major;
+}
+
+OM_uint32 gssi_inquire_context(OM_uint32 *minor, gss_ctx_id_t handle, gss_name_t *source,
+                               gss_name_t *target, OM_uint32 *lifetime, gss_OID *oid,
+                               OM_uint32 *flags, int *local, int *open)
+{
+    KB_ENTER(minor);
+    struct kb_gss_ctx *ctx = kb_ctx_of(handle);
+
+    if (ctx == NULL) {
+        return kb_bad_ctx(minor);
+    }
+    if (oid != NULL) { /* the mechglue reads it in any case */
+        *oid = ctx->mech->oid;
+    }
+    return inquire_inner(minor, ctx, source, target, lifetime, flags, local, open);
+}
+
+OM_uint32 gssi_set_sec_context_option(OM_uint32 *minor, gss_ctx_id_t *handle, const gss_OID object,
+                                      const gss_buffer_t value)
+{
+    KB_ENTER(minor);
+    struct kb_gss_ctx *ctx = handle != NULL ? kb_ctx_of(*handle) : NULL;
+
+    if (ctx == NULL || ctx->inner == GSS_C_NO_CONTEXT) {
+        return kb_unsupported_minor(minor);
+    }
+    return gss_set_sec_context_option(minor, &ctx->inner, object, value);
+}
