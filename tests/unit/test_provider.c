@@ -1,0 +1,213 @@
+/* crypto/provider: nothing of OpenSSL before the first key is used, and then OpenSSL's own.
+ *
+ * This program is linked with -export-dynamic and defines functions of OpenSSL's, as a host with an
+ * OpenSSL of its own does (node exports 1,700 of them): none of these may ever be called. */
+#include "config.h"
+
+#include "tests/support/crypto.h"
+
+#include <pthread.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "crypto/provider.h"
+#include "crypto/s2k.h"
+
+/* Some that Kerbside calls, and some that libcrypto calls itself on the way. Sanitizer builds load
+ * without RTLD_DEEPBIND, so there is nothing to show there. */
+#ifndef KB_SANITIZED
+#define BOGUS(name)                                                                                \
+    void name(void);                                                                               \
+    __attribute__((visibility("default"))) void name(void)                                         \
+    {                                                                                              \
+        static const char text[] = "the host's " #name " was called\n";                            \
+                                                                                                   \
+        (void)!write(2, text, sizeof(text) - 1);                                                   \
+        _exit(99);                                                                                 \
+    }
+BOGUS(CRYPTO_free)
+BOGUS(CRYPTO_malloc)
+BOGUS(CRYPTO_zalloc)
+BOGUS(ERR_set_mark)
+BOGUS(EVP_CIPHER_CTX_new)
+BOGUS(EVP_CIPHER_fetch)
+BOGUS(EVP_CipherInit_ex2)
+BOGUS(EVP_CipherUpdate)
+BOGUS(EVP_MD_fetch)
+BOGUS(OPENSSL_LH_insert)
+BOGUS(OPENSSL_LH_retrieve)
+BOGUS(OPENSSL_cleanse)
+BOGUS(OPENSSL_init_crypto)
+BOGUS(OSSL_LIB_CTX_new)
+BOGUS(OSSL_PARAM_locate)
+BOGUS(SHA1_Init)
+BOGUS(SHA1_Update)
+#endif
+
+static bool mapped(const char *library)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    bool found = false;
+    char line[1000];
+
+    assert_non_null(maps);
+    while (fgets(line, sizeof(line), maps) != NULL) {
+        found = found || strstr(line, library) != NULL;
+    }
+    fclose(maps);
+    return found;
+}
+
+/* Runs first. */
+static void nothing_before_the_first_use(void **state)
+{
+    struct kb_key *key, *random;
+    uint8_t buf[40];
+
+    (void)state;
+    key = new_key(KB_ENCTYPE_AES256_SHA1,
+                  "00000000000000000000000000000000000000000000000000000000000000ff");
+    assert_int_equal(kb_key_random(KB_ENCTYPE_AES128_SHA256, &kb_rng_system, &random), KB_OK);
+    assert_int_equal(kb_random(&kb_rng_system, buf, sizeof(buf)), KB_OK);
+    assert_non_null(kb_enctype_by_name(KB_LIT("aes256-cts")));
+    assert_false(kb_provider_loaded());
+    assert_string_equal(kb_provider_error(), "");
+    assert_false(mapped("libcrypto"));
+    assert_false(mapped("libssl"));
+    kb_key_free(key);
+    kb_key_free(random);
+    assert_false(mapped("libcrypto"));
+}
+
+static void limit_memory(rlim_t soft)
+{
+    struct rlimit limit;
+
+    assert_int_equal(getrlimit(RLIMIT_AS, &limit), 0);
+    limit.rlim_cur = soft;
+    assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+}
+
+static rlim_t mapped_now(void)
+{
+    FILE *statm = fopen("/proc/self/statm", "re");
+    unsigned long pages;
+
+    assert_non_null(statm);
+    assert_int_equal(fscanf(statm, "%lu", &pages), 1);
+    fclose(statm);
+    return (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE);
+}
+
+/* OpenSSL cannot be mapped; later it can. In a child, for the other tests to begin afresh. */
+static void failure_is_said_and_tried_again(void **state)
+{
+    int status;
+    pid_t pid;
+
+    (void)state;
+#ifdef KB_SANITIZED
+    skip(); /* a sanitizer needs all the address space */
+#endif
+    pid = fork();
+    if (pid == 0) {
+        struct kb_key *key = new_key(KB_ENCTYPE_AES128_SHA1, "00000000000000000000000000000000"),
+                      *other;
+        const char *first;
+        uint8_t out[64];
+
+        assert_int_equal(kb_random(&kb_rng_system, out, 16), KB_OK);
+        limit_memory(mapped_now() + 0x100000);
+        assert_int_equal(kb_provider_load(), KB_NO_CRYPTO);
+        first = kb_provider_error();
+        assert_non_null(strstr(first, "OpenSSL"));
+        assert_non_null(strstr(first, "libcrypto.so.3"));
+        assert_false(kb_provider_loaded());
+        assert_int_equal(kb_encrypt(key, 1, &kb_rng_system, KB_NONE, out), KB_NO_CRYPTO);
+        assert_int_equal(kb_prf(key, KB_NONE, out), KB_NO_CRYPTO);
+        assert_int_equal(kb_checksum_make(key, 1, KB_NONE, out), KB_NO_CRYPTO);
+        assert_int_equal(
+            kb_string_to_key(KB_ENCTYPE_AES128_SHA1, KB_NONE, KB_NONE, KB_NONE, &other),
+            KB_NO_CRYPTO);
+        assert_ptr_equal(kb_provider_error(), first); /* not one more text for each failure */
+        limit_memory(RLIM_INFINITY);
+        assert_int_equal(kb_encrypt(key, 1, &kb_rng_system, KB_NONE, out), KB_OK);
+        assert_string_equal(kb_provider_error(), "");
+        kb_key_free(key);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static void *load(void *arg)
+{
+    (void)arg;
+    return kb_provider_load() == KB_OK ? NULL : (void *)1;
+}
+
+/* Children forked while other threads load: each finds nothing or all of it, and none hangs. */
+static void threads_and_forks(void **state)
+{
+    pthread_t threads[4];
+    pid_t children[8];
+
+    (void)state;
+    for (size_t i = 0; i < NUM(threads); i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, load, NULL), 0);
+    }
+    for (size_t i = 0; i < NUM(children); i++) {
+        children[i] = fork();
+        if (children[i] == 0) {
+            alarm(20);
+            _exit(kb_provider_load() == KB_OK ? 0 : 1);
+        }
+    }
+    for (size_t i = 0; i < NUM(children); i++) {
+        int status;
+
+        assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+        assert_int_equal(status, 0);
+    }
+    for (size_t i = 0; i < NUM(threads); i++) {
+        void *failed;
+
+        assert_int_equal(pthread_join(threads[i], &failed), 0);
+        assert_null(failed);
+    }
+    assert_true(kb_provider_loaded());
+    assert_true(mapped("libcrypto.so.3"));
+    assert_string_equal(kb_provider_error(), "");
+}
+
+/* With everything of the host's in the way: RFC 3962 B and a message. */
+static void the_right_functions(void **state)
+{
+    uint8_t cipher[64];
+    struct kb_key *key;
+    size_t len;
+
+    (void)state;
+    assert_int_equal(kb_string_to_key(KB_ENCTYPE_AES128_SHA1, KB_LIT("password"),
+                                      KB_LIT("ATHENA.MIT.EDUraeburn"), unhex("000004b0"), &key),
+                     KB_OK);
+    assert_bytes(kb_key_bytes(key), unhex("4c01cd46d632d01e6dbe230a01ed642a"), "RFC 3962 B");
+    assert_int_equal(kb_encrypt(key, 1, &kb_rng_system, KB_LIT("text"), cipher), KB_OK);
+    assert_int_equal(
+        kb_decrypt(key, 1, kb_bytes_of(cipher, kb_encrypted_len(key, 4)), cipher, &len), KB_OK);
+    assert_memory_equal(cipher, "text", 4);
+    kb_key_free(key);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_before_the_first_use),
+        cmocka_unit_test(failure_is_said_and_tried_again),
+        cmocka_unit_test(threads_and_forks),
+        cmocka_unit_test(the_right_functions),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
