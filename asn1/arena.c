@@ -63,6 +63,25 @@ void *kb_arena_alloc(struct kb_arena *arena, size_t size)
     return p;
 }
 
+uint8_t *kb_arena_room(struct kb_arena *arena, size_t *out_len)
+{
+    size_t pad = (size_t)(-(uintptr_t)arena->next) % ALIGNMENT;
+
+    if (arena->next == NULL || pad > arena->left) {
+        *out_len = 0;
+        return NULL;
+    }
+    kb_arena_take(arena, pad);
+    *out_len = arena->left;
+    return arena->next;
+}
+
+void kb_arena_take(struct kb_arena *arena, size_t len)
+{
+    arena->next += len;
+    arena->left -= len;
+}
+
 enum kb_status kb_arena_status(const struct kb_arena *arena, size_t size)
 {
     return size > arena->ceiling - arena->total ? KB_TOO_BIG : KB_NO_MEMORY;

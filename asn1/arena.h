@@ -37,6 +37,12 @@ enum kb_status kb_arena_status(const struct kb_arena *arena, size_t size);
  * nothing has a ptr that is not NULL. */
 KB_MUST_USE kb_bytes kb_arena_copy(struct kb_arena *arena, kb_bytes bytes);
 
+/* For a writer that learns its length by writing: kb_arena_room lends what is free in the current
+ * block, aligned (NULL with 0 if there is none); kb_arena_take then makes its first `len` bytes the
+ * arena's. What was written behind them is the caller's to wipe. */
+uint8_t *kb_arena_room(struct kb_arena *arena, size_t *out_len);
+void kb_arena_take(struct kb_arena *arena, size_t len);
+
 /* kb_arena_wipe overwrites all that was handed out and frees the heap blocks. The arena is then
  * empty and may be used again, without the caller's first block. An all-zero arena is accepted. */
 void kb_arena_wipe(struct kb_arena *arena);

@@ -2,18 +2,18 @@
 #include "asn1/types.h"
 
 /* Writes from the end towards the front, so the length of a value is known when its header is due.
- * The same code runs twice: first without memory, to measure; then into a block of just that size.
- */
+ * What does not fit is only counted: then the length is known, and a second time is enough. */
 struct writer {
-    uint8_t *end; /* NULL: only measure */
-    size_t len;   /* written so far, in front of `end` */
+    uint8_t *end;
+    size_t room; /* in front of `end` */
+    size_t len;  /* written so far, or counted where it is more than `room` */
     enum kb_status status;
 };
 
 static void put(struct writer *w, const void *bytes, size_t len)
 {
     w->len += len;
-    if (w->end != NULL && len > 0) {
+    if (w->len <= w->room && len > 0) {
         memcpy(w->end - w->len, bytes, len);
     }
 }
@@ -21,28 +21,41 @@ static void put(struct writer *w, const void *bytes, size_t len)
 static void put_u8(struct writer *w, uint8_t byte)
 {
     w->len++;
-    if (w->end != NULL) {
+    if (w->len <= w->room) {
         *(w->end - w->len) = byte;
     }
 }
 
-/* The header of all that was written since `start`. */
-static void put_header(struct writer *w, uint8_t tag, size_t start)
+/* A length of more than one octet, and the tag. */
+static void put_long_header(struct writer *w, uint8_t tag, size_t len)
+{
+    uint8_t octets = 0;
+
+    for (; len > 0; len >>= 8) {
+        put_u8(w, (uint8_t)len);
+        octets++;
+    }
+    put_u8(w, 0x80 | octets);
+    put_u8(w, tag);
+}
+
+/* The header of all that was written since `start`. Nearly all are short: two in three of the bytes
+ * that a message has around its values, so they are written at once. */
+static inline void put_header(struct writer *w, uint8_t tag, size_t start)
 {
     size_t len = w->len - start;
+    uint8_t *p;
 
-    if (len < 0x80) {
-        put_u8(w, (uint8_t)len);
-    } else {
-        uint8_t octets = 0;
-
-        for (; len > 0; len >>= 8) {
-            put_u8(w, (uint8_t)len);
-            octets++;
-        }
-        put_u8(w, 0x80 | octets);
+    if (len >= 0x80) {
+        put_long_header(w, tag, len);
+        return;
     }
-    put_u8(w, tag);
+    w->len += 2;
+    if (w->len <= w->room) {
+        p = w->end - w->len;
+        p[0] = tag;
+        p[1] = (uint8_t)len;
+    }
 }
 
 static void put_integer(struct writer *w, int64_t value)
@@ -80,10 +93,6 @@ static void put_time(struct writer *w, int64_t time)
 
     if (time < KB_TIME_MIN || time > KB_TIME_MAX) {
         w->status = KB_OUT_OF_RANGE;
-    }
-    if (w->end == NULL) {
-        w->len += sizeof(text);
-        return;
     }
     date = kb_date_of(time);
     put_digits(text, 4, date.year);
@@ -171,23 +180,53 @@ static void put_value(struct writer *w, const struct kb_type *type, const void *
     put_header(w, type->tag, start);
 }
 
+/* Into what is free in the arena's block: the length need not be known, and most messages fit. The
+ * result moves to the front, and nothing of it (it may be a key) stays behind. */
+static void encode_in_room(struct writer *w, const struct kb_type *type, struct kb_arena *arena,
+                           const void *value, kb_bytes *out)
+{
+    uint8_t *room = kb_arena_room(arena, &w->room), *from;
+
+    if (room == NULL) {
+        put_value(w, type, value);
+        return;
+    }
+    w->end = room + w->room;
+    put_value(w, type, value);
+    from = w->len <= w->room ? w->end - w->len : room;
+    if (w->status == KB_OK && w->len <= w->room) {
+        memmove(room, from, w->len);
+        kb_arena_take(arena, w->len);
+        *out = kb_bytes_of(room, w->len);
+        from = from < room + w->len ? room + w->len : from;
+    }
+    kb_wipe(from, (size_t)(w->end - from));
+}
+
+static enum kb_status encode_again(const struct kb_type *type, struct kb_arena *arena,
+                                   const void *value, size_t len, kb_bytes *out)
+{
+    struct writer w = {.room = len, .status = KB_OK};
+    uint8_t *bytes = kb_arena_alloc(arena, len);
+
+    if (bytes == NULL) {
+        return kb_arena_status(arena, len);
+    }
+    w.end = bytes + len;
+    put_value(&w, type, value);
+    *out = kb_bytes_of(bytes, len);
+    return KB_OK;
+}
+
 enum kb_status kb_encode(const struct kb_type *type, struct kb_arena *arena, const void *value,
                          kb_bytes *out)
 {
-    struct writer measure = {.status = KB_OK}, w = {.status = KB_OK};
-    uint8_t *bytes;
+    struct writer w = {.status = KB_OK};
 
     *out = KB_NONE;
-    put_value(&measure, type, value);
-    if (measure.status != KB_OK) {
-        return measure.status;
+    encode_in_room(&w, type, arena, value, out);
+    if (w.status != KB_OK || out->ptr != NULL) {
+        return w.status;
     }
-    bytes = kb_arena_alloc(arena, measure.len);
-    if (bytes == NULL) {
-        return kb_arena_status(arena, measure.len);
-    }
-    w.end = bytes + measure.len;
-    put_value(&w, type, value);
-    *out = kb_bytes_of(bytes, measure.len);
-    return KB_OK;
+    return encode_again(type, arena, value, w.len, out);
 }

@@ -649,6 +649,36 @@ static void deep_nesting_costs_no_stack(void **state)
     free(der);
 }
 
+/* In each amount of room: the same bytes, and no second copy of a key left behind them. */
+static void encoding_fits_where_it_can(void **state)
+{
+    static const uint8_t key[] = "a key that nobody may find later";
+    const kb_encryption_key value = {18, {key, sizeof(key) - 1}};
+    kb_bytes want, got;
+    struct kb_arena arena;
+
+    (void)state;
+    kb_arena_init(&arena, NULL, 0, CEILING);
+    assert_int_equal(kb_encode_encryption_key(&arena, &value, &want), KB_OK);
+    for (size_t room = 0; room < 4 * want.len; room++) {
+        uint8_t *block = calloc(1, room + 16);
+        struct kb_arena small;
+
+        kb_arena_init(&small, block, room, CEILING);
+        assert_int_equal(kb_encode_encryption_key(&small, &value, &got), KB_OK);
+        assert_true(kb_equal(got, want));
+        assert_int_equal(got.ptr == block, room >= want.len);
+        for (size_t i = room >= want.len ? want.len : 0; i < room + 16; i++) {
+            assert_int_equal(block[i], 0);
+        }
+        kb_arena_wipe(&small);
+        free(block);
+    }
+    kb_arena_init(&arena, NULL, 0, want.len - 1);
+    assert_int_equal(kb_encode_encryption_key(&arena, &value, &got), KB_TOO_BIG);
+    kb_arena_wipe(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -662,6 +692,7 @@ int main(void)
         cmocka_unit_test(errors_name_the_field),
         cmocka_unit_test(lists_stay_below_the_ceiling),
         cmocka_unit_test(deep_nesting_costs_no_stack),
+        cmocka_unit_test(encoding_fits_where_it_can),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
