@@ -1,4 +1,5 @@
-/* exchange.h - brings one reply for one message: which KDC, UDP or TCP, repetition, hedging, deadline.
+/* exchange.h - brings one reply for one message: which KDC, UDP or TCP, repetition, hedging,
+ * deadline.
  *
  * Poll-driven; opens its sockets for the one call and leaves none but what the session keeps. What
  * may be sent when, and what a reply means, is DESIGN.md's "net": a request without a proof is
@@ -26,9 +27,9 @@ struct kb_kdc {
 
 /* From the options; copied. */
 struct kb_net_config {
-    bool use_tcp;            /* TCP only */
-    size_t udp_limit;        /* larger requests go by TCP */
-    size_t max_packet_size;  /* of a datagram; TCP replies have a ceiling of their own, 1 MiB */
+    bool use_tcp;             /* TCP only */
+    size_t udp_limit;         /* larger requests go by TCP */
+    size_t max_packet_size;   /* of a datagram; TCP replies have a ceiling of their own, 1 MiB */
     struct kb_events *events; /* told which way a message went; NULL: nobody */
 };
 
@@ -36,11 +37,11 @@ struct kb_net_session;
 
 /* Where the KDCs of a realm are: asked once per realm and session. Lives in login (options) until
  * discovery comes. Fills at most `max` entries; returns their number, 0 with *err set if none. */
-typedef size_t (*kb_locate_fn)(void *ctx, kb_bytes realm, bool primary, struct kb_kdc *out, size_t max,
-                               struct kb_error *err);
+typedef size_t (*kb_locate_fn)(void *ctx, kb_bytes realm, bool primary, struct kb_kdc *out,
+                               size_t max, struct kb_error *err);
 
-struct kb_net_session *kb_net_new(const struct kb_net_config *config, kb_locate_fn locate, void *locate_ctx,
-                                  struct kb_wait *wait);
+struct kb_net_session *kb_net_new(const struct kb_net_config *config, kb_locate_fn locate,
+                                  void *locate_ctx, struct kb_wait *wait);
 void kb_net_free(struct kb_net_session *net); /* closes what is open; NULL is accepted */
 
 /* kb_net_alive tells whether a proof may be sent at once: the realm has one KDC only, or one that
@@ -68,7 +69,7 @@ const char *kb_net_peer(const struct kb_net_session *net);
 /* kb_net_canonical_name asks the system's resolver for the canonical name of `host` (AI_CANONNAME;
  * with `reverse` also the name of its first address), within the deadline. `out` is of 256 bytes.
  * KB_NOT_FOUND: no such name. */
-KB_MUST_USE enum kb_status kb_net_canonical_name(struct kb_wait *wait, const char *host, bool reverse,
-                                                 char out[256]);
+KB_MUST_USE enum kb_status kb_net_canonical_name(struct kb_wait *wait, const char *host,
+                                                 bool reverse, char out[256]);
 
 #endif

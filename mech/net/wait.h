@@ -1,8 +1,8 @@
 /* wait.h - one call's waiting: its deadline, and the descriptor that Interrupt writes to.
  *
- * Everything that waits in a call (names, connects, replies, another thread's exchange) waits through
- * one kb_wait, so one deadline holds over all of it. Monotonic milliseconds. One thread; only the
- * interrupt descriptor is touched by others. */
+ * Everything that waits in a call (names, connects, replies, another thread's exchange) waits
+ * through one kb_wait, so one deadline holds over all of it. Monotonic milliseconds. One thread;
+ * only the interrupt descriptor is touched by others. */
 #ifndef KB_WAIT_H
 #define KB_WAIT_H
 
@@ -12,7 +12,7 @@
 #include "asn1/status.h"
 
 struct kb_wait {
-    int64_t timeout_ms;  /* inactivity, or the whole when `absolute`; 0: none */
+    int64_t timeout_ms; /* inactivity, or the whole when `absolute`; 0: none */
     bool absolute;
     int64_t deadline_ms; /* now; INT64_MAX: none */
     int interrupt_fd;    /* readable when interrupted; -1: nobody can */

@@ -1,0 +1,146 @@
+#include "mech/net/exchange.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "mech/net/race.h"
+
+const struct kb_net_tuning kb_net_default_tuning = {
+    .hedge_ms = 250,
+    .repeat_ms = 1000,
+    .max_gap_ms = 8000,
+    .max_sends = 4,
+    .life_ms = 15000,
+    .defer_ms = 1000,
+    .proof_ms = 3000,
+    .weak_min_ms = 10,
+    .weak_max_ms = 1000,
+};
+
+/* As MIT has it: no ticket comes near, and an endless frame costs no more. */
+#define MAX_FRAME ((size_t)1024 * 1024)
+
+struct kb_net_session *kb_net_new(const struct kb_net_config *config, kb_locate_fn locate,
+                                  void *locate_ctx, struct kb_wait *wait)
+{
+    struct kb_net_session *net = calloc(1, sizeof(*net));
+
+    if (net != NULL) {
+        net->config = *config;
+        net->locate = locate;
+        net->locate_ctx = locate_ctx;
+        net->wait = wait;
+        net->tuning = kb_net_default_tuning;
+        net->inbox.max_packet_size = config->max_packet_size;
+        net->inbox.max_frame = MAX_FRAME;
+    }
+    return net;
+}
+
+void kb_net_free(struct kb_net_session *net)
+{
+    if (net != NULL) {
+        kb_places_free(net->places);
+        free(net->inbox.datagram);
+        free(net);
+    }
+}
+
+void kb_net_tune(struct kb_net_session *net, const struct kb_net_tuning *tuning)
+{
+    net->tuning = *tuning;
+}
+
+void kb_net_idle(struct kb_net_session *net, void (*idle)(void *), void *ctx)
+{
+    net->idle = idle;
+    net->idle_ctx = ctx;
+}
+
+const char *kb_net_peer(const struct kb_net_session *net)
+{
+    return net->peer;
+}
+
+bool kb_net_alive(struct kb_net_session *net, kb_bytes realm)
+{
+    struct kb_error ignored = {0};
+    struct kb_places *places = kb_places_of(net, realm, false, &ignored);
+    struct kb_remembered known;
+
+    if (places == NULL || places->num == 1) {
+        return places != NULL;
+    }
+    kb_memory_get(realm, &known);
+    for (size_t i = 0; i < places->num; i++) {
+        if (kb_memory_names(&known, &places->list[i].kdc)) {
+            return !places->list[i].failed;
+        }
+    }
+    return false;
+}
+
+enum kb_status kb_net_exchange(struct kb_net_session *net, const struct kb_send *send,
+                               kb_verdict_fn verdict, void *machine, struct kb_arena *arena,
+                               kb_bytes *out_reply, bool *out_judged, struct kb_error *err)
+{
+    struct kb_race race = {
+        .net = net, .send = send, .verdict = verdict, .machine = machine, .arena = arena};
+    enum kb_status status;
+
+    *out_reply = KB_NONE;
+    race.places = kb_places_of(net, send->realm, send->primary, err);
+    if (race.places == NULL) {
+        return KB_ERROR;
+    }
+    kb_race_run(&race);
+    switch (race.state) {
+    case KB_RACE_ANSWERED:
+        *out_reply = race.reply;
+        status = KB_OK;
+        break;
+    case KB_RACE_LOST:
+        if (out_judged != NULL) {
+            *out_judged = race.judged;
+        }
+        status = KB_TIMED_OUT;
+        break;
+    default:
+        /* What asked for TCP may have been forged, or TCP is closed by now. */
+        kb_memory_set_tcp(send->realm, false);
+        status = kb_race_error(&race, err);
+        break;
+    }
+    kb_race_wipe(&race);
+    return status;
+}
+
+enum kb_status kb_net_canonical_name(struct kb_wait *wait, const char *host, bool reverse,
+                                     char out[256])
+{
+    struct kb_resolve *question;
+    const struct kb_resolved *answer;
+    enum kb_status status = kb_resolve_start(
+        host, reverse ? KB_RESOLVE_CANONICAL | KB_RESOLVE_REVERSE : KB_RESOLVE_CANONICAL,
+        &question);
+
+    out[0] = '\0';
+    if (status != KB_OK) {
+        return status;
+    }
+    while ((answer = kb_resolve_result(question)) == NULL && status == KB_OK) {
+        struct pollfd fds[2] = {{.fd = kb_resolve_fd(question), .events = POLLIN}};
+        int ready;
+
+        status = kb_wait_poll(wait, fds, 1, INT64_MAX, &ready);
+    }
+    if (answer != NULL && (answer->error != 0 || answer->canonical[0] == '\0')) {
+        status = KB_NOT_FOUND;
+    } else if (answer != NULL) {
+        status = KB_OK;
+        memcpy(out, answer->canonical, sizeof(answer->canonical));
+        kb_wait_progress(wait);
+    }
+    kb_resolve_free(question);
+    return status;
+}

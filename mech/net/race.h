@@ -1,0 +1,104 @@
+/* race.h - inside net: one message on its way to the KDCs of a realm, until one answer counts.
+ *
+ * A lane is one KDC of the realm with its addresses; an attempt is one socket to one of them. The
+ * rules are DESIGN.md's "net": hedging without a proof; with one, one KDC at a time, and silence
+ * that ends. Lives on the stack of kb_net_exchange. */
+#ifndef KB_RACE_H
+#define KB_RACE_H
+
+#include "mech/net/session.h"
+
+#define KB_MAX_ATTEMPTS 48
+
+struct kb_attempt {
+    struct kb_conn conn;
+    struct kb_place *place;
+    struct kb_address address;
+    enum kb_transport transport;
+    bool over;       /* closed; conn tells why, else it was silent or lost the race */
+    bool waiting;    /* the whole message was sent */
+    bool superseded; /* the KDC asked for TCP: listen, but count on the other attempt */
+    bool cannot_serve;
+    unsigned sends, ignored;
+    size_t seen;      /* bytes of an unfinished reply */
+    int64_t start_ms; /* when it was opened */
+    int64_t sent_ms;  /* when the whole message was first sent */
+    int64_t timer_ms; /* of the next repetition */
+    int64_t end_ms;
+};
+
+struct kb_lane {
+    struct kb_place *place;
+    enum kb_transport
+        transports[2]; /* first choice; what is tried after it, KB_ANY_TRANSPORT: none */
+    unsigned tried[2]; /* addresses that had an attempt, by choice */
+    unsigned first;    /* the address to begin with: the one that answered before */
+};
+
+enum kb_race_state {
+    KB_RACE_ON,
+    KB_RACE_ANSWERED,
+    KB_RACE_NOBODY,  /* every KDC failed */
+    KB_RACE_LOST,    /* a proof that got no answer */
+    KB_RACE_STOPPED, /* `status`: the deadline, interrupt or memory */
+};
+
+struct kb_race {
+    struct kb_net_session *net;
+    struct kb_places *places;
+    const struct kb_send *send;
+    kb_verdict_fn verdict;
+    void *machine;
+    struct kb_arena *arena;
+
+    enum kb_race_state state;
+    enum kb_status status;
+    bool judged;
+    kb_bytes reply;
+
+    struct kb_remembered known;
+    struct kb_lane lanes[KB_MAX_KDCS];
+    size_t num_lanes;
+    struct kb_attempt *attempts; /* heap */
+    size_t num_attempts, max_attempts;
+    bool tcp_by_choice; /* of size or option: says nothing about UDP at the KDC */
+    int64_t now_ms, start_ms;
+    int64_t launch_ms; /* when the next attempt may start */
+    int64_t hedge_ms;  /* when the last one had its time alone */
+
+    kb_bytes held; /* a reply that is stepped with if no better one comes */
+    size_t held_from;
+    int64_t held_ms; /* until then; INT64_MAX: until nobody is left */
+};
+
+/* lanes.c: whom to ask next. */
+void kb_lanes_init(struct kb_race *race);
+
+/* kb_lanes_next finds the next address to try. KB_OK: *out_lane, *out_address, *out_transport.
+ * KB_NOT_FOUND: none now (a name may still be on its way, or the other transport be due later).
+ * KB_NO_MEMORY. */
+struct kb_candidate {
+    struct kb_place *place; /* NULL: a name was asked for, nothing to send yet */
+    struct kb_address address;
+    enum kb_transport transport;
+};
+KB_MUST_USE enum kb_status kb_lanes_next(struct kb_race *race, bool other_transport,
+                                         struct kb_candidate *out);
+bool kb_lanes_resolving(const struct kb_race *race);
+bool kb_lanes_left(const struct kb_race *race); /* is there a KDC that has no lane here? */
+
+/* kb_race_has finds an attempt at an address by a transport; NULL if there was none. */
+struct kb_attempt *kb_race_has(const struct kb_race *race, const struct kb_address *address,
+                               enum kb_transport transport);
+
+/* race.c: runs until state is not KB_RACE_ON; then every socket is closed. */
+void kb_race_run(struct kb_race *race);
+void kb_race_wipe(struct kb_race *race);
+
+/* tried.c: makes the error of a race that nobody answered. */
+enum kb_status kb_race_error(const struct kb_race *race, struct kb_error *err);
+
+/* kb_peer_text describes an attempt: "192.0.2.1:88", "kdc.example.com:88 (192.0.2.1)". */
+void kb_peer_text(const struct kb_attempt *attempt, char out[KB_PEER_TEXT]);
+
+#endif

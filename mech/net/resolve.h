@@ -1,0 +1,67 @@
+/* resolve.h - names to addresses by the system's resolver (nsswitch), without being held up by it.
+ *
+ * getaddrinfo cannot be cancelled, so it runs in a detached helper thread, which owns the question;
+ * whoever asked polls a descriptor and may walk away at any time: a late answer is dropped. At most
+ * four helpers run in a process, with all signals blocked and 256 KiB of stack; further questions
+ * wait for one of them. Numeric names are answered at once. Where no thread can be started the
+ * question is asked in line, in kb_resolve_start.
+ * A question belongs to one thread. */
+#ifndef KB_RESOLVE_H
+#define KB_RESOLVE_H
+
+#include <netdb.h>
+
+#include "asn1/status.h"
+#include "mech/net/address.h"
+
+#define KB_RESOLVE_MAX 8 /* addresses of one name that are tried */
+
+enum kb_resolve_flags {
+    KB_RESOLVE_CANONICAL = 1, /* the canonical name too */
+    KB_RESOLVE_REVERSE = 2,   /* and the name of the first address in place of it */
+};
+
+struct kb_resolved {
+    int error;     /* EAI_*, 0: none */
+    int sys_errno; /* for EAI_SYSTEM */
+    unsigned num;
+    struct kb_address addresses[KB_RESOLVE_MAX]; /* ports are 0 */
+    char canonical[256];                         /* "": not asked for, or not known */
+    bool in_line; /* no helper could be started: the caller's deadline was not looked at */
+};
+
+struct kb_resolve;
+
+/* kb_resolve_start asks. `host` is copied. KB_OK or KB_NO_MEMORY. */
+KB_MUST_USE enum kb_status kb_resolve_start(const char *host, unsigned flags,
+                                            struct kb_resolve **out);
+
+/* kb_resolve_fd is readable when the answer is there; -1 when it was there from the start. */
+int kb_resolve_fd(const struct kb_resolve *question);
+
+/* kb_resolve_result lends the answer, NULL while there is none. */
+const struct kb_resolved *kb_resolve_result(struct kb_resolve *question);
+
+/* kb_resolve_free forgets a question, answered or not; NULL is accepted. */
+void kb_resolve_free(struct kb_resolve *question);
+
+/* kb_resolve_text is a person's phrase for an error: "Name or service not known". */
+const char *kb_resolve_text(const struct kb_resolved *resolved);
+
+/* What a question is answered with; tests put a resolver in place that hangs. */
+struct kb_resolver {
+    int (*getaddrinfo)(const char *host, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **out);
+    void (*freeaddrinfo)(struct addrinfo *list);
+    int (*getnameinfo)(const struct sockaddr *address, socklen_t len, char *host,
+                       socklen_t host_len, char *service, socklen_t service_len, int flags);
+    bool no_threads; /* as if none could be started */
+};
+void kb_resolve_use(const struct kb_resolver *resolver); /* NULL: the system's */
+
+/* Around fork(2): the child has no helpers. */
+void kb_resolve_fork_prepare(void);
+void kb_resolve_fork_parent(void);
+void kb_resolve_fork_child(void);
+
+#endif

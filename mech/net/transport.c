@@ -1,0 +1,39 @@
+#include "mech/net/transport.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum kb_io kb_conn_fail(struct kb_conn *conn, int sys_errno, const char *reason)
+{
+    conn->sys_errno = sys_errno;
+    conn->reason = reason;
+    return KB_IO_FAILED;
+}
+
+enum kb_io kb_conn_socket(struct kb_conn *conn, const struct kb_address *address, int type)
+{
+    int result;
+
+    conn->fd = socket(address->u.any.sa_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (conn->fd < 0) {
+        return kb_conn_fail(conn, errno, NULL);
+    }
+    result = connect(conn->fd, &address->u.any, address->len);
+    if (result == 0) {
+        return KB_IO_DONE;
+    }
+    /* An interrupted connect goes on by itself, as one that is in progress (POSIX). */
+    return errno == EINPROGRESS || errno == EINTR ? KB_IO_AGAIN : kb_conn_fail(conn, errno, NULL);
+}
+
+void kb_conn_close(struct kb_conn *conn)
+{
+    if (conn->fd >= 0) {
+        close(conn->fd);
+        conn->fd = -1;
+    }
+    free(conn->in);
+    conn->in = NULL;
+    conn->in_size = 0;
+}

@@ -1,0 +1,149 @@
+#include "mech/net/race.h"
+
+#include <stdio.h>
+
+#define MAX_LIST 640 /* of the error's text, which has other things to say as well */
+
+void kb_peer_text(const struct kb_attempt *attempt, char out[KB_PEER_TEXT])
+{
+    const struct kb_kdc *kdc = &attempt->place->kdc;
+    struct kb_address numeric;
+    char address[KB_ADDRESS_TEXT];
+
+    if (kb_address_numeric(&numeric, kdc->host)) {
+        kb_address_text(&attempt->address, true, address);
+        snprintf(out, KB_PEER_TEXT, "%s", address);
+    } else {
+        kb_address_text(&attempt->address, false, address);
+        snprintf(out, KB_PEER_TEXT, "%.60s:%u (%.60s)", kdc->host, (unsigned)kdc->port, address);
+    }
+}
+
+static void add_seconds(struct kb_buf *out, int64_t ms)
+{
+    ms = ms > 0 ? ms : 0;
+    kb_buf_printf(out, "%lld.%lld s", (long long)(ms / 1000), (long long)(ms % 1000 / 100));
+}
+
+/* Why one attempt brought nothing. */
+static void add_cause(struct kb_buf *out, const struct kb_attempt *attempt)
+{
+    const struct kb_conn *conn = &attempt->conn;
+
+    if (conn->reason != NULL) {
+        kb_buf_add_str(out, conn->reason);
+        return;
+    }
+    if (conn->sys_errno != 0) {
+        const char *text = strerrordesc_np(conn->sys_errno);
+
+        kb_buf_printf(out, "%s", text != NULL ? text : "unknown error");
+        return;
+    }
+    if (attempt->superseded) {
+        kb_buf_add_str(out, "its answer is too big for UDP");
+        return;
+    }
+    if (attempt->ignored > 0) {
+        kb_buf_printf(out, "%u unusable answer%s", attempt->ignored,
+                      attempt->ignored > 1 ? "s" : "");
+    } else if (conn->in_len > 0) {
+        kb_buf_printf(out, "%zu bytes of an unfinished answer", conn->in_len);
+    } else {
+        kb_buf_add_str(out, attempt->waiting ? "no answer" : "no connection");
+    }
+    kb_buf_add_str(out, " in ");
+    add_seconds(out, attempt->end_ms - attempt->start_ms);
+}
+
+static void add_attempt(struct kb_buf *out, const struct kb_attempt *attempt)
+{
+    char peer[KB_PEER_TEXT];
+
+    kb_peer_text(attempt, peer);
+    kb_buf_add_escaped(out, kb_str(peer));
+    kb_buf_printf(out, " %s: ", attempt->conn.ops->name);
+    add_cause(out, attempt);
+}
+
+/* A KDC that never had an attempt: its name led nowhere, or the time was over before. */
+static bool add_unresolved(struct kb_buf *out, const struct kb_race *race,
+                           const struct kb_place *place)
+{
+    if (place->question == NULL || (place->resolved != NULL && place->resolved->error == 0)) {
+        return false;
+    }
+    kb_buf_add_escaped(out, kb_str(place->kdc.host));
+    kb_buf_add_str(out, ": ");
+    if (place->resolved != NULL) {
+        kb_buf_add_str(out, kb_resolve_text(place->resolved));
+    } else {
+        kb_buf_add_str(out, "its name was not resolved in ");
+        add_seconds(out, race->now_ms - place->asked_ms);
+    }
+    return true;
+}
+
+/* Appends one entry unless the list is full; counts those that are left out. */
+static void add_entry(struct kb_buf *list, const struct kb_buf *entry, unsigned *num,
+                      unsigned *left_out)
+{
+    if (list->len + entry->len > MAX_LIST) {
+        ++*left_out;
+        return;
+    }
+    kb_buf_add_str(list, (*num)++ > 0 ? "; " : "");
+    kb_buf_add(list, kb_buf_bytes(entry));
+}
+
+static void add_list(struct kb_buf *list, const struct kb_race *race)
+{
+    unsigned num = 0, left_out = 0;
+
+    for (size_t i = 0; i < race->num_attempts + race->num_lanes; i++) {
+        struct kb_buf entry;
+        bool tells = true;
+
+        kb_buf_init(&entry, MAX_LIST);
+        if (i < race->num_attempts) {
+            add_attempt(&entry, &race->attempts[i]);
+        } else {
+            tells = add_unresolved(&entry, race, race->lanes[i - race->num_attempts].place);
+        }
+        if (tells) {
+            add_entry(list, &entry, &num, &left_out);
+        }
+        kb_buf_wipe(&entry);
+    }
+    if (left_out > 0) {
+        kb_buf_printf(list, "; and %u more", left_out);
+    }
+}
+
+enum kb_status kb_race_error(const struct kb_race *race, struct kb_error *err)
+{
+    bool late = race->state == KB_RACE_STOPPED;
+    struct kb_buf realm, list, time;
+
+    kb_buf_init(&realm, 200);
+    kb_buf_init(&list, MAX_LIST + 40);
+    kb_buf_init(&time, 40);
+    kb_buf_add_escaped(&realm, race->places->realm);
+    add_seconds(&time, race->now_ms - race->start_ms);
+    if (late && race->status == KB_INTERRUPTED) {
+        (void)kb_error_set(err, KB_E_INTERRUPTED, "Interrupted while waiting for a KDC of %s",
+                           kb_buf_str(&realm));
+    } else if (late && race->status != KB_TIMED_OUT) {
+        (void)kb_error_status(err, KB_E_KDC_REPLY, race->status, "A KDC of %s cannot be asked",
+                              kb_buf_str(&realm));
+    } else {
+        add_list(&list, race);
+        (void)kb_error_set(err, late ? KB_E_TIMEOUT : KB_E_KDC_UNREACHABLE,
+                           "No KDC of %s answered in %s: %s", kb_buf_str(&realm), kb_buf_str(&time),
+                           kb_buf_str(&list));
+    }
+    kb_buf_wipe(&realm);
+    kb_buf_wipe(&list);
+    kb_buf_wipe(&time);
+    return KB_ERROR;
+}
