@@ -1,0 +1,225 @@
+#!/usr/bin/python3
+"""make bench: Kerbside beside MIT's own mechanism, in the same run, on the same realm. README.md here
+says what each line means. With --gate the exit code is 1 where a line misses its bound."""
+import argparse
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "tests", "realm")]
+from process import run                                     # noqa: E402
+from realm import Realm, exit_on_signals, plugin_path       # noqa: E402
+from relay import Relay                                     # noqa: E402
+
+PROGRAM = os.path.join(os.environ.get("KB_BUILDDIR", os.getcwd()), "bench", "bench_init")
+TARGET = "HTTP@localhost"
+
+
+class Table:
+    """One line a measurement: ours, MIT's, the ratio and what it may be."""
+
+    def __init__(self):
+        self.missed = []
+
+    def title(self, text):
+        print(f"\n{text}\n{'':44}{'kerbside':>12}{'MIT':>12}{'ratio':>9}{'bound':>8}", flush=True)
+
+    def line(self, what, ours, mit, unit, bound=None, ratio=None):
+        ratio = ratio if ratio is not None else ours / mit
+        told = "" if bound is None else f"{bound:>8.3g}"
+        if bound is not None and ratio > bound:
+            told += "  MISSED"
+            self.missed.append(what)
+        print(f"  {what:42}{show(ours, unit):>12}{show(mit, unit):>12}{ratio:>9.3f}{told}", flush=True)
+
+
+def show(value, unit):
+    return f"{value / 1000:.1f} us" if unit == "ns" else f"{value / 1e6:.2f} ms" if unit == "ms" \
+        else f"{value:,.0f}{unit}"
+
+
+class Bench:
+    def __init__(self, realm, rounds, table):
+        self.realm, self.rounds, self.table = realm, rounds, table
+        self.sha1 = "user-aes256-cts-hmac-sha1-96"
+        self.sha2 = "user-aes256-cts-hmac-sha384-192"
+        cache = "FILE:" + realm.path("bench.ccache")
+        run(["kinit", "-c", cache, "-kt", realm.path("alice.keytab"), "alice"],
+            env=realm.env(plugin=False))
+        self.mit_env = realm.env(plugin=False, KRB5CCNAME=cache)
+        self.our_env = realm.env(options=realm.identity("keytab"))
+
+    # --- with the ticket at hand ---
+
+    def warm(self):
+        self.table.title("gss_init_sec_context with the ticket at hand (MIT: FILE cache), CPU of a call")
+        sides = [subprocess.Popen([PROGRAM, "warm", TARGET], env=env, text=True,
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                 for env in (self.our_env, self.mit_env)]
+        best = {}
+        for threads in (1, 2):
+            for _ in range(self.rounds):
+                for who, (side, calls) in enumerate(zip(sides, (1000, 100))):
+                    side.stdin.write(f"{calls} {threads}\n")
+                    side.stdin.flush()
+                    took = int(side.stdout.readline())
+                    best[who, threads] = min(took, best.get((who, threads), took))
+            ours, mit = best[0, threads], best[1, threads]
+            self.table.line(f"{threads} thread{'s'[:threads - 1]}", ours, mit, "ns",
+                            1 / 25 if threads == 1 else None)
+        self.table.line("ours, 2 threads beside 1", best[0, 2], best[0, 1], "ns", 1.5)
+        for side in sides:
+            side.stdin.close()
+            side.wait()
+
+    def counts(self):
+        """Twice with different numbers of calls: what start and first login cost falls out."""
+        if not shutil.which("valgrind"):
+            print("  (no valgrind: instructions and allocations not counted)")
+            return
+        few, many = 20, 120
+        for what, tool, pattern, unit, bound in (
+                ("instructions", "--tool=callgrind", r"Collected : (\d+)", "", 1 / 25),
+                ("allocations", "--tool=memcheck", r"total heap usage: ([\d,]+) allocs", "", None)):
+            per_call = []
+            for env in (self.our_env, self.mit_env):
+                total = [self._valgrind(tool, env, calls, pattern) for calls in (few, many)]
+                per_call.append((total[1] - total[0]) / (many - few))
+            self.table.line(what + " of a call", *per_call, unit, bound)
+        if shutil.which("strace"):
+            per_call = []
+            for env in (self.our_env, self.mit_env):
+                total = [self._strace(env, calls) for calls in (few, many)]
+                per_call.append((total[1] - total[0]) / (many - few))
+            self.table.line("system calls of a call", *per_call, "")
+
+    def _valgrind(self, tool, env, calls, pattern):
+        with tempfile.TemporaryDirectory() as there:
+            said = subprocess.run(["valgrind", tool, *(["--callgrind-out-file=" + there + "/out"]
+                                                       if tool == "--tool=callgrind" else []),
+                                   PROGRAM, "count", TARGET, str(calls)], env=env, text=True,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True).stdout
+        return int(re.search(pattern, said).group(1).replace(",", ""))
+
+    def _strace(self, env, calls):
+        said = subprocess.run(["strace", "-f", "-c", PROGRAM, "count", TARGET, str(calls)], env=env,
+                              text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
+        return int(re.search(r"(\d+)\s+(?:\d+\s+)?total$", said, re.M).group(1))
+
+    # --- first logins ---
+
+    def _cold(self, what, ours, mit, rounds, bound=None, cpu_bound=None):
+        """Each side is (environment, arguments); new processes, alternating."""
+        took = ([], [])
+        for _ in range(rounds):
+            for who, (env, arguments) in enumerate((ours, mit)):
+                done = subprocess.run([PROGRAM, "cold", TARGET, *arguments], env=env, text=True,
+                                      stdout=subprocess.PIPE, check=True)
+                took[who].append([int(n) for n in done.stdout.split()])
+        wall, cpu = ([min(t[i] for t in side) for side in took] for i in (0, 1))
+        self.table.line(what + ", time", *wall, "ms", bound)
+        median = [statistics.median(t[0] for t in side) for side in took]
+        self.table.line("  median", *median, "ms")
+        self.table.line("  CPU", *cpu, "ms", cpu_bound)
+
+    def _keytab(self, user, port):
+        realm = self.realm
+        realm.identity("keytab", user)
+        mit = realm.env(plugin=False, KRB5CCNAME="MEMORY:",
+                        KRB5_CLIENT_KTNAME="FILE:" + realm.path(user + ".keytab"),
+                        krb5_conf=self._conf(port))
+        return (realm.env(options=self._at(realm.identity("keytab", user), port)), []), (mit, [])
+
+    def _password(self, user, port):
+        realm = self.realm
+        mit = realm.env(plugin=False, KRB5CCNAME="MEMORY:", krb5_conf=self._conf(port))
+        return (realm.env(options=self._at(realm.identity("password", user), port)), []), \
+            (mit, [f"{user}@{realm.name}", realm.password_file(user)])
+
+    def _at(self, options, port):
+        return options.replace(self.realm.kdc_host, f"127.0.0.1:{port}")
+
+    def _conf(self, port):
+        path = self.realm.path(f"krb5-{port}.conf")
+        with open(self.realm.krb5_conf) as source, open(path, "w") as conf:
+            conf.write(source.read().replace(str(self.realm.port), str(port)))
+        return path
+
+    def cold(self):
+        self.table.title("First login of a process, KDC on loopback (least of "
+                         f"{self.rounds * 2} processes)")
+        port = self.realm.port
+        for name, user in (("aes256-sha1", self.sha1), ("aes256-sha384", self.sha2)):
+            self._cold(f"keytab, {name}", *self._keytab(user, port), self.rounds * 2, 1.2)
+            self._cold(f"password, {name}", *self._password(user, port), self.rounds * 2, 0.7)
+
+    def far(self):
+        self.table.title("First login of a process, KDC 20 ms away (UDP through a delaying relay)")
+        relay = Relay(self.realm.port, 0.010)
+        self._cold("keytab", *self._keytab(self.sha1, relay.port), self.rounds, 0.75)
+        self._cold("password", *self._password(self.sha1, relay.port), self.rounds)
+        relay.close()
+
+    # --- who never logs in ---
+
+    def load(self):
+        self.table.title("A process that never logs in: what loading the plugin adds")
+        environments = (self.realm.env(plugin=True), self.realm.env(plugin=False))
+        seen = ([], [])
+        for _ in range(self.rounds * 5):
+            for who, env in enumerate(environments):
+                done = subprocess.run([PROGRAM, "load"], env=env, text=True, stdout=subprocess.PIPE,
+                                      check=True)
+                seen[who].append([int(n) for n in done.stdout.split()])
+        ours, mit = ([min(row[i] for row in side) for i in range(3)] for side in seen)
+        self.table.line("first gss_indicate_mechs, CPU", ours[0], mit[0], "ns")
+        self.table.line("  more by, of 0.15 ms", ours[0] - mit[0], 150000, "ns", 1)
+        self.table.line("resident memory", ours[1], mit[1], " KiB")
+        self.table.line("  more by, of 100 KiB", ours[1] - mit[1], 100, " KiB", 1)
+        self.table.line("  of it private", ours[2], mit[2], " KiB")
+
+    def platform(self):
+        self.table.title("Nothing configured, ticket in the FILE cache: MIT's own work through the plugin")
+        cache = self.mit_env["KRB5CCNAME"]
+        sides = [subprocess.Popen([PROGRAM, "warm", TARGET], env=env, text=True,
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                 for env in (self.realm.env(plugin=True, KRB5CCNAME=cache), self.mit_env)]
+        best = [1 << 62, 1 << 62]
+        for _ in range(self.rounds):
+            for who, side in enumerate(sides):
+                side.stdin.write("100 1\n")
+                side.stdin.flush()
+                best[who] = min(best[who], int(side.stdout.readline()))
+        for side in sides:
+            side.stdin.close()
+            side.wait()
+        self.table.line("1 thread, CPU of a call", *best, "ns")
+
+
+def main():
+    parts = ("warm", "counts", "cold", "far", "load", "platform")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--gate", action="store_true", help="exit 1 where a bound is missed")
+    parser.add_argument("part", nargs="*", choices=[[], *parts], default=[])
+    args = parser.parse_args()
+    exit_on_signals()
+    for needed in (PROGRAM, plugin_path()):
+        if not os.path.exists(needed):
+            sys.exit(f"bench: {needed} is missing: make bench builds it")
+    table = Table()
+    with Realm() as realm:
+        bench = Bench(realm, args.rounds, table)
+        for part in args.part or parts:
+            getattr(bench, part)()
+    print("\nwithin every bound" if not table.missed else "\nmissed: " + "; ".join(table.missed))
+    return 1 if args.gate and table.missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,189 @@
+/* bench_init.c - the program that bench.py measures: it logs in through gss_* calls like any other,
+ * and the environment decides by whose code. Times are nanoseconds, one result a line.
+ *
+ *   bench_init warm TARGET     reads "COUNT THREADS" lines; per line the CPU of one call, at best
+ *   bench_init count TARGET N  N calls with the ticket at hand, for valgrind to count
+ *   bench_init cold TARGET [USER PASSWORD-FILE]
+ *                              one first login: wall-clock and the process's CPU
+ *   bench_init load            the first call that loads mechanisms, and no login: time, memory */
+#include <gssapi/gssapi_ext.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { BATCH = 25, MAX_THREADS = 16 };
+
+static char krb5_oid[] = "\x2a\x86\x48\x86\xf7\x12\x01\x02\x02"; /* 1.2.840.113554.1.2.2 */
+static gss_OID_desc krb5_mech = {sizeof(krb5_oid) - 1, krb5_oid};
+
+static uint64_t now(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void fail(const char *what, OM_uint32 major, OM_uint32 minor)
+{
+    OM_uint32 ignored, more = 0;
+    gss_buffer_desc text = GSS_C_EMPTY_BUFFER;
+    gss_display_status(&ignored, minor, GSS_C_MECH_CODE, &krb5_mech, &more, &text);
+    fprintf(stderr, "bench_init: %s: %#x: %.*s\n", what, major, (int)text.length,
+            text.value ? (char *)text.value : "");
+    exit(1);
+}
+
+static gss_name_t import(const char *text, gss_OID type)
+{
+    OM_uint32 major, minor;
+    gss_name_t name;
+    gss_buffer_desc buffer = {strlen(text), (void *)(uintptr_t)text};
+    major = gss_import_name(&minor, &buffer, type, &name);
+    if (GSS_ERROR(major))
+        fail("gss_import_name", major, minor);
+    return name;
+}
+
+/* What an initiator does until it has something to send, and the end of it. */
+static void initiate(gss_name_t target, gss_cred_id_t cred)
+{
+    OM_uint32 major, minor;
+    gss_ctx_id_t ctx = GSS_C_NO_CONTEXT;
+    gss_buffer_desc token = GSS_C_EMPTY_BUFFER;
+    major =
+        gss_init_sec_context(&minor, cred, &ctx, target, &krb5_mech, GSS_C_MUTUAL_FLAG, 0,
+                             GSS_C_NO_CHANNEL_BINDINGS, GSS_C_NO_BUFFER, NULL, &token, NULL, NULL);
+    if (GSS_ERROR(major) || token.length == 0)
+        fail("gss_init_sec_context", major, minor);
+    gss_release_buffer(&minor, &token);
+    gss_delete_sec_context(&minor, &ctx, GSS_C_NO_BUFFER);
+}
+
+struct work {
+    gss_name_t target;
+    unsigned count;
+    uint64_t best;
+    pthread_barrier_t *start;
+};
+
+/* The least CPU of a batch: other programs can only add to it. */
+static void *measure(void *arg)
+{
+    struct work *w = arg;
+    w->best = UINT64_MAX;
+    pthread_barrier_wait(w->start);
+    for (unsigned done = 0; done < w->count; done += BATCH) {
+        uint64_t start = now(CLOCK_THREAD_CPUTIME_ID);
+        for (unsigned i = 0; i < BATCH; i++)
+            initiate(w->target, GSS_C_NO_CREDENTIAL);
+        uint64_t took = (now(CLOCK_THREAD_CPUTIME_ID) - start) / BATCH;
+        if (took < w->best)
+            w->best = took;
+    }
+    return NULL;
+}
+
+static void warm(const char *target)
+{
+    char line[64];
+    gss_name_t name = import(target, GSS_C_NT_HOSTBASED_SERVICE);
+    initiate(name, GSS_C_NO_CREDENTIAL);
+    while (fgets(line, sizeof(line), stdin)) {
+        unsigned count, threads;
+        struct work work[MAX_THREADS];
+        pthread_t thread[MAX_THREADS];
+        pthread_barrier_t start;
+        uint64_t worst = 0;
+        if (sscanf(line, "%u %u", &count, &threads) != 2 || threads < 1 || threads > MAX_THREADS)
+            exit(2);
+        pthread_barrier_init(&start, NULL, threads);
+        for (unsigned i = 0; i < threads; i++) {
+            work[i] = (struct work){name, count, 0, &start};
+            pthread_create(&thread[i], NULL, measure, &work[i]);
+        }
+        for (unsigned i = 0; i < threads; i++) {
+            pthread_join(thread[i], NULL);
+            if (work[i].best > worst)
+                worst = work[i].best;
+        }
+        pthread_barrier_destroy(&start);
+        printf("%llu\n", (unsigned long long)worst);
+        fflush(stdout);
+    }
+}
+
+static void count(const char *target, unsigned calls)
+{
+    gss_name_t name = import(target, GSS_C_NT_HOSTBASED_SERVICE);
+    for (unsigned i = 0; i < calls; i++)
+        initiate(name, GSS_C_NO_CREDENTIAL);
+}
+
+static gss_cred_id_t with_password(const char *user, const char *file)
+{
+    OM_uint32 major, minor;
+    gss_cred_id_t cred;
+    gss_OID_set_desc mechs = {1, &krb5_mech};
+    char secret[256] = "";
+    FILE *in = fopen(file, "r");
+    if (!in || !fgets(secret, sizeof(secret), in))
+        exit(2);
+    fclose(in);
+    gss_buffer_desc password = {strcspn(secret, "\n"), secret};
+    major = gss_acquire_cred_with_password(&minor, import(user, GSS_C_NT_USER_NAME), &password, 0,
+                                           &mechs, GSS_C_INITIATE, &cred, NULL, NULL);
+    if (GSS_ERROR(major))
+        fail("gss_acquire_cred_with_password", major, minor);
+    return cred;
+}
+
+static void cold(const char *target, const char *user, const char *file)
+{
+    uint64_t wall = now(CLOCK_MONOTONIC), cpu = now(CLOCK_PROCESS_CPUTIME_ID);
+    gss_cred_id_t cred = user ? with_password(user, file) : GSS_C_NO_CREDENTIAL;
+    initiate(import(target, GSS_C_NT_HOSTBASED_SERVICE), cred);
+    printf("%llu %llu\n", (unsigned long long)(now(CLOCK_MONOTONIC) - wall),
+           (unsigned long long)(now(CLOCK_PROCESS_CPUTIME_ID) - cpu));
+}
+
+static long kib(const char *key)
+{
+    char line[128];
+    long value = -1;
+    FILE *in = fopen("/proc/self/smaps_rollup", "r");
+    while (in && fgets(line, sizeof(line), in))
+        if (strncmp(line, key, strlen(key)) == 0)
+            value = strtol(line + strlen(key), NULL, 10);
+    if (in)
+        fclose(in);
+    return value;
+}
+
+static void load(void)
+{
+    OM_uint32 minor;
+    gss_OID_set mechs;
+    uint64_t cpu = now(CLOCK_PROCESS_CPUTIME_ID);
+    gss_indicate_mechs(&minor, &mechs);
+    cpu = now(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    printf("%llu %ld %ld\n", (unsigned long long)cpu, kib("Rss:"), kib("Private_Dirty:"));
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+    if (strcmp(what, "warm") == 0 && argc == 3)
+        warm(argv[2]);
+    else if (strcmp(what, "count") == 0 && argc == 4)
+        count(argv[2], (unsigned)strtoul(argv[3], NULL, 10));
+    else if (strcmp(what, "cold") == 0 && (argc == 3 || argc == 5))
+        cold(argv[2], argc == 5 ? argv[3] : NULL, argc == 5 ? argv[4] : NULL);
+    else if (strcmp(what, "load") == 0)
+        load();
+    else
+        return 2;
+    return 0;
+}
