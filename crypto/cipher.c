@@ -1,9 +1,6 @@
 #include "crypto/cipher.h"
 
-#include <limits.h>
 #include <stdlib.h>
-
-#define MAX_UPDATE ((size_t)1 << 30) /* EVP_CipherUpdate counts in int */
 
 static void xor_block(uint8_t *to, const uint8_t *with)
 {
@@ -21,20 +18,17 @@ struct kb_cipher *kb_cipher_new(kb_bytes key, bool encrypts)
     static const uint8_t zero_iv[KB_BLOCK];
     const struct kb_ssl *ssl = kb_ssl();
     struct kb_cipher *cipher = calloc(1, sizeof(*cipher));
-    const EVP_CIPHER *type = key.len == 16 ? ssl->aes128_cbc : ssl->aes256_cbc;
-    bool ready;
+    const struct kb_ssl_cipher *f = key.len == 16 ? &ssl->aes128_cbc : &ssl->aes256_cbc;
+    OSSL_FUNC_cipher_encrypt_init_fn *init = encrypts ? f->encrypt_init : f->decrypt_init;
 
     if (cipher == NULL) {
         return NULL;
     }
+    cipher->functions = f;
     cipher->encrypts = encrypts;
-    ssl->ERR_set_mark();
-    cipher->evp = ssl->EVP_CIPHER_CTX_new();
-    ready = cipher->evp != NULL &&
-            ssl->EVP_CipherInit_ex2(cipher->evp, type, key.ptr, zero_iv, encrypts, NULL) == 1 &&
-            ssl->EVP_CIPHER_CTX_set_padding(cipher->evp, 0) == 1;
-    ssl->ERR_pop_to_mark();
-    if (!ready) {
+    cipher->ctx = f->newctx(ssl->provider_ctx);
+    if (cipher->ctx == NULL ||
+        init(cipher->ctx, key.ptr, key.len, zero_iv, sizeof(zero_iv), NULL) != 1) {
         kb_cipher_free(cipher);
         return NULL;
     }
@@ -44,7 +38,9 @@ struct kb_cipher *kb_cipher_new(kb_bytes key, bool encrypts)
 void kb_cipher_free(struct kb_cipher *cipher)
 {
     if (cipher != NULL) {
-        kb_ssl()->EVP_CIPHER_CTX_free(cipher->evp);
+        if (cipher->ctx != NULL) {
+            cipher->functions->freectx(cipher->ctx);
+        }
         kb_free_secret(cipher, sizeof(*cipher));
     }
 }
@@ -53,20 +49,14 @@ void kb_cipher_free(struct kb_cipher *cipher)
 static enum kb_status cbc(struct kb_cipher *cipher, uint8_t *data, size_t len)
 {
     uint8_t last[KB_BLOCK];
+    size_t written = 0;
 
     if (!cipher->encrypts) {
         memcpy(last, data + len - KB_BLOCK, KB_BLOCK);
     }
-    for (size_t done = 0; done < len;) {
-        size_t n = len - done < MAX_UPDATE ? len - done : MAX_UPDATE;
-        int written = 0;
-
-        if (kb_ssl()->EVP_CipherUpdate(cipher->evp, data + done, &written, data + done, (int)n) !=
-                1 ||
-            (size_t)written != n) {
-            return KB_NO_CRYPTO;
-        }
-        done += n;
+    if (cipher->functions->cipher(cipher->ctx, data, &written, len, data, len) != 1 ||
+        written != len) {
+        return KB_NO_CRYPTO;
     }
     memcpy(cipher->chain, cipher->encrypts ? data + len - KB_BLOCK : last, KB_BLOCK);
     return KB_OK;

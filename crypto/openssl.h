@@ -1,23 +1,29 @@
-/* openssl.h - the functions of libcrypto that Kerbside uses: one list, private to crypto/.
+/* openssl.h - what of libcrypto Kerbside uses: one list, private to crypto/.
  *
- * Each becomes a pointer of the very type that OpenSSL's headers give it, so a wrong argument is a
- * compiler's error although nothing is linked. Calls read kb_ssl()->EVP_CipherUpdate(...).
+ * Each function becomes a pointer of the very type that OpenSSL's headers give it, so a wrong
+ * argument is a compiler's error although nothing is linked: kb_ssl()->SHA1_Update(...).
+ *
+ * Ciphers are called in the provider itself (provider-cipher(7)), found by
+ * OSSL_PROVIDER_query_operation, not through EVP. EVP_CIPHER_fetch builds a store of all ciphers
+ * (1.8 ms, 250 KiB), the first EVP_CipherInit_ex2 looks for engines and for that loads openssl.cnf
+ * into the default library context (0.7 ms, and not ours to touch); here it is 0.1 ms and 8 KiB.
+ * A context is ready in 0.1 us instead of 0.3.
  *
  * Hashes are taken from the low-level SHA functions: their state is a plain struct that is copied
  * by assignment. One HMAC over 166 bytes costs 172 ns with them, 266 ns by EVP_MD_CTX_copy_ex (and
  * two heap blocks), 324 ns by EVP_MAC_init with a kept key; the compression code is the same.
- * OpenSSL calls them deprecated, and its FIPS provider cannot take part: a FIPS mode needs another
- * kb_hmac (crypto/hmac.h). For AES they are no choice (AES_encrypt does not use AES-NI): there it
- * is EVP, with contexts that are kept (crypto/cipher.h). */
+ * OpenSSL calls them deprecated, and its FIPS provider has no part in them: a FIPS mode needs
+ * another kb_hmac (crypto/hmac.h). For AES they are no choice: AES_encrypt does not use AES-NI. */
 #ifndef KB_OPENSSL_H
 #define KB_OPENSSL_H
 
 #define OPENSSL_SUPPRESS_DEPRECATED
 
+#include <openssl/core_dispatch.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
-#include <openssl/evp.h>
 #include <openssl/md5.h>
+#include <openssl/provider.h>
 #include <openssl/sha.h>
 
 #include <stdatomic.h>
@@ -28,18 +34,16 @@
 #define KB_OPENSSL_FUNCTIONS(F) \
     F(ERR_pop_to_mark) \
     F(ERR_set_mark) \
-    F(EVP_CIPHER_CTX_free) \
-    F(EVP_CIPHER_CTX_new) \
-    F(EVP_CIPHER_CTX_set_padding) \
-    F(EVP_CIPHER_fetch) \
-    F(EVP_CIPHER_free) \
-    F(EVP_CipherInit_ex2) \
-    F(EVP_CipherUpdate) \
     F(MD5_Final) \
     F(MD5_Init) \
     F(MD5_Update) \
     F(OSSL_LIB_CTX_free) \
     F(OSSL_LIB_CTX_new) \
+    F(OSSL_PROVIDER_get0_provider_ctx) \
+    F(OSSL_PROVIDER_load) \
+    F(OSSL_PROVIDER_query_operation) \
+    F(OSSL_PROVIDER_unload) \
+    F(OSSL_PROVIDER_unquery_operation) \
     F(SHA1_Final) \
     F(SHA1_Init) \
     F(SHA1_Transform) \
@@ -52,15 +56,30 @@
     F(SHA384_Init) \
     F(SHA384_Update) \
     F(SHA512_Transform)
+
+/* Of a cipher: our member, the provider's number, its type and accessor. */
+#define KB_CIPHER_FUNCTIONS(F) \
+    F(newctx,       NEWCTX) \
+    F(freectx,      FREECTX) \
+    F(encrypt_init, ENCRYPT_INIT) \
+    F(decrypt_init, DECRYPT_INIT) \
+    F(cipher,       CIPHER)
 /* clang-format on */
+
+struct kb_ssl_cipher {
+#define KB_CIPHER_MEMBER(name, number) OSSL_FUNC_cipher_##name##_fn *name;
+    KB_CIPHER_FUNCTIONS(KB_CIPHER_MEMBER)
+#undef KB_CIPHER_MEMBER
+};
 
 struct kb_ssl {
 #define KB_OPENSSL_MEMBER(name) __typeof__(name) *name;
     KB_OPENSSL_FUNCTIONS(KB_OPENSSL_MEMBER)
 #undef KB_OPENSSL_MEMBER
-    OSSL_LIB_CTX *lib_ctx; /* ours: never the default one */
-    EVP_CIPHER *aes128_cbc;
-    EVP_CIPHER *aes256_cbc;
+    OSSL_LIB_CTX *lib_ctx; /* ours: the default one is never touched */
+    OSSL_PROVIDER *provider;
+    void *provider_ctx;
+    struct kb_ssl_cipher aes128_cbc, aes256_cbc;
 };
 
 extern _Atomic(const struct kb_ssl *) kb_ssl_loaded;

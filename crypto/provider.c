@@ -96,30 +96,85 @@ static enum kb_status bind_functions(void)
     return KB_OK;
 }
 
-static void release(void)
+/* A provider's name for an algorithm is a list with colons. */
+static bool is_named(const OSSL_ALGORITHM *algorithm, const char *name)
 {
-    ssl.EVP_CIPHER_free(ssl.aes128_cbc);
-    ssl.EVP_CIPHER_free(ssl.aes256_cbc);
-    ssl.OSSL_LIB_CTX_free(ssl.lib_ctx);
-    ssl.aes128_cbc = ssl.aes256_cbc = NULL;
-    ssl.lib_ctx = NULL;
+    const char *names = algorithm->algorithm_names;
+    size_t len = strlen(name);
+
+    while (strncmp(names, name, len) != 0 || (names[len] != ':' && names[len] != '\0')) {
+        names = strchr(names, ':');
+        if (names == NULL) {
+            return false;
+        }
+        names++;
+    }
+    return true;
 }
 
-static enum kb_status fetch(void)
+static bool find_cipher(const OSSL_ALGORITHM *algorithms, const char *name,
+                        struct kb_ssl_cipher *out)
+{
+    while (algorithms->algorithm_names != NULL && !is_named(algorithms, name)) {
+        algorithms++;
+    }
+    if (algorithms->algorithm_names == NULL) {
+        return false;
+    }
+    for (const OSSL_DISPATCH *f = algorithms->implementation; f->function_id != 0; f++) {
+        switch (f->function_id) {
+            /* clang-format off */
+#define CASE(name, NUMBER) \
+        case OSSL_FUNC_CIPHER_##NUMBER: \
+            out->name = OSSL_FUNC_cipher_##name(f); \
+            break;
+        KB_CIPHER_FUNCTIONS(CASE)
+#undef CASE
+            /* clang-format on */
+        default:
+            break;
+        }
+    }
+#define IS_THERE(name, number) &&out->name != NULL
+    return true KB_CIPHER_FUNCTIONS(IS_THERE);
+#undef IS_THERE
+}
+
+/* The names of what OpenSSL lacks; NULL if nothing. */
+static const char *find_ciphers(void)
+{
+    const char *lacking = NULL;
+    const OSSL_ALGORITHM *algorithms;
+    int no_cache;
+
+    algorithms = ssl.OSSL_PROVIDER_query_operation(ssl.provider, OSSL_OP_CIPHER, &no_cache);
+    if (algorithms == NULL || !find_cipher(algorithms, "AES-128-CBC", &ssl.aes128_cbc)) {
+        lacking = "AES-128-CBC";
+    } else if (!find_cipher(algorithms, "AES-256-CBC", &ssl.aes256_cbc)) {
+        lacking = "AES-256-CBC";
+    }
+    ssl.OSSL_PROVIDER_unquery_operation(ssl.provider, OSSL_OP_CIPHER, algorithms);
+    return lacking;
+}
+
+static enum kb_status open_provider(void)
 {
     const char *lacking = NULL;
 
     ssl.ERR_set_mark(); /* the thread's error queue is the host's */
     ssl.lib_ctx = ssl.OSSL_LIB_CTX_new();
-    if (ssl.lib_ctx == NULL) {
-        lacking = "a library context";
-    } else if ((ssl.aes128_cbc = ssl.EVP_CIPHER_fetch(ssl.lib_ctx, "AES-128-CBC", NULL)) == NULL) {
-        lacking = "AES-128-CBC";
-    } else if ((ssl.aes256_cbc = ssl.EVP_CIPHER_fetch(ssl.lib_ctx, "AES-256-CBC", NULL)) == NULL) {
-        lacking = "AES-256-CBC";
+    ssl.provider = ssl.lib_ctx != NULL ? ssl.OSSL_PROVIDER_load(ssl.lib_ctx, "default") : NULL;
+    if (ssl.provider != NULL) {
+        ssl.provider_ctx = ssl.OSSL_PROVIDER_get0_provider_ctx(ssl.provider);
+        lacking = find_ciphers();
+    } else {
+        lacking = "its default provider";
     }
     if (lacking != NULL) {
-        release();
+        if (ssl.provider != NULL) {
+            ssl.OSSL_PROVIDER_unload(ssl.provider);
+        }
+        ssl.OSSL_LIB_CTX_free(ssl.lib_ctx);
     }
     ssl.ERR_pop_to_mark();
     return lacking == NULL ? KB_OK : fail("OpenSSL does not give", lacking);
@@ -134,7 +189,7 @@ static enum kb_status load_locked(void)
     }
     st = bind_functions();
     if (st == KB_OK) {
-        st = fetch();
+        st = open_provider();
     }
     if (st == KB_OK) {
         atomic_store(&last_error, "");

@@ -12,8 +12,8 @@
 #include "asn1/status.h"
 #include "asn1/bytes.h"
 
-/* kb_provider_load loads and fetches, once in a process; later calls cost a load of an atomic.
- * Worth calling while a KDC's answer is awaited (2-3 ms). KB_NO_CRYPTO: kb_provider_error says why;
+/* kb_provider_load loads OpenSSL and finds what we use, once in a process; later calls cost a load of
+ * an atomic. Worth calling while a KDC's answer is awaited (1.7 ms, most of it relocations). KB_NO_CRYPTO: kb_provider_error says why;
  * it is tried again by the next call. */
 KB_MUST_USE enum kb_status kb_provider_load(void);
 
