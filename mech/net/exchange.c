@@ -144,3 +144,21 @@ enum kb_status kb_net_canonical_name(struct kb_wait *wait, const char *host, boo
     kb_resolve_free(question);
     return status;
 }
+
+void kb_net_fork_prepare(void)
+{
+    kb_memory_fork_prepare();
+    kb_resolve_fork_prepare();
+}
+
+void kb_net_fork_parent(void)
+{
+    kb_resolve_fork_parent();
+    kb_memory_fork_done();
+}
+
+void kb_net_fork_child(void)
+{
+    kb_resolve_fork_child();
+    kb_memory_fork_done();
+}

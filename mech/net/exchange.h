@@ -72,4 +72,9 @@ const char *kb_net_peer(const struct kb_net_session *net);
 KB_MUST_USE enum kb_status kb_net_canonical_name(struct kb_wait *wait, const char *host,
                                                  bool reverse, char out[256]);
 
+/* For mech/process around fork(2): what is known of the realms stays, helpers are the parent's. */
+void kb_net_fork_prepare(void);
+void kb_net_fork_parent(void);
+void kb_net_fork_child(void);
+
 #endif

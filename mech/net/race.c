@@ -510,16 +510,16 @@ static int64_t next_event(const struct kb_race *race)
     return next_ms;
 }
 
-/* Nobody is left to answer: what is held is the answer, if anything is. */
+/* Nobody is left to answer: what is held is the answer, if anything is. But where a proof was not
+ * judged and the realm has other KDCs, which of them lives must be found out without one (DESIGN,
+ * net). */
 static void nobody_left(struct kb_race *race)
 {
-    if (race->held.ptr != NULL) {
-        answered(race, &race->attempts[race->held_from], race->held);
-    } else if (race->send->proof && kb_lanes_left(race)) {
-        /* The KDC that used to answer is gone; which other lives must be found out without a proof
-         * (DESIGN, net). */
+    if (race->send->proof && !weak_is_held(race) && kb_lanes_left(race)) {
         race->state = KB_RACE_LOST;
         race->judged = false;
+    } else if (race->held.ptr != NULL) {
+        answered(race, &race->attempts[race->held_from], race->held);
     } else {
         race->state = KB_RACE_NOBODY;
     }

@@ -80,7 +80,7 @@ static void take_datagram(struct mock *mock)
         mock->seen[nth].at_ms = kb_now_ms();
     }
     atomic_fetch_add(&mock->num_udp, 1);
-    mock->on_udp(mock, nth, &from, from_len, kb_bytes_of(request, (size_t)len));
+    atomic_load (&mock->on_udp)(mock, nth, &from, from_len, kb_bytes_of(request, (size_t)len));
 }
 
 static bool read_all(int fd, uint8_t *to, size_t len)
@@ -144,7 +144,8 @@ static void *serve(void *arg)
 
 static void start(struct mock *mock, bool six, mock_udp_fn on_udp, mock_tcp_fn on_tcp)
 {
-    *mock = (struct mock){.on_udp = on_udp, .on_tcp = on_tcp};
+    *mock = (struct mock){.on_tcp = on_tcp};
+    atomic_init(&mock->on_udp, on_udp);
     /* The same port for both; another program may have it for the one or the other. */
     do {
         mock->udp = listener(SOCK_DGRAM, six, 0);
@@ -310,16 +311,21 @@ static enum kb_verdict verdict(void *machine, kb_bytes message)
     }
 }
 
-void asker_start(struct asker *asker, int64_t timeout_ms)
+void asker_session(struct asker *asker)
 {
     struct kb_net_config config = {.udp_limit = 1465, .max_packet_size = 4096};
 
-    *asker = (struct asker){0};
-    kb_memory_clear();
-    kb_wait_start(&asker->wait, timeout_ms, false, -1);
     asker->net = kb_net_new(&config, locate, asker, &asker->wait);
     must(asker->net != NULL);
     kb_net_tune(asker->net, &asker_tuning);
+}
+
+void asker_start(struct asker *asker, int64_t timeout_ms)
+{
+    *asker = (struct asker){0};
+    kb_memory_clear();
+    kb_wait_start(&asker->wait, timeout_ms, false, -1);
+    asker_session(asker);
     kb_arena_init(&asker->arena, NULL, 0, (size_t)4 * 1024 * 1024);
 }
 
@@ -333,6 +339,15 @@ void asker_add(struct asker *asker, const char *host, uint16_t port, enum kb_tra
 {
     asker->kdcs[asker->num_kdcs++] =
         (struct kb_kdc){.host = host, .port = port, .transport = transport};
+}
+
+void asker_calm(struct asker *asker)
+{
+    struct kb_net_tuning calm = asker_tuning;
+
+    calm.hedge_ms = calm.repeat_ms = calm.max_gap_ms = calm.defer_ms = 3000;
+    calm.life_ms = calm.proof_ms = 4000;
+    kb_net_tune(asker->net, &calm);
 }
 
 enum kb_status asker_send(struct asker *asker, const struct kb_send *send)

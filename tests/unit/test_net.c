@@ -18,6 +18,7 @@ static void udp_answers(void **state)
     (void)state;
     mock_start(&kdc, mock_udp_final, mock_tcp_final);
     asker_start(&asker, 5000);
+    asker_calm(&asker);
     asker_add(&asker, "127.0.0.1", kdc.port, KB_ANY_TRANSPORT);
     assert_string_equal(kb_net_peer(asker.net), "");
     assert_int_equal(asker_ask(&asker, "hello", false), KB_OK);
@@ -39,6 +40,7 @@ static void udp_answers_over_ipv6(void **state)
     (void)state;
     mock_start6(&kdc, mock_udp_final, mock_tcp_final);
     asker_start(&asker, 5000);
+    asker_calm(&asker);
     asker_add(&asker, "::1", kdc.port, KB_ANY_TRANSPORT);
     assert_int_equal(asker_ask(&asker, "hello", false), KB_OK);
     assert_reply(&asker, "Final by udp");
@@ -58,6 +60,7 @@ static void tcp_answers(void **state)
     (void)state;
     mock_start(&kdc, mock_udp_final, mock_tcp_final);
     asker_start(&asker, 5000);
+    asker_calm(&asker);
     asker_add(&asker, "127.0.0.1", kdc.port, KB_ANY_TRANSPORT);
     assert_int_equal(asker_send(&asker, &send), KB_OK);
     assert_reply(&asker, "Final by tcp");
@@ -78,6 +81,7 @@ static void large_requests_go_by_tcp(void **state)
     text[sizeof(text) - 1] = '\0';
     mock_start(&kdc, mock_udp_final, mock_tcp_final);
     asker_start(&asker, 5000);
+    asker_calm(&asker);
     asker_add(&asker, "127.0.0.1", kdc.port, KB_ANY_TRANSPORT);
     assert_int_equal(asker_ask(&asker, text, false), KB_OK);
     assert_reply(&asker, "Final by tcp");
@@ -95,10 +99,11 @@ static void too_big_moves_to_tcp_and_is_remembered(void **state)
     (void)state;
     mock_start(&kdc, mock_udp_too_big, mock_tcp_final);
     asker_start(&asker, 5000);
+    asker_calm(&asker);
     asker_add(&asker, "127.0.0.1", kdc.port, KB_ANY_TRANSPORT);
     assert_int_equal(asker_ask(&asker, "hello", true), KB_OK);
     assert_reply(&asker, "Final by tcp");
-    assert_true(asker.took_ms < 100);
+    assert_quick(&asker);
     assert_int_equal(asker_ask(&asker, "hello", true), KB_OK);
     asker_stop(&asker);
     mock_stop(&kdc);
@@ -145,15 +150,17 @@ static void refused_ports_end_at_once(void **state)
 
     (void)state;
     asker_start(&asker, 5000);
+    asker_calm(&asker);
     asker_add(&asker, "127.0.0.1", port, KB_ANY_TRANSPORT);
     assert_int_equal(asker_ask(&asker, "hello", false), KB_ERROR);
-    assert_true(asker.took_ms < 100);
+    assert_quick(&asker);
     assert_int_equal(asker.err.code, KB_E_KDC_UNREACHABLE);
     snprintf(text, sizeof(text),
-             "No KDC of EXAMPLE.COM answered in 0.0 s: 127.0.0.1:%u udp: Connection refused; "
+             ": 127.0.0.1:%u udp: Connection refused; "
              "127.0.0.1:%u tcp: Connection refused",
              (unsigned)port, (unsigned)port);
-    assert_string_equal(asker.err.text, text);
+    assert_memory_equal(asker.err.text, "No KDC of EXAMPLE.COM answered in 0.", 36);
+    assert_non_null(strstr(asker.err.text, text));
     asker_stop(&asker);
 }
 
