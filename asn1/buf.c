@@ -1,6 +1,5 @@
 #include "asn1/buf.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -58,24 +57,31 @@ void kb_buf_add_str(struct kb_buf *buf, const char *text)
     kb_buf_add(buf, kb_str(text));
 }
 
-void kb_buf_printf(struct kb_buf *buf, const char *format, ...)
+void kb_buf_vprintf(struct kb_buf *buf, const char *format, va_list args)
 {
-    va_list args;
+    va_list again;
     int len;
 
-    va_start(args, format);
-    len = vsnprintf(NULL, 0, format, args);
-    va_end(args);
+    va_copy(again, args);
+    len = vsnprintf(NULL, 0, format, again);
+    va_end(again);
     if (len < 0) {
         buf->status = buf->status != KB_OK ? buf->status : KB_MALFORMED;
         return;
     }
     if (reserve(buf, (size_t)len)) {
-        va_start(args, format);
         vsnprintf((char *)buf->data + buf->len, (size_t)len + 1, format, args);
-        va_end(args);
         buf->len += (size_t)len;
     }
+}
+
+void kb_buf_printf(struct kb_buf *buf, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    kb_buf_vprintf(buf, format, args);
+    va_end(args);
 }
 
 /* Length of the valid UTF-8 sequence of more than one byte at the front of `text`, else 0.
@@ -83,7 +89,10 @@ void kb_buf_printf(struct kb_buf *buf, const char *format, ...)
 static size_t utf8_len(kb_bytes text)
 {
     uint8_t c = text.ptr[0];
-    size_t len = c >= 0xf0 && c <= 0xf4 ? 4 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xc2 && c < 0xe0 ? 2 : 0;
+    size_t len = c >= 0xf0 && c <= 0xf4  ? 4
+                 : c >= 0xe0 && c < 0xf0 ? 3
+                 : c >= 0xc2 && c < 0xe0 ? 2
+                                         : 0;
 
     if (len == 0 || len > text.len) {
         return 0;
@@ -104,7 +113,8 @@ static size_t utf8_len(kb_bytes text)
 void kb_buf_add_escaped(struct kb_buf *buf, kb_bytes text)
 {
     while (text.len > 0) {
-        size_t len = text.ptr[0] >= 0x20 && text.ptr[0] < 0x7f && text.ptr[0] != '\\' ? 1 : utf8_len(text);
+        size_t len =
+            text.ptr[0] >= 0x20 && text.ptr[0] < 0x7f && text.ptr[0] != '\\' ? 1 : utf8_len(text);
 
         if (len > 0) {
             kb_buf_add(buf, kb_bytes_of(text.ptr, len));

@@ -6,6 +6,8 @@
 #ifndef KB_BUF_H
 #define KB_BUF_H
 
+#include <stdarg.h>
+
 #include "asn1/bytes.h"
 #include "asn1/status.h"
 
@@ -22,6 +24,7 @@ void kb_buf_init(struct kb_buf *buf, size_t ceiling);
 void kb_buf_add(struct kb_buf *buf, kb_bytes bytes);
 void kb_buf_add_str(struct kb_buf *buf, const char *text);
 void kb_buf_printf(struct kb_buf *buf, const char *format, ...) KB_PRINTF(2, 3);
+void kb_buf_vprintf(struct kb_buf *buf, const char *format, va_list args) KB_PRINTF(2, 0);
 
 /* kb_buf_add_escaped appends foreign text for a person: printable ASCII and valid UTF-8 as they
  * are, every other byte and each backslash as \xNN, so no control character reaches a terminal or

@@ -1,4 +1,4 @@
-#include "asn1/table.h"
+#include "asn1/date.h"
 
 /* The calendar repeats every 400 years = 146097 days. Years begin in March here, so that the leap
  * day is a year's last; day 0 is 0000-03-01, which is 719468 days before 1970-01-01. */

@@ -93,6 +93,7 @@ static void put_time(struct writer *w, int64_t time)
 
     if (time < KB_TIME_MIN || time > KB_TIME_MAX) {
         w->status = KB_OUT_OF_RANGE;
+        return;
     }
     date = kb_date_of(time);
     put_digits(text, 4, date.year);

@@ -35,4 +35,9 @@ KB_MUST_USE enum kb_status kb_encode(const struct kb_type *type, struct kb_arena
  * text escaped, SECRET fields as their length only unless `show_secrets`. */
 void kb_print(const struct kb_type *type, const void *value, bool show_secrets, struct kb_buf *out);
 
+/* kb_print_message does so for a whole message, whose type its outermost tag tells. KB_WRONG_TYPE for
+ * a tag that no message has; what does not decode gives its status and `why`, and prints nothing. */
+KB_MUST_USE enum kb_status kb_print_message(kb_bytes message, bool show_secrets, struct kb_buf *out,
+                                            struct kb_why *why);
+
 #endif

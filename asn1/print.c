@@ -17,7 +17,8 @@ static void print_fields(struct printer *p, const struct kb_type *type, const vo
 static void print_value(struct printer *p, const struct kb_type *type, const char *field,
                         const void *value);
 
-/* Starts a line, one step further in than the one that it belongs to ("name: ", whose space goes). */
+/* Starts a line, one step further in than the one that it belongs to ("name: ", whose space goes).
+ */
 static void new_line(struct printer *p)
 {
     if (p->out->len > 0 && p->out->data[p->out->len - 1] == ' ') {
@@ -243,4 +244,40 @@ void kb_print(const struct kb_type *type, const void *value, bool show_secrets, 
     print_value(&p, type, "", value);
     kb_buf_add_str(out, "\n");
     kb_arena_wipe(&arena);
+}
+
+static const struct kb_type *message_type(kb_bytes message)
+{
+    for (size_t i = 0; message.len > 0 && kb_types[i] != NULL; i++) {
+        if (kb_types[i]->kind == KB_KIND_APPLICATION && kb_types[i]->tag == message.ptr[0]) {
+            return kb_types[i];
+        }
+    }
+    return NULL;
+}
+
+enum kb_status kb_print_message(kb_bytes message, bool show_secrets, struct kb_buf *out,
+                                struct kb_why *why)
+{
+    const struct kb_type *type = message_type(message);
+    enum kb_status status = KB_NO_MEMORY;
+    struct kb_arena arena;
+    void *value;
+
+    if (type == NULL) {
+        if (why != NULL) {
+            *why = (struct kb_why){"no Kerberos message"};
+        }
+        return KB_WRONG_TYPE;
+    }
+    kb_arena_init(&arena, NULL, 0, CEILING);
+    value = kb_arena_alloc(&arena, type->size);
+    if (value != NULL) {
+        status = kb_decode(type, message, &arena, value, why);
+    }
+    if (status == KB_OK) {
+        kb_print(type, value, show_secrets, out);
+    }
+    kb_arena_wipe(&arena);
+    return status;
 }

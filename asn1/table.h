@@ -4,6 +4,7 @@
 #ifndef KB_TABLE_H
 #define KB_TABLE_H
 
+#include "asn1/date.h"
 #include "asn1/engine.h"
 
 enum kb_kind {
@@ -55,14 +56,5 @@ extern const struct kb_type kb_type_int32, kb_type_uint32, kb_type_kvno, kb_type
 
 /* kb_types is every type of types.def, and NULL: for tests, fuzzers and the trail. */
 extern const struct kb_type *const kb_types[];
-
-/* KerberosTime: seconds since 1970 to and from a date; UTC, no leap seconds, years 0 to 9999. */
-struct kb_date {
-    int year, month, day, hour, minute, second;
-};
-#define KB_TIME_MIN (-62167219200LL) /* 0000-01-01 */
-#define KB_TIME_MAX 253402300799LL   /* 9999-12-31 23:59:59 */
-struct kb_date kb_date_of(int64_t time);
-int64_t kb_time_of(const struct kb_date *date);
 
 #endif
