@@ -1,5 +1,3 @@
-#include "config.h"
-
 #include "crypto/secret.h"
 
 #include <stdatomic.h>
@@ -8,7 +6,16 @@
 
 static const size_t block_len[] = {[KB_SECRET_64] = 64, [KB_SECRET_256] = 256};
 
-#ifdef KB_SANITIZED
+#ifdef __has_feature /* clang */
+#if __has_feature(address_sanitizer)
+#define FROM_HEAP
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__ /* gcc */
+#define FROM_HEAP
+#endif
+
+#ifdef FROM_HEAP
 
 void *kb_secret_new(enum kb_secret_size size)
 {

@@ -2,7 +2,8 @@
  *
  * Blocks are cut from regions of 64 KiB with MADV_DONTDUMP, which are never given back: as many
  * keys as were once alive. No lock: any thread at any time, also in a child of fork.
- * Sanitizer builds take each block from the heap, so that leaks and overruns show. */
+ * A build with the address sanitizer takes each block from the heap, so that leaks and overruns
+ * show. */
 #ifndef KB_SECRET_H
 #define KB_SECRET_H
 
