@@ -1,15 +1,9 @@
 /* The acceptor's answer to our AP-REQ: RFC 4120 3.2.4, 3.2.5; RFC 4121 2. */
 #include "mech/protocol/context.h"
 
-#include <stdlib.h>
-
+#include "asn1/names.h"
+#include "mech/protocol/token.h"
 #include "mech/report/events.h"
-
-#define KRB_AP_ERR_BAD_INTEGRITY 31
-#define KRB_AP_ERR_TKT_EXPIRED 32
-#define KRB_AP_ERR_TKT_NYV 33
-#define KRB_AP_ERR_SKEW 37
-#define KRB_ERR_GENERIC 60
 
 /* --- KRB-ERROR --- */
 
@@ -19,60 +13,74 @@ static void name_of(const struct kb_ap *ap, struct kb_buf *out)
     kb_name_print(&ap->server->name, ap->server->realm, out);
 }
 
-static enum kb_error_code kind_of(int32_t code)
+/* What the code's name alone does not tell; other codes are KB_E_SERVICE_REFUSED and nothing more.
+ */
+static const struct reason {
+    int32_t code;
+    enum kb_error_code kind;
+    bool clock, bound; /* say how the clocks differ; only where channel bindings were sent */
+    const char *text;
+} reasons[] = {
+    /* clang-format off */
+    {31, KB_E_SERVICE_REFUSED, false, false, "its key is not the one that the KDC made the ticket for"},
+    {32, KB_E_TICKET_EXPIRED,  true,  false, NULL},
+    {33, KB_E_CLOCK,           true,  false, NULL},
+    {34, KB_E_SERVICE_REFUSED, false, false, "it takes the request for one that it has had already"},
+    {35, KB_E_SERVICE_REFUSED, false, false, "its keytab has another name"},
+    {37, KB_E_CLOCK,           true,  false, NULL},
+    {41, KB_E_SERVICE_REFUSED, false, false, "its key is not the one that the KDC made the ticket for"},
+    {44, KB_E_SERVICE_REFUSED, false, false, "its keytab lacks the key that the KDC made the ticket for"},
+    {45, KB_E_SERVICE_REFUSED, false, false, "its keytab lacks the key that the KDC made the ticket for"},
+    /* MIT's acceptors answer so, without a text, to bindings that are not theirs. */
+    {60, KB_E_SERVICE_REFUSED, false, true,
+     "are the channel bindings those of its side? A proxy that ends TLS changes them"},
+    /* clang-format on */
+};
+
+static const struct reason *reason_of(int32_t code)
 {
-    switch (code) {
-    case KRB_AP_ERR_TKT_EXPIRED:
-        return KB_E_TICKET_EXPIRED;
-    case KRB_AP_ERR_TKT_NYV:
-    case KRB_AP_ERR_SKEW:
-        return KB_E_CLOCK;
-    default:
-        return KB_E_SERVICE_REFUSED;
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+        if (reasons[i].code == code) {
+            return &reasons[i];
+        }
     }
+    return NULL;
 }
 
-/* What the code alone does not tell. The service's time is in the error, and unprotected like all
- * of it: said, not acted on. */
-static void explain(const struct kb_ap *ap, const kb_krb_error *error, struct kb_buf *out)
+/* The service's time is in the error, and unprotected like all of it: said, not acted on. */
+static void explain(const struct kb_ap *ap, const struct reason *reason, const kb_krb_error *error,
+                    struct kb_buf *out)
 {
     int64_t ahead = error->stime - ap->sent.sec;
 
-    switch (error->error_code) {
-    case KRB_AP_ERR_BAD_INTEGRITY:
-        kb_buf_add_str(out, " (its key is not the one that the KDC made the ticket for)");
-        break;
-    case KRB_AP_ERR_TKT_NYV:
-    case KRB_AP_ERR_SKEW:
+    if (reason->clock) {
         kb_buf_printf(out, " (its clock is %lld seconds %s the KDC's)",
                       (long long)(ahead < 0 ? -ahead : ahead), ahead < 0 ? "behind" : "ahead of");
-        break;
-    case KRB_ERR_GENERIC:
-        /* MIT's acceptors answer so, without a text, to bindings that are not theirs. */
-        if (ap->bound) {
-            kb_buf_add_str(out,
-                           " (are the channel bindings those of its side? A proxy that ends TLS "
-                           "changes them)");
-        }
-        break;
-    default:
-        break;
+    } else if (!reason->bound || ap->bound) {
+        kb_buf_printf(out, " (%s)", reason->text);
     }
 }
 
 static enum kb_status refused(const struct kb_ap *ap, const kb_krb_error *error,
                               struct kb_error *err)
 {
+    const struct reason *reason = reason_of(error->error_code);
     struct kb_buf text;
+    const char *name;
 
     name_of(ap, &text);
-    kb_buf_printf(&text, " refused the ticket: error %d", (int)error->error_code);
+    name = kb_number_name("error_code", error->error_code);
+    kb_buf_printf(&text, " refused the ticket: %s (%d)", name != NULL ? name : "error",
+                  (int)error->error_code);
     if (error->has_e_text && error->e_text.len > 0) {
         kb_buf_add_str(&text, ": ");
         kb_buf_add_escaped(&text, error->e_text);
     }
-    explain(ap, error, &text);
-    kb_error_set(err, kind_of(error->error_code), "%s", kb_buf_str(&text));
+    if (reason != NULL) {
+        explain(ap, reason, error, &text);
+    }
+    kb_error_set(err, reason != NULL ? reason->kind : KB_E_SERVICE_REFUSED, "%s",
+                 kb_buf_str(&text));
     kb_buf_wipe(&text);
     if (err != NULL && err->kdc_code == 0) {
         err->kdc_code = error->error_code;
@@ -194,6 +202,19 @@ static enum kb_status take_rep(struct kb_ap *ap, const struct kb_env *env, const
     return KB_OK;
 }
 
+/* Heimdal frames a KRB-ERROR in DCE style too, where nothing else is framed. */
+static kb_bytes without_frame(const struct kb_ap *ap, kb_bytes token)
+{
+    kb_bytes mech, message;
+    uint16_t id;
+
+    if ((ap->flags & KB_GSS_DCE_STYLE) != 0 && kb_unframe(token, &mech, &id, &message) == KB_OK &&
+        id == KB_TOK_ERROR) {
+        return message;
+    }
+    return token;
+}
+
 static enum kb_status take_reply(struct kb_ap *ap, const struct kb_env *env, kb_bytes token,
                                  struct kb_arena *arena, kb_bytes *out_token, struct kb_error *err)
 {
@@ -226,6 +247,7 @@ enum kb_status kb_ap_reply(struct kb_ap *ap, const struct kb_env *env, kb_bytes 
     if (ap->state != KB_AP_WAITING) {
         return kb_error_set(err, KB_E_CONTEXT_STATE, "the context expects no token");
     }
+    token = without_frame(ap, token);
     if (kb_trail_wanted(env->events)) {
         kb_trail(env->events, KB_SERVER, "service", token);
     }
