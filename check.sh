@@ -84,6 +84,9 @@ if build gcc CC=gcc; then
 fi
 if command -v clang >/dev/null; then
     build clang CC=clang
+    if build fuzzers CC=clang CFLAGS="-O1 -g" --enable-fuzzers --enable-sanitizers=address,undefined; then
+        stage "fuzz targets, some seconds each" make -C "$root/fuzzers" fuzz FUZZ_SECONDS=5
+    fi
 else
     skipped=$((skipped + 1))
     echo "skipped: clang is not here"

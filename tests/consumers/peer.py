@@ -175,8 +175,16 @@ class Server:
         os.environ[name] = value
         return {}
 
-    def init_in_threads(self, target, threads):
+    def loaded(self, library):
+        with open("/proc/self/maps") as maps:
+            return {"yes": any(library in line for line in maps)}
+
+    def descriptors(self):
+        return {"open": sorted(os.listdir("/proc/self/fd"))}
+
+    def init_in_threads(self, target, threads, stack=0):
         """Fresh contexts to one target from many threads at once."""
+        threading.stack_size(stack)
         errors, ready = [], threading.Barrier(threads)
 
         def one():

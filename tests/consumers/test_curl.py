@@ -9,7 +9,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "realm")]
 import harness                                  # noqa: E402
-from kdc import peers                           # noqa: E402
+from kdc import peers, program                  # noqa: E402
 from realm import Realm                         # noqa: E402
 from services import PAGE, Apache, have_apache  # noqa: E402
 
@@ -40,6 +40,7 @@ class Against:
         options = self.realm.identity(secret) + " " + more
         with self.realm.counting() as seen:
             done = curl(self.apache.url, self.realm.env(options=options))
+        self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn(PAGE, done.stdout, self.apache.log()[-1000:])
         self.assertIn("X-Authenticated-User: alice@" + self.realm.name, done.stdout)
         self.assertFalse(os.path.exists(self.realm.path("ccache")))
@@ -70,6 +71,18 @@ class TestMIT(Against, unittest.TestCase):
         options = self.realm.identity() + " SPN=HTTP/localhost"
         done = curl(self.apache.url.replace("localhost", "127.0.0.1"), self.realm.env(options=options))
         self.assertIn(PAGE, done.stdout)
+
+    @unittest.skipUnless(program("valgrind"), "no valgrind")
+    def test_under_valgrind(self):
+        """curl tears OpenSSL down while we are loaded; nothing is touched after that, nothing lost."""
+        for secret in ("password", "keytab"):
+            env = self.realm.env(options=self.realm.identity(secret))
+            done = subprocess.run(["valgrind", "-q", "--error-exitcode=99", "--leak-check=full",
+                                   "--errors-for-leak-kinds=definite", "curl", "-s", "--negotiate",
+                                   "-u", ":", self.apache.url], env=env, text=True, timeout=120,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(PAGE, done.stdout)
 
     def test_wrong_password(self):
         wrong = self.realm.password_file("wrong", "not it")

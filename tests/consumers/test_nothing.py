@@ -17,13 +17,19 @@ from realm import Realm                                 # noqa: E402
 from services import PAGE, Apache, Sshd, have_apache    # noqa: E402
 
 
+def known_difference(text):
+    """An acceptor without credential and keytab: the platform overwrites its own good text with a
+    general one, where only the keytab's name is lost. Through a plugin the good one survives."""
+    return re.sub(r"Keytab \S+ is nonexistent or empty", "Key table entry not found", text)
+
+
 def outcome(call, **arguments):
     """What a call gave, or its error; without what no two runs share."""
     try:
         answer = call(**arguments)
     except GSSFailure as failed:
         # The mech glue numbers minor codes as they come up, so the texts are compared.
-        return {"major": failed.major, "text": failed.text}
+        return {"major": failed.major, "text": known_difference(failed.text)}
     for volatile in ("token", "cpu"):
         if answer.get(volatile):
             answer[volatile] = "present"
@@ -154,6 +160,18 @@ class TestInitiators(Same):
         self.run_both(scenario, KRB5CCNAME=self.cache)
 
 
+    def test_a_light_guest(self):
+        """OpenSSL is loaded by who logs in through us, and only when it does."""
+        configured = self.realm.env(options=self.realm.identity())
+        for env in (self.realm.env(KRB5CCNAME=self.cache), configured):
+            with Peer(env) as client:
+                client.acquire(cred="c")
+                if env is not configured:
+                    client.init(ctx="c", target="HTTP@localhost")
+                self.assertTrue(client.loaded(library="kerbside.so")["yes"])
+                self.assertFalse(client.loaded(library="libcrypto")["yes"])
+
+
 class TestAcceptors(Same):
     def accept(self, env):
         said = []
@@ -173,7 +191,7 @@ class TestAcceptors(Same):
                 sealed = server.wrap(ctx="c", message=b"message")["message"]
                 said.append(client.unwrap(ctx="c", message=sealed))
             except GSSFailure as failed:
-                said.append(str(failed))
+                said.append(known_difference(str(failed)))
         return said
 
     def test_with_the_keytab(self):

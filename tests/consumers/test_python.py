@@ -167,6 +167,22 @@ class Against(Messages):
             self.assertEqual(client.init_in_threads(target="HTTP@localhost", threads=16)["errors"], [])
         self.assertEqual(seen.total, 3, dict(seen))
 
+    def test_small_stacks(self):
+        for secret in ("password", "keytab"):
+            client = self.client(secret)
+            said = client.init_in_threads(target="HTTP@localhost", threads=4, stack=65536)
+            self.assertEqual(said["errors"], [])
+
+    def test_descriptors(self):
+        client = self.client()
+        client.acquire(cred="c")
+        before = client.descriptors()["open"]
+        for ctx, target in (("1", "HTTP@localhost"), ("2", "other@localhost")):
+            establish(client, self.server, target, ctx=ctx)
+        with self.assertRaises(GSSFailure):
+            client.init(ctx="3", target="nosuch@localhost")
+        self.assertEqual(client.descriptors()["open"], before)
+
     def test_fork(self):
         client = self.client()
         establish(client, self.server, "HTTP@localhost")
