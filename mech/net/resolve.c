@@ -37,6 +37,16 @@ void kb_resolve_use(const struct kb_resolver *other)
     resolver = other != NULL ? other : &system_resolver;
 }
 
+unsigned kb_resolve_helpers(void)
+{
+    unsigned num;
+
+    pthread_mutex_lock(&lock);
+    num = num_helpers;
+    pthread_mutex_unlock(&lock);
+    return num;
+}
+
 /* --- asking, in whichever thread --- */
 
 static void copy_name(char out[256], const char *name)

@@ -58,6 +58,7 @@ struct kb_resolver {
     bool no_threads; /* as if none could be started */
 };
 void kb_resolve_use(const struct kb_resolver *resolver); /* NULL: the system's */
+unsigned kb_resolve_helpers(void);                       /* how many there are now */
 
 /* Around fork(2): the child has no helpers. */
 void kb_resolve_fork_prepare(void);

