@@ -97,14 +97,15 @@ static bool add_process_line(enum kb_error_code code, struct kb_buf *out)
 
 uint32_t kb_last_error_put(const struct kb_error *err)
 {
-    enum kb_error_code code =
-        (unsigned)err->code < KB_E_NUM && err->code != KB_E_NONE ? err->code : KB_E_INTERNAL;
+    /* A failure without a cause is one of ours, and never "no error". */
+    const struct kb_error internal = {.code = KB_E_INTERNAL};
+    enum kb_error_code code = err->code != KB_E_NONE ? err->code : KB_E_INTERNAL;
     struct lines *lines = own_lines(true);
     int saved = errno;
     struct kb_buf line;
 
     kb_buf_init(&line, MAX_LINE);
-    kb_error_line(err, &line);
+    kb_error_line(err->code != KB_E_NONE ? err : &internal, &line);
     if (line.status == KB_OK) {
         put_process_line(code, kb_buf_bytes(&line));
     }
