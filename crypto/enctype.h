@@ -32,7 +32,7 @@ struct kb_enctype {
     int32_t cksumtype;   /* the required checksum, RFC 3961 3 */
     uint16_t key_len;    /* bytes of a protocol key */
     uint16_t confounder_len;
-    uint16_t mac_len;      /* of the integrity tag in a ciphertext, and of the checksum */
+    uint16_t mac_len;            /* of the integrity tag in a ciphertext, and of the checksum */
     uint32_t default_iterations; /* PBKDF2 rounds where no s2kparams are given */
     const struct kb_enctype_ops *ops; /* private to crypto/ */
 };

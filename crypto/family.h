@@ -9,6 +9,8 @@
 #include "crypto/enctype.h"
 #include "crypto/hmac.h"
 
+#define KB_MAX_IDLE 4
+
 /* What a key derives for one usage: Ke and Ki to seal messages, or Kc for checksums. */
 enum kb_purpose { KB_TO_SEAL, KB_TO_SUM };
 
@@ -16,7 +18,9 @@ struct kb_derived {
     struct kb_derived *next; /* constant once it is in the key's list */
     uint32_t usage;
     enum kb_purpose purpose;
-    _Atomic(struct kb_cipher *) idle[2]; /* [encrypts]: a context that nobody uses just now */
+    /* [encrypts]: contexts that nobody uses just now; as many threads as there are places work on a
+     * key without making one. */
+    _Atomic(struct kb_cipher *) idle[2][KB_MAX_IDLE];
     uint8_t ke[KB_MAX_KEY_LEN];
     struct kb_hmac_key mac; /* under Ki or Kc */
 };

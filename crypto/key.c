@@ -80,8 +80,10 @@ struct kb_key *kb_key_ref(struct kb_key *key)
 
 static void derived_free(struct kb_derived *derived)
 {
-    kb_cipher_free(atomic_load_explicit(&derived->idle[0], memory_order_relaxed));
-    kb_cipher_free(atomic_load_explicit(&derived->idle[1], memory_order_relaxed));
+    for (size_t i = 0; i < KB_MAX_IDLE; i++) {
+        kb_cipher_free(atomic_load_explicit(&derived->idle[false][i], memory_order_relaxed));
+        kb_cipher_free(atomic_load_explicit(&derived->idle[true][i], memory_order_relaxed));
+    }
     kb_secret_free(KB_SECRET_256, derived);
 }
 
@@ -170,27 +172,37 @@ static enum kb_status derived_for(struct kb_key *key, uint32_t usage, enum kb_pu
     return *out != NULL ? KB_OK : derive(key, usage, purpose, out);
 }
 
-/* Whoever finds the kept context taken makes one more; one stays, the others are freed. */
+/* A thread takes a context out of its place and puts it back into any; where all are in use it
+ * makes one more, where all places are filled it frees one. */
 static struct kb_cipher *cipher_take(const struct kb_key *key, struct kb_derived *derived,
                                      bool encrypts)
 {
-    struct kb_cipher *cipher =
-        atomic_exchange_explicit(&derived->idle[encrypts], NULL, memory_order_acquire);
+    for (size_t i = 0; i < KB_MAX_IDLE; i++) {
+        _Atomic(struct kb_cipher *) *place = &derived->idle[encrypts][i];
+        struct kb_cipher *cipher = atomic_load_explicit(place, memory_order_relaxed);
 
-    if (cipher == NULL) {
-        cipher = kb_cipher_new(kb_bytes_of(derived->ke, key->enctype->key_len), encrypts);
+        if (cipher != NULL) {
+            cipher = atomic_exchange_explicit(place, NULL, memory_order_acquire);
+        }
+        if (cipher != NULL) {
+            return cipher;
+        }
     }
-    return cipher;
+    return kb_cipher_new(kb_bytes_of(derived->ke, key->enctype->key_len), encrypts);
 }
 
 static void cipher_give_back(struct kb_derived *derived, struct kb_cipher *cipher)
 {
-    struct kb_cipher *none = NULL;
+    for (size_t i = 0; i < KB_MAX_IDLE; i++) {
+        struct kb_cipher *none = NULL;
 
-    if (!atomic_compare_exchange_strong_explicit(&derived->idle[cipher->encrypts], &none, cipher,
-                                                 memory_order_release, memory_order_relaxed)) {
-        kb_cipher_free(cipher);
+        if (atomic_compare_exchange_strong_explicit(&derived->idle[cipher->encrypts][i], &none,
+                                                    cipher, memory_order_release,
+                                                    memory_order_relaxed)) {
+            return;
+        }
     }
+    kb_cipher_free(cipher);
 }
 
 static enum kb_status pass(struct kb_key *key, uint32_t usage, bool encrypts, uint8_t *confounder,

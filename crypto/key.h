@@ -41,7 +41,8 @@ enum kb_usage {
 KB_MUST_USE enum kb_status kb_key_new(int32_t etype, kb_bytes raw, struct kb_key **out);
 
 /* kb_key_random draws a new key (RFC 3961 random-to-key). */
-KB_MUST_USE enum kb_status kb_key_random(int32_t etype, const struct kb_rng *rng, struct kb_key **out);
+KB_MUST_USE enum kb_status kb_key_random(int32_t etype, const struct kb_rng *rng,
+                                         struct kb_key **out);
 
 struct kb_key *kb_key_ref(struct kb_key *key);
 
@@ -61,8 +62,8 @@ KB_MUST_USE enum kb_status kb_encrypt(struct kb_key *key, uint32_t usage, const 
                                       kb_bytes plain, uint8_t *out);
 
 /* kb_decrypt verifies, then writes the plaintext to `out`, which has room for cipher.len bytes and
- * may be cipher.ptr itself. KB_BAD_INTEGRITY: `out` holds nothing of use (zeroed if it is not
- * cipher.ptr). RFC 3961 cannot tell padding from data: the length is what the enctype makes of it. */
+ * may be cipher.ptr itself. KB_BAD_INTEGRITY: `out` is zeroed. RFC 3961 cannot tell padding from
+ * data: the length is what the enctype makes of it. */
 KB_MUST_USE enum kb_status kb_decrypt(struct kb_key *key, uint32_t usage, kb_bytes cipher,
                                       uint8_t *out, size_t *out_len);
 
@@ -76,20 +77,23 @@ struct kb_piece {
 
 /* kb_encrypt_pieces fills `confounder` (confounder_len bytes; drawn from rng and encrypted there),
  * encrypts the DATA pieces in place and writes `mac` (mac_len bytes). */
-KB_MUST_USE enum kb_status kb_encrypt_pieces(struct kb_key *key, uint32_t usage, const struct kb_rng *rng,
-                                             uint8_t *confounder, struct kb_piece *pieces, size_t num,
-                                             uint8_t *mac);
+KB_MUST_USE enum kb_status kb_encrypt_pieces(struct kb_key *key, uint32_t usage,
+                                             const struct kb_rng *rng, uint8_t *confounder,
+                                             struct kb_piece *pieces, size_t num, uint8_t *mac);
 
 /* kb_decrypt_pieces is the inverse. On KB_BAD_INTEGRITY the DATA pieces hold nothing of use. */
-KB_MUST_USE enum kb_status kb_decrypt_pieces(struct kb_key *key, uint32_t usage, uint8_t *confounder,
-                                             struct kb_piece *pieces, size_t num, const uint8_t *mac);
+KB_MUST_USE enum kb_status kb_decrypt_pieces(struct kb_key *key, uint32_t usage,
+                                             uint8_t *confounder, struct kb_piece *pieces,
+                                             size_t num, const uint8_t *mac);
 
 /* kb_checksum_pieces writes the enctype's required checksum (mac_len bytes) over all pieces, of
  * either kind, in their order. */
 KB_MUST_USE enum kb_status kb_checksum_pieces(struct kb_key *key, uint32_t usage,
-                                              const struct kb_piece *pieces, size_t num, uint8_t *out);
+                                              const struct kb_piece *pieces, size_t num,
+                                              uint8_t *out);
 
-KB_MUST_USE enum kb_status kb_checksum_make(struct kb_key *key, uint32_t usage, kb_bytes data, uint8_t *out);
+KB_MUST_USE enum kb_status kb_checksum_make(struct kb_key *key, uint32_t usage, kb_bytes data,
+                                            uint8_t *out);
 
 /* kb_checksum_verify compares in constant time; KB_BAD_INTEGRITY, KB_NO_ENCTYPE (cksumtype is not
  * one that this key makes). */
@@ -103,7 +107,7 @@ KB_MUST_USE enum kb_status kb_prf(struct kb_key *key, kb_bytes input, uint8_t *o
 /* kb_prf_plus writes `out_len` bytes of PRF+ (RFC 6113 5.1; for GSS: RFC 4402 with the counter as
  * `KB_PRF_GSS`). */
 enum kb_prf_plus_kind { KB_PRF_PLUS, KB_PRF_GSS };
-KB_MUST_USE enum kb_status kb_prf_plus(struct kb_key *key, enum kb_prf_plus_kind kind, kb_bytes input,
-                                       uint8_t *out, size_t out_len);
+KB_MUST_USE enum kb_status kb_prf_plus(struct kb_key *key, enum kb_prf_plus_kind kind,
+                                       kb_bytes input, uint8_t *out, size_t out_len);
 
 #endif

@@ -1,20 +1,21 @@
 /* provider.h - OpenSSL, loaded when the first key is needed, in a library context of our own.
  *
- * Not linked but opened, for two measured reasons: a process that never logs in pays nothing (1.1 ms
- * and 440 KiB otherwise), and RTLD_DEEPBIND keeps libcrypto's own references from binding to another
- * OpenSSL that the host exports (node exports 1,700 of its symbols). Everything of OpenSSL that
- * Kerbside uses stands in one list in provider.c, checked against the headers by its types; the
- * default library context is never touched, and nothing here runs from a destructor.
- * Any thread at any time. */
+ * Not linked but opened, for two measured reasons: a process that never logs in pays nothing (1.1
+ * ms and 440 KiB otherwise), and RTLD_DEEPBIND keeps libcrypto's own references from binding to
+ * another OpenSSL that the host exports (node exports 1,700 of its symbols). Everything of OpenSSL
+ * that Kerbside uses stands in one list in crypto/openssl.h, checked against the headers by its
+ * types; the default library context is never touched, and nothing here runs from a destructor.
+ * Any thread at any time. A fork waits for a load under way: so not under a lock that a fork
+ * handler takes. */
 #ifndef KB_PROVIDER_H
 #define KB_PROVIDER_H
 
 #include "asn1/status.h"
 #include "asn1/bytes.h"
 
-/* kb_provider_load loads OpenSSL and finds what we use, once in a process; later calls cost a load of
- * an atomic. Worth calling while a KDC's answer is awaited (1.7 ms, most of it relocations). KB_NO_CRYPTO: kb_provider_error says why;
- * it is tried again by the next call. */
+/* kb_provider_load loads OpenSSL and finds what we use, once in a process; later calls cost a load
+ * of an atomic. Worth calling while a KDC's answer is awaited (1.7 ms, most of it relocations).
+ * KB_NO_CRYPTO: kb_provider_error says why; it is tried again by the next call. */
 KB_MUST_USE enum kb_status kb_provider_load(void);
 
 /* kb_provider_loaded tells whether OpenSSL is in this process because of us. */

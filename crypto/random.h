@@ -19,7 +19,8 @@ struct kb_rng {
 
 extern const struct kb_rng kb_rng_system;
 
-KB_MUST_USE static inline enum kb_status kb_random(const struct kb_rng *rng, uint8_t *out, size_t len)
+KB_MUST_USE static inline enum kb_status kb_random(const struct kb_rng *rng, uint8_t *out,
+                                                   size_t len)
 {
     return rng->fill(rng->ctx, out, len);
 }

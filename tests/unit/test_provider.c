@@ -6,6 +6,7 @@
 
 #include "tests/support/crypto.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -46,6 +47,8 @@ BOGUS(SHA1_Init)
 BOGUS(SHA1_Update)
 #endif
 
+#define SOME_KEY "00000000000000000000000000000000000000000000000000000000000000ff"
+
 static bool mapped(const char *library)
 {
     FILE *maps = fopen("/proc/self/maps", "re");
@@ -67,8 +70,7 @@ static void nothing_before_the_first_use(void **state)
     uint8_t buf[40];
 
     (void)state;
-    key = new_key(KB_ENCTYPE_AES256_SHA1,
-                  "00000000000000000000000000000000000000000000000000000000000000ff");
+    key = new_key(KB_ENCTYPE_AES256_SHA1, SOME_KEY);
     assert_int_equal(kb_key_random(KB_ENCTYPE_AES128_SHA256, &kb_rng_system, &random), KB_OK);
     assert_int_equal(kb_random(&kb_rng_system, buf, sizeof(buf)), KB_OK);
     assert_non_null(kb_enctype_by_name(KB_LIT("aes256-cts")));
@@ -157,12 +159,17 @@ static void leave(int status)
 /* Children forked while other threads load: each finds nothing or all of it, and none hangs. */
 static void threads_and_forks(void **state)
 {
+    pthread_attr_t attr;
     pthread_t threads[4];
     pid_t children[8];
 
     (void)state;
+    assert_int_equal(pthread_attr_init(&attr), 0);
+#ifndef KB_SANITIZED
+    assert_int_equal(pthread_attr_setstacksize(&attr, 65536), 0); /* Java and musl have such */
+#endif
     for (size_t i = 0; i < NUM(threads); i++) {
-        assert_int_equal(pthread_create(&threads[i], NULL, load, NULL), 0);
+        assert_int_equal(pthread_create(&threads[i], &attr, load, NULL), 0);
     }
     for (size_t i = 0; i < NUM(children); i++) {
         children[i] = fork();
@@ -183,6 +190,7 @@ static void threads_and_forks(void **state)
         assert_int_equal(pthread_join(threads[i], &failed), 0);
         assert_null(failed);
     }
+    pthread_attr_destroy(&attr);
     assert_true(kb_provider_loaded());
     assert_true(mapped("libcrypto.so.3"));
     assert_string_equal(kb_provider_error(), "");
@@ -207,6 +215,37 @@ static void the_right_functions(void **state)
     kb_key_free(key);
 }
 
+/* A host's exit handlers may run OpenSSL's clean-up before they release their GSS objects. */
+static void after_the_clean_up(void **state)
+{
+    int status;
+    pid_t pid;
+
+    (void)state;
+    pid = fork();
+    if (pid == 0) {
+        static const uint8_t raw[32];
+        void *handle = dlopen("libcrypto.so.3", RTLD_NOW | RTLD_NOLOAD);
+        struct kb_key *old = new_key(KB_ENCTYPE_AES256_SHA1, SOME_KEY), *fresh = NULL;
+        uint8_t out[64];
+        void (*clean_up)(void);
+        bool ok;
+
+        assert_non_null(handle);
+        *(void **)&clean_up = dlsym(handle, "OPENSSL_cleanup");
+        assert_int_equal(kb_encrypt(old, 1, &kb_rng_system, KB_NONE, out), KB_OK);
+        clean_up();
+        ok = kb_encrypt(old, 1, &kb_rng_system, KB_NONE, out) == KB_OK;
+        ok = ok && kb_key_new(KB_ENCTYPE_AES256_SHA384, kb_bytes_of(raw, 32), &fresh) == KB_OK;
+        ok = ok && kb_encrypt(fresh, 1, &kb_rng_system, KB_NONE, out) == KB_OK;
+        kb_key_free(old);
+        kb_key_free(fresh);
+        leave(ok ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +253,7 @@ int main(void)
         cmocka_unit_test(failure_is_said_and_tried_again),
         cmocka_unit_test(threads_and_forks),
         cmocka_unit_test(the_right_functions),
+        cmocka_unit_test(after_the_clean_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
