@@ -68,9 +68,10 @@ static bool lock_process(void)
     return false;
 }
 
-static void put_process_line(enum kb_error_code code, kb_bytes line)
+/* Without memory the older line goes all the same: it would tell of something else. */
+static void put_process_line(enum kb_error_code code, const struct kb_buf *line)
 {
-    char *copy = kb_strdup(line), *old;
+    char *copy = line->status == KB_OK ? kb_strdup(kb_buf_bytes(line)) : NULL, *old;
 
     if (!lock_process()) {
         free(copy);
@@ -106,9 +107,7 @@ uint32_t kb_last_error_put(const struct kb_error *err)
 
     kb_buf_init(&line, MAX_LINE);
     kb_error_line(err->code != KB_E_NONE ? err : &internal, &line);
-    if (line.status == KB_OK) {
-        put_process_line(code, kb_buf_bytes(&line));
-    }
+    put_process_line(code, &line);
     if (lines != NULL) {
         free(lines->of[code]);
         lines->of[code] = kb_buf_take(&line, NULL);
