@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "mech/net/fds.h"
 #include "mech/net/race.h"
 
 const struct kb_net_tuning kb_net_default_tuning = {
@@ -159,6 +160,7 @@ void kb_net_fork_parent(void)
 
 void kb_net_fork_child(void)
 {
+    kb_fds_drop();
     kb_resolve_fork_child();
     kb_memory_fork_done();
 }

@@ -110,12 +110,25 @@ static bool next_of_lane(const struct kb_race *race, struct kb_lane *lane, int c
     while (lane->tried[choice] < lane->place->resolved->num) {
         struct kb_address address = nth_address(lane, lane->tried[choice]++);
 
-        if (kb_race_has(race, &address, lane->transports[choice]) == NULL) {
+        if (kb_attempt_find(race, &address, lane->transports[choice]) == NULL) {
             *out = (struct kb_candidate){lane->place, address, lane->transports[choice]};
             return true;
         }
     }
     return false;
+}
+
+/* Begins to resolve a KDC's name. What cannot be done in a helper was done in line, where a
+ * resolver that hangs holds up the call (DESIGN, net): that is worth a line. */
+static enum kb_status ask_name(const struct kb_race *race, struct kb_place *place)
+{
+    enum kb_status status = kb_place_ask(place, race->now_ms);
+
+    if (status == KB_OK && place->resolved != NULL && place->resolved->in_line) {
+        kb_log(race->net->config.events, KB_LOG_INFO,
+               "No thread can be started to resolve the name of a KDC: it was resolved in line");
+    }
+    return status;
 }
 
 static enum kb_status next_by_choice(struct kb_race *race, int choice, struct kb_candidate *out)
@@ -128,7 +141,7 @@ static enum kb_status next_by_choice(struct kb_race *race, int choice, struct kb
             continue;
         }
         if (!asked) {
-            if (kb_place_ask(lane->place, race->now_ms) != KB_OK) {
+            if (ask_name(race, lane->place) != KB_OK) {
                 return KB_NO_MEMORY;
             }
             if (lane->place->resolved == NULL) {

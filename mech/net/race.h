@@ -7,6 +7,7 @@
 #define KB_RACE_H
 
 #include "mech/net/session.h"
+#include "mech/report/events.h"
 
 #define KB_MAX_ATTEMPTS 48
 
@@ -15,10 +16,11 @@ struct kb_attempt {
     struct kb_place *place;
     struct kb_address address;
     enum kb_transport transport;
-    bool over;       /* closed; conn tells why, else it was silent or lost the race */
-    bool waiting;    /* the whole message was sent */
-    bool superseded; /* the KDC asked for TCP: listen, but count on the other attempt */
-    bool cannot_serve;
+    bool over;      /* closed; conn tells why, else it was silent or lost the race */
+    bool waiting;   /* the whole message was sent */
+    bool listening; /* counted on no more (the next two say why), but the right answer may come */
+    bool asked_tcp; /* its answer is too big for UDP, or a forger says so */
+    bool cannot_serve; /* the KDC says that it cannot serve now, or a forger does */
     unsigned sends, ignored;
     size_t seen;      /* bytes of an unfinished reply */
     int64_t start_ms; /* when it was opened */
@@ -41,6 +43,12 @@ enum kb_race_state {
     KB_RACE_NOBODY,  /* every KDC failed */
     KB_RACE_LOST,    /* a proof that got no answer */
     KB_RACE_STOPPED, /* `status`: the deadline, interrupt or memory */
+};
+
+enum kb_held {
+    KB_HELD_NONE,
+    KB_HELD_NOT_NOW, /* "cannot serve": stepped with when nobody else is left */
+    KB_HELD_WEAK,    /* stepped with at its time */
 };
 
 struct kb_race {
@@ -66,9 +74,10 @@ struct kb_race {
     int64_t launch_ms; /* when the next attempt may start */
     int64_t hedge_ms;  /* when the last one had its time alone */
 
+    enum kb_held held_as;
     kb_bytes held; /* a reply that is stepped with if no better one comes */
     size_t held_from;
-    int64_t held_ms; /* until then; INT64_MAX: until nobody is left */
+    int64_t held_ms; /* not before then */
 };
 
 /* lanes.c: whom to ask next. */
@@ -87,18 +96,40 @@ KB_MUST_USE enum kb_status kb_lanes_next(struct kb_race *race, bool other_transp
 bool kb_lanes_resolving(const struct kb_race *race);
 bool kb_lanes_left(const struct kb_race *race); /* is there a KDC that has no lane here? */
 
-/* kb_race_has finds an attempt at an address by a transport; NULL if there was none. */
-struct kb_attempt *kb_race_has(const struct kb_race *race, const struct kb_address *address,
-                               enum kb_transport transport);
+/* attempt.c: one socket's life. kb_attempt_start may move race->attempts. */
+void kb_attempt_start(struct kb_race *race, const struct kb_candidate *candidate);
+void kb_attempt_send(struct kb_race *race, struct kb_attempt *attempt); /* on, or once more */
+void kb_attempt_fail(struct kb_race *race, struct kb_attempt *attempt);
+int64_t kb_attempt_expiry(const struct kb_race *race, const struct kb_attempt *attempt);
+
+/* kb_attempt_counts tells whether it is hoped for, so that others wait. */
+static inline bool kb_attempt_counts(const struct kb_attempt *attempt)
+{
+    return !attempt->over && !attempt->listening;
+}
+
+/* kb_attempt_find finds an attempt at an address by a transport; NULL if there was none. */
+struct kb_attempt *kb_attempt_find(const struct kb_race *race, const struct kb_address *address,
+                                   enum kb_transport transport);
+
+/* judge.c: what arrives on an attempt's socket. */
+void kb_race_receive(struct kb_race *race, size_t index);
+void kb_race_step_with_held(struct kb_race *race);
 
 /* race.c: runs until state is not KB_RACE_ON; then every socket is closed. */
 void kb_race_run(struct kb_race *race);
+void kb_race_stop(struct kb_race *race, enum kb_status status);
 void kb_race_wipe(struct kb_race *race);
 
 /* tried.c: makes the error of a race that nobody answered. */
 enum kb_status kb_race_error(const struct kb_race *race, struct kb_error *err);
 
-/* kb_peer_text describes an attempt: "192.0.2.1:88", "kdc.example.com:88 (192.0.2.1)". */
+/* kb_peer_text describes an attempt: "192.0.2.1:88 udp", "kdc.example.com:88 (192.0.2.1) tcp". */
 void kb_peer_text(const struct kb_attempt *attempt, char out[KB_PEER_TEXT]);
+
+/* kb_attempt_log tells what happens to an attempt: "192.0.2.1:88 udp: sent"; with NULL why it
+ * ended. */
+void kb_attempt_log(const struct kb_race *race, const struct kb_attempt *attempt,
+                    enum kb_log_level level, const char *what);
 
 #endif

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
+
+#include "mech/net/fds.h"
 
 #define MAX_HELPERS 4
 #define HELPER_STACK ((size_t)256 * 1024)
@@ -110,9 +111,7 @@ static void ask(struct kb_resolve *question)
 
 static void release(struct kb_resolve *question)
 {
-    if (question->fd >= 0) {
-        close(question->fd);
-    }
+    kb_fds_close(question->fd);
     free(question);
 }
 
@@ -226,14 +225,12 @@ enum kb_status kb_resolve_start(const char *host, unsigned flags, struct kb_reso
         question->state = ANSWERED;
         return KB_OK;
     }
-    question->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    question->fd = kb_fds_add(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (question->fd < 0 || !hand_over(question)) {
         question->answer.in_line = true;
         ask(question);
-        if (question->fd >= 0) {
-            close(question->fd);
-            question->fd = -1;
-        }
+        kb_fds_close(question->fd);
+        question->fd = -1;
         question->state = ANSWERED;
     }
     return KB_OK;

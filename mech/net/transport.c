@@ -2,7 +2,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
+
+#include "mech/net/fds.h"
 
 enum kb_io kb_conn_fail(struct kb_conn *conn, int sys_errno, const char *reason)
 {
@@ -15,7 +16,7 @@ enum kb_io kb_conn_socket(struct kb_conn *conn, const struct kb_address *address
 {
     int result;
 
-    conn->fd = socket(address->u.any.sa_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    conn->fd = kb_fds_add(socket(address->u.any.sa_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (conn->fd < 0) {
         return kb_conn_fail(conn, errno, NULL);
     }
@@ -29,10 +30,8 @@ enum kb_io kb_conn_socket(struct kb_conn *conn, const struct kb_address *address
 
 void kb_conn_close(struct kb_conn *conn)
 {
-    if (conn->fd >= 0) {
-        close(conn->fd);
-        conn->fd = -1;
-    }
+    kb_fds_close(conn->fd);
+    conn->fd = -1;
     free(conn->in);
     conn->in = NULL;
     conn->in_size = 0;

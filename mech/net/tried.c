@@ -7,15 +7,17 @@
 void kb_peer_text(const struct kb_attempt *attempt, char out[KB_PEER_TEXT])
 {
     const struct kb_kdc *kdc = &attempt->place->kdc;
+    const char *transport = attempt->conn.ops->name;
     struct kb_address numeric;
     char address[KB_ADDRESS_TEXT];
 
     if (kb_address_numeric(&numeric, kdc->host)) {
         kb_address_text(&attempt->address, true, address);
-        snprintf(out, KB_PEER_TEXT, "%s", address);
+        snprintf(out, KB_PEER_TEXT, "%s %s", address, transport);
     } else {
         kb_address_text(&attempt->address, false, address);
-        snprintf(out, KB_PEER_TEXT, "%.60s:%u (%.60s)", kdc->host, (unsigned)kdc->port, address);
+        snprintf(out, KB_PEER_TEXT, "%.60s:%u (%.60s) %s", kdc->host, (unsigned)kdc->port, address,
+                 transport);
     }
 }
 
@@ -37,10 +39,10 @@ static void add_cause(struct kb_buf *out, const struct kb_attempt *attempt)
     if (conn->sys_errno != 0) {
         const char *text = strerrordesc_np(conn->sys_errno);
 
-        kb_buf_printf(out, "%s", text != NULL ? text : "unknown error");
+        kb_buf_add_str(out, text != NULL ? text : "unknown error");
         return;
     }
-    if (attempt->superseded) {
+    if (attempt->asked_tcp) {
         kb_buf_add_str(out, "its answer is too big for UDP");
         return;
     }
@@ -62,8 +64,30 @@ static void add_attempt(struct kb_buf *out, const struct kb_attempt *attempt)
 
     kb_peer_text(attempt, peer);
     kb_buf_add_escaped(out, kb_str(peer));
-    kb_buf_printf(out, " %s: ", attempt->conn.ops->name);
+    kb_buf_add_str(out, ": ");
     add_cause(out, attempt);
+}
+
+void kb_attempt_log(const struct kb_race *race, const struct kb_attempt *attempt,
+                    enum kb_log_level level, const char *what)
+{
+    struct kb_events *events = race->net->config.events;
+    char peer[KB_PEER_TEXT];
+    struct kb_buf line;
+
+    if (!kb_events_wanted(events, level)) {
+        return;
+    }
+    kb_buf_init(&line, 512);
+    if (what == NULL) {
+        add_attempt(&line, attempt);
+    } else {
+        kb_peer_text(attempt, peer);
+        kb_buf_add_escaped(&line, kb_str(peer));
+        kb_buf_printf(&line, ": %s", what);
+    }
+    kb_log(events, level, "%s", kb_buf_str(&line));
+    kb_buf_wipe(&line);
 }
 
 /* A KDC that never had an attempt: its name led nowhere, or the time was over before. */

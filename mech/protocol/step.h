@@ -32,6 +32,8 @@ enum kb_verdict {
     KB_VERDICT_IGNORE,  /* not an answer to our request, or garbled: the right one may still come */
     KB_VERDICT_WEAK,    /* would be final, but cannot be told from a forgery: over UDP wait one more
                            round trip for a better one, then step with this */
+    KB_VERDICT_LATE,    /* likewise, but wait to the end of the proof's 3 seconds (REPEAT: the answer
+                           to its first copy may still come); over TCP step with it at once */
     KB_VERDICT_TCP,     /* RESPONSE_TOO_BIG: the same bytes to the same KDC over TCP */
     KB_VERDICT_NEXT,    /* this KDC cannot serve (SVC_UNAVAILABLE): ask another; step with it if
                            there is none */

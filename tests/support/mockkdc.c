@@ -99,15 +99,13 @@ static bool read_all(int fd, uint8_t *to, size_t len)
 
 static void take_connection(struct mock *mock)
 {
-    static _Thread_local uint8_t request[70000];
+    uint8_t *request = malloc(70000);
     int fd = accept4(mock->tcp, NULL, NULL, SOCK_CLOEXEC);
     unsigned nth = atomic_fetch_add(&mock->num_tcp, 1);
     uint8_t prefix[4];
     size_t len = 0;
 
-    if (fd < 0) {
-        return;
-    }
+    must(request != NULL && fd >= 0);
     if (!mock->refuse_reading && read_all(fd, prefix, 4)) {
         len = (size_t)prefix[2] << 8 | prefix[3];
         if (!read_all(fd, request, len)) {
@@ -116,6 +114,7 @@ static void take_connection(struct mock *mock)
     }
     mock->on_tcp(mock, nth, fd, kb_bytes_of(request, len));
     close(fd);
+    free(request);
 }
 
 static void *serve(void *arg)
@@ -302,6 +301,8 @@ static enum kb_verdict verdict(void *machine, kb_bytes message)
         return KB_VERDICT_FINAL;
     case 'W':
         return KB_VERDICT_WEAK;
+    case 'L':
+        return KB_VERDICT_LATE;
     case 'T':
         return KB_VERDICT_TCP;
     case 'N':

@@ -1,7 +1,7 @@
 /* mockkdc.h - KDCs for tests of the network: a thread each, on a free port of the loopback, which
  * answers as the test's functions say and counts what it got.
  *
- * The verdict of a message is its first letter: F final, W weak, T too big (use TCP), N not now,
+ * The verdict of a message is its first letter: F final, W weak, L late, T too big (use TCP), N not now,
  * anything else is to be ignored. */
 #ifndef MOCKKDC_H
 #define MOCKKDC_H

@@ -14,6 +14,7 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/support/mockkdc.h"
@@ -469,6 +470,76 @@ static void no_descriptors_is_said(void **state)
     stop(&kdc, &asker);
 }
 
+static void *ask_on_a_small_stack(void *arg)
+{
+    struct asker *asker = arg;
+
+    return asker_ask(asker, "hello", false) == KB_OK ? asker : NULL;
+}
+
+static void small_stacks_are_enough(void **state)
+{
+    struct mock kdc;
+    struct asker asker;
+    pthread_attr_t attr;
+    pthread_t thread;
+    void *result;
+
+    (void)state;
+    start(&kdc, &asker, 5000, udp_large, mock_tcp_final);
+    assert_int_equal(pthread_attr_init(&attr), 0);
+    assert_int_equal(pthread_attr_setstacksize(&attr, 64 * 1024), 0);
+    assert_int_equal(pthread_create(&thread, &attr, ask_on_a_small_stack, &asker), 0);
+    assert_int_equal(pthread_join(thread, &result), 0);
+    assert_ptr_equal(result, &asker);
+    pthread_attr_destroy(&attr);
+    stop(&kdc, &asker);
+}
+
+static void *ask_slowly(void *arg)
+{
+    (void)asker_ask(arg, "hello", false);
+    return NULL;
+}
+
+static bool is_socket(int fd)
+{
+    int type;
+    socklen_t len = sizeof(type);
+
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0;
+}
+
+/* A child has no use for the sockets of its parent's other threads. */
+static void a_fork_leaves_no_sockets(void **state)
+{
+    struct mock kdc;
+    struct asker asker;
+    pthread_t thread;
+    int fd, exit_status;
+    pid_t child;
+
+    (void)state;
+    start(&kdc, &asker, 5000, udp_late, NULL);
+    fd = lowest();
+    assert_int_equal(pthread_create(&thread, NULL, ask_slowly, &asker), 0);
+    while (!is_socket(fd)) {
+        mock_pause(1);
+    }
+    kb_net_fork_prepare();
+    child = fork();
+    if (child == 0) {
+        kb_net_fork_child();
+        _exit(is_socket(fd) ? 1 : 0);
+    }
+    kb_net_fork_parent();
+    assert_int_equal(waitpid(child, &exit_status, 0), child);
+    assert_int_equal(exit_status, 0);
+    pthread_join(thread, NULL);
+    assert_reply(&asker, "Final by udp");
+    stop(&kdc, &asker);
+}
+
 static void a_reply_over_the_arena_is_an_error(void **state)
 {
     struct mock kdc;
@@ -501,6 +572,8 @@ int main(void)
         cmocka_unit_test(descriptors_over_1024_work),
         cmocka_unit_test(no_descriptor_stays_open),
         cmocka_unit_test(no_descriptors_is_said),
+        cmocka_unit_test(small_stacks_are_enough),
+        cmocka_unit_test(a_fork_leaves_no_sockets),
         cmocka_unit_test(a_reply_over_the_arena_is_an_error),
     };
 

@@ -338,6 +338,69 @@ static void a_weak_answer_counts_after_a_round_trip(void **state)
     assert_int_equal(kdc.num_tcp, 0);
 }
 
+static void udp_late_then_final(struct mock *mock, unsigned nth, const struct sockaddr_in6 *from,
+                                socklen_t from_len, kb_bytes request)
+{
+    mock_send(mock, from, from_len, "Late");
+    mock_pause(150); /* longer than any round trip */
+    mock_udp_final(mock, nth, from, from_len, request);
+}
+
+static void udp_late(struct mock *mock, unsigned nth, const struct sockaddr_in6 *from,
+                     socklen_t from_len, kb_bytes request)
+{
+    (void)nth;
+    (void)request;
+    mock_send(mock, from, from_len, "Late");
+}
+
+static void a_late_answer_waits_to_the_end_of_the_proof(void **state)
+{
+    struct mock kdc;
+    struct asker asker;
+
+    (void)state;
+    mock_start(&kdc, udp_late_then_final, mock_tcp_final);
+    asker_start(&asker, 5000);
+    asker_add(&asker, "127.0.0.1", kdc.port, KB_ANY_TRANSPORT);
+    assert_int_equal(asker_ask(&asker, "proof", true), KB_OK);
+    assert_reply(&asker, "Final by udp");
+    atomic_store(&kdc.on_udp, udp_late);
+    assert_int_equal(asker_ask(&asker, "proof", true), KB_OK);
+    assert_reply(&asker, "Late");
+    assert_true(asker.took_ms >= 299);
+    asker_stop(&asker);
+    mock_stop(&kdc);
+    assert_int_equal(kdc.num_udp, 2);
+    assert_int_equal(kdc.num_tcp, 0);
+}
+
+static void udp_not_now_then_final(struct mock *mock, unsigned nth, const struct sockaddr_in6 *from,
+                                   socklen_t from_len, kb_bytes request)
+{
+    mock_send(mock, from, from_len, "Not now");
+    mock_pause(5);
+    mock_udp_final(mock, nth, from, from_len, request);
+}
+
+static void a_forged_not_now_does_not_cost_the_answer(void **state)
+{
+    struct mock kdc;
+    struct asker asker;
+    struct kb_net_tuning tuning = asker_tuning;
+
+    (void)state;
+    tuning.weak_min_ms = tuning.weak_max_ms = 1000;
+    mock_start(&kdc, udp_not_now_then_final, NULL);
+    asker_start(&asker, 5000);
+    kb_net_tune(asker.net, &tuning);
+    asker_add(&asker, "127.0.0.1", kdc.port, KB_ANY_TRANSPORT);
+    assert_int_equal(asker_ask(&asker, "proof", true), KB_OK);
+    assert_reply(&asker, "Final by udp");
+    asker_stop(&asker);
+    mock_stop(&kdc);
+}
+
 static void a_forged_too_big_does_not_cost_the_answer(void **state)
 {
     struct mock kdc;
@@ -391,6 +454,8 @@ int main(void)
         cmocka_unit_test(a_named_transport_is_the_only_one),
         cmocka_unit_test(a_weak_answer_gives_way_to_a_better_one),
         cmocka_unit_test(a_weak_answer_counts_after_a_round_trip),
+        cmocka_unit_test(a_late_answer_waits_to_the_end_of_the_proof),
+        cmocka_unit_test(a_forged_not_now_does_not_cost_the_answer),
         cmocka_unit_test(a_forged_too_big_does_not_cost_the_answer),
         cmocka_unit_test(many_kdcs_are_all_named),
     };
