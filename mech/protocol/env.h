@@ -12,6 +12,16 @@ struct kb_timestamp {
     int32_t usec; /* 0..999999 */
 };
 
+/* kb_timestamp_shift adds `usec` microseconds, which may be negative. */
+static inline struct kb_timestamp kb_timestamp_shift(struct kb_timestamp t, int64_t usec)
+{
+    int64_t rest = t.usec + usec % 1000000;
+
+    t.sec += usec / 1000000 + (rest >= 1000000) - (rest < 0);
+    t.usec = (int32_t)(rest < 0 ? rest + 1000000 : rest >= 1000000 ? rest - 1000000 : rest);
+    return t;
+}
+
 /* What a machine tells of itself, for the trail and the log; see mech/report/events.h. */
 struct kb_events;
 

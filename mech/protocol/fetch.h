@@ -9,25 +9,9 @@
 
 #include "mech/protocol/credential.h"
 #include "mech/protocol/env.h"
+#include "mech/protocol/keys.h"
 #include "mech/protocol/step.h"
 #include "mech/report/error.h"
-
-/* Where the client's long-term keys come from: a keytab, or string-to-key over a password, with what
- * was derived kept by the owner. `nth` counts the keys of one enctype, newest first; only a keytab
- * has more than one. KB_NOT_FOUND: no (further) key; other statuses end the login. */
-struct kb_key_source {
-    enum kb_status (*get)(void *ctx, int32_t etype, kb_bytes salt, kb_bytes s2kparams, unsigned nth,
-                          struct kb_key **out);
-    void *ctx;
-    bool salted;        /* a password: keys depend on salt and parameters */
-    const char *what;   /* for messages: "the password of /etc/…", "keytab /etc/…" */
-};
-
-/* What was learned about a principal's key, after a reply that decrypted. */
-struct kb_key_hint {
-    int32_t etype; /* 0: nothing was learned */
-    kb_bytes salt, s2kparams;
-};
 
 struct kb_fetch_request {
     const struct kb_principal *client;
@@ -36,7 +20,8 @@ struct kb_fetch_request {
     struct kb_credential *tgt;          /* to start from; NULL: none */
     const struct kb_policy *policy;     /* borrowed until kb_fetch_free */
     struct kb_key_hint hint;            /* borrowed likewise */
-    bool first_proof; /* the first AS-REQ may carry a proof: the KDC is the only one or known alive */
+    bool first_proof; /* the first AS-REQ may carry a proof: the KDC is the only one or known alive
+                       */
 };
 
 struct kb_fetch;
@@ -44,8 +29,8 @@ struct kb_fetch;
 struct kb_fetch *kb_fetch_new(const struct kb_env *env, const struct kb_fetch_request *request);
 void kb_fetch_free(struct kb_fetch *fetch); /* NULL is accepted */
 
-/* kb_fetch_step takes the reply to the last message (KB_NONE at first). `peer` says who sent it, for
- * messages. */
+/* kb_fetch_step takes the reply to the last message (KB_NONE at first). `peer` says who sent it,
+ * for messages. */
 enum kb_step kb_fetch_step(struct kb_fetch *fetch, kb_bytes reply, const char *peer,
                            struct kb_send *out_send);
 
@@ -58,8 +43,8 @@ enum kb_step kb_fetch_silent(struct kb_fetch *fetch, bool judged, struct kb_send
 enum kb_verdict kb_fetch_verdict(void *fetch, kb_bytes message);
 
 /* Results; each lends a reference that the fetch keeps. NULL if there is none. */
-struct kb_credential *kb_fetch_tgt(const struct kb_fetch *fetch);    /* new or given */
-struct kb_credential *kb_fetch_ticket(const struct kb_fetch *fetch); /* after KB_DONE */
+struct kb_credential *kb_fetch_tgt(const struct kb_fetch *fetch);             /* new or given */
+struct kb_credential *kb_fetch_ticket(const struct kb_fetch *fetch);          /* after KB_DONE */
 bool kb_fetch_learned(const struct kb_fetch *fetch, struct kb_key_hint *out); /* lends slices */
 /* The realm's clock minus ours in microseconds, from a decrypted fresh AS-REP; false if none. */
 bool kb_fetch_clock_offset(const struct kb_fetch *fetch, int64_t *out);
