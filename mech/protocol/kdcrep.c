@@ -1,0 +1,154 @@
+#include "mech/protocol/kdcrep.h"
+
+#define PVNO 5
+#define TKT_INVALID 0x01000000u
+#define TKT_POSTDATED 0x02000000u
+
+bool kb_etype_allowed(const int32_t *etypes, size_t num, int32_t etype)
+{
+    for (size_t i = 0; i < num; i++) {
+        if (etypes[i] == etype) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum kb_status kb_kdcrep_decode(kb_bytes message, int32_t msg_type, struct kb_arena *arena,
+                                struct kb_kdcrep *out)
+{
+    enum kb_status st;
+
+    *out = (struct kb_kdcrep){0};
+    st = msg_type == KB_AS_REP ? kb_decode_as_rep(message, arena, &out->msg, NULL)
+                               : kb_decode_tgs_rep(message, arena, &out->msg, NULL);
+    if (st == KB_OK && (out->msg.pvno != PVNO || out->msg.msg_type != msg_type)) {
+        st = KB_WRONG_TYPE;
+    }
+    if (st == KB_OK) {
+        st = kb_decode_ticket(out->msg.ticket, arena, &out->ticket, NULL);
+    }
+    return st;
+}
+
+enum kb_status kb_kdcrep_open(struct kb_kdcrep *rep, struct kb_key *key, uint32_t usage,
+                              struct kb_arena *arena)
+{
+    kb_bytes cipher = rep->msg.enc_part.cipher;
+    uint8_t *plain;
+    size_t len;
+    enum kb_status st;
+
+    if (kb_key_enctype(key)->etype != rep->msg.enc_part.etype) {
+        return KB_BAD_INTEGRITY;
+    }
+    plain = kb_arena_alloc(arena, cipher.len);
+    if (plain == NULL) {
+        return KB_NO_MEMORY;
+    }
+    st = kb_decrypt(key, usage, cipher, plain, &len);
+    if (st == KB_CUT_SHORT) {
+        st = KB_BAD_INTEGRITY; /* too short for any plaintext */
+    }
+    if (st == KB_OK) {
+        st = kb_decode_enc_kdc_rep_part(kb_bytes_of(plain, len), arena, &rep->part, NULL);
+    }
+    /* RFC 4120 5.3: "If not present, the authtime field is to be used" (MIT leaves it out). */
+    if (st == KB_OK && !rep->part.has_starttime) {
+        rep->part.starttime = rep->part.authtime;
+    }
+    return st;
+}
+
+static enum kb_status fail(struct kb_fault *fault, enum kb_error_code code, const char *what)
+{
+    *fault = (struct kb_fault){code, what};
+    return KB_ERROR;
+}
+
+static enum kb_status check_times(const kb_enc_kdc_rep_part *part,
+                                  const struct kb_kdcrep_terms *terms, struct kb_fault *fault)
+{
+    if (part->endtime <= part->starttime) {
+        return fail(fault, KB_E_KDC_REPLY, "its ticket ends before it begins");
+    }
+    if (part->endtime > terms->till) {
+        return fail(fault, KB_E_KDC_REPLY, "its ticket ends later than what was asked for");
+    }
+    if (part->has_renew_till && terms->rtime != 0 && part->renew_till > terms->rtime) {
+        return fail(fault, KB_E_KDC_REPLY, "its ticket is renewable for longer than was asked for");
+    }
+    if (part->starttime > terms->now + terms->skew) {
+        return fail(fault, KB_E_CLOCK, "its ticket is not valid yet");
+    }
+    if (part->endtime <= terms->now - terms->skew) {
+        return fail(fault, KB_E_CLOCK, "its ticket has expired already");
+    }
+    return KB_OK;
+}
+
+static enum kb_status make_session_key(const kb_encryption_key *key,
+                                       const struct kb_kdcrep_terms *terms, struct kb_key **out,
+                                       struct kb_fault *fault)
+{
+    enum kb_status st;
+
+    if (!kb_etype_allowed(terms->etypes, terms->num_etypes, key->keytype)) {
+        return fail(fault, KB_E_NO_ENCTYPE,
+                    "its session key is of an encryption type that was not asked for");
+    }
+    st = kb_key_new(key->keytype, key->keyvalue, out);
+    return st == KB_OK || st == KB_NO_MEMORY
+               ? st
+               : fail(fault, KB_E_KDC_REPLY, "its session key has the wrong length");
+}
+
+enum kb_status kb_kdcrep_check(const struct kb_kdcrep *rep, const struct kb_kdcrep_terms *terms,
+                               struct kb_key **out_session_key, struct kb_fault *fault)
+{
+    const kb_enc_kdc_rep_part *part = &rep->part;
+    enum kb_status st;
+
+    *out_session_key = NULL;
+    if (part->nonce != terms->nonce) {
+        return fail(fault, KB_E_KDC_REPLY, "its nonce is not the request's");
+    }
+    if (!kb_equal(part->srealm, rep->ticket.realm) ||
+        !kb_name_equal(&part->sname, &rep->ticket.sname)) {
+        return fail(fault, KB_E_KDC_REPLY,
+                    "the service's name in its ticket is not the one in its encrypted part");
+    }
+    /* Neither was asked for. */
+    if ((part->flags & (TKT_INVALID | TKT_POSTDATED)) != 0) {
+        return fail(fault, KB_E_KDC_REPLY, "its ticket is postdated or not valid");
+    }
+    st = check_times(part, terms, fault);
+    return st == KB_OK ? make_session_key(&part->key, terms, out_session_key, fault) : st;
+}
+
+struct kb_credential *kb_kdcrep_credential(const struct kb_kdcrep *rep, struct kb_key *session_key,
+                                           int64_t clock_offset)
+{
+    const kb_enc_kdc_rep_part *part = &rep->part;
+    bool renewable = part->has_renew_till && (part->flags & KB_TKT_RENEWABLE) != 0;
+    struct kb_credential *credential = NULL;
+    struct kb_credential parts = {
+        .client = kb_principal_new(rep->msg.crealm, &rep->msg.cname),
+        .server = kb_principal_new(part->srealm, &part->sname),
+        .ticket = rep->msg.ticket,
+        .session_key = session_key,
+        .flags = part->flags,
+        .authtime = part->authtime,
+        .starttime = part->starttime,
+        .endtime = part->endtime,
+        .renew_till = renewable ? part->renew_till : 0,
+        .clock_offset = clock_offset,
+    };
+
+    if (parts.client != NULL && parts.server != NULL) {
+        credential = kb_credential_new(&parts);
+    }
+    kb_principal_free(parts.client);
+    kb_principal_free(parts.server);
+    return credential;
+}
