@@ -1,0 +1,411 @@
+/* The way from realm to realm, until one has a ticket for the service. */
+#include "mech/protocol/tgs_machine.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#define TAG_TGS_REP 0x6d
+#define TAG_KRB_ERROR 0x7e
+
+#define VERDICT_CEILING (4u << 20)
+#define SECOND INT64_C(1000000)
+
+struct kb_tgs *kb_tgs_new(const struct kb_env *env, const struct kb_tgs_request *request)
+{
+    struct kb_tgs *tgs = calloc(1, sizeof(*tgs));
+
+    if (tgs == NULL) {
+        return NULL;
+    }
+    tgs->env = *env;
+    tgs->request = *request;
+    tgs->request.service = kb_principal_ref(request->service);
+    tgs->request.tgt = NULL;
+    tgs->tgt = kb_credential_ref(request->tgt);
+    tgs->home = tgs->request.service->realm;
+    tgs->clock_offset = request->clock_offset;
+    tgs->peer = "";
+    kb_arena_init(&tgs->arena, NULL, 0, KB_TGS_CEILING);
+    return tgs;
+}
+
+void kb_tgs_free(struct kb_tgs *tgs)
+{
+    if (tgs == NULL) {
+        return;
+    }
+    kb_key_free(tgs->subkey);
+    kb_credential_free(tgs->tgt);
+    kb_credential_free(tgs->ticket);
+    kb_principal_free(tgs->asked);
+    kb_principal_free(tgs->request.service);
+    kb_arena_wipe(&tgs->arena);
+    kb_free_secret(tgs, sizeof(*tgs));
+}
+
+struct kb_credential *kb_tgs_ticket(const struct kb_tgs *tgs)
+{
+    return tgs->ticket;
+}
+
+const struct kb_error *kb_tgs_error(const struct kb_tgs *tgs)
+{
+    return &tgs->error;
+}
+
+bool kb_tgs_tgt_refused(const struct kb_tgs *tgs)
+{
+    return tgs->tgt_refused;
+}
+
+/* --- failing --- */
+
+static enum kb_step failed(struct kb_tgs *tgs)
+{
+    tgs->state = KB_TGS_FAILED;
+    return KB_STEP_ERROR;
+}
+
+static enum kb_step failed_with(struct kb_tgs *tgs, enum kb_status st)
+{
+    struct kb_text service;
+
+    kb_error_status(&tgs->error, KB_E_INTERNAL, st, "Ticket for %s",
+                    kb_text_principal(&service, tgs->request.service));
+    return failed(tgs);
+}
+
+/* --- asking --- */
+
+/* At a realm that is not the service's, the way there is asked for: krbtgt/HOME. */
+static enum kb_status choose_asked(struct kb_tgs *tgs)
+{
+    const struct kb_principal *service = tgs->request.service;
+
+    kb_principal_free(tgs->asked);
+    tgs->asked = tgs->home.len == 0 || kb_equal(tgs->home, tgs->realm)
+                     ? kb_principal_new(tgs->realm, &service->name)
+                     : kb_principal_tgs(tgs->home, tgs->realm);
+    return tgs->asked != NULL ? KB_OK : KB_NO_MEMORY;
+}
+
+static enum kb_step ask(struct kb_tgs *tgs, int64_t offset, bool canonicalize,
+                        struct kb_send *out_send)
+{
+    struct kb_text name;
+    enum kb_status st = choose_asked(tgs);
+
+    if (st == KB_OK) {
+        st = kb_tgs_make_request(tgs, offset, canonicalize);
+    }
+    if (st != KB_OK) {
+        return failed_with(tgs, st);
+    }
+    kb_log(tgs->env.events, KB_LOG_VERBOSE, "TGS-REQ for %s%s",
+           kb_text_principal(&name, tgs->asked), canonicalize ? "" : ", as named");
+    tgs->state = canonicalize ? KB_TGS_ASKED : KB_TGS_PLAIN;
+    *out_send = (struct kb_send){.message = tgs->message, .realm = tgs->realm};
+    return KB_SEND;
+}
+
+static bool was_visited(const struct kb_tgs *tgs, kb_bytes realm)
+{
+    for (size_t i = 0; i < tgs->num_visited; i++) {
+        if (kb_equal(tgs->visited[i], realm)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Goes to the realm that tgs->tgt is for. */
+static enum kb_step enter_realm(struct kb_tgs *tgs, struct kb_send *out_send)
+{
+    struct kb_text service;
+    kb_bytes realm, copy;
+
+    if (!kb_name_is_tgs(&tgs->tgt->server->name, &realm)) {
+        kb_error_set(&tgs->error, KB_E_INTERNAL, "Ticket for %s: not asked with a TGT",
+                     kb_text_principal(&service, tgs->request.service));
+        return failed(tgs);
+    }
+    copy = kb_arena_copy(&tgs->arena, realm);
+    if (copy.ptr == NULL) {
+        return failed_with(tgs, KB_NO_MEMORY);
+    }
+    tgs->realm = realm;
+    tgs->visited[tgs->num_visited++] = copy;
+    tgs->retried = false;
+    return ask(tgs, tgs->clock_offset, true, out_send);
+}
+
+static enum kb_step refuse_referral(struct kb_tgs *tgs, const char *why)
+{
+    struct kb_text service, realm;
+
+    kb_error_set(&tgs->error, KB_E_KDC_REPLY, "%s: the KDC %.64s of %s %s",
+                 kb_text_principal(&service, tgs->request.service), tgs->peer,
+                 kb_text_escaped(&realm, tgs->realm), why);
+    return failed(tgs);
+}
+
+static enum kb_step follow(struct kb_tgs *tgs, const struct kb_tgs_reply *reply,
+                           struct kb_send *out_send)
+{
+    struct kb_credential *next;
+    struct kb_text to, from;
+
+    kb_log(tgs->env.events, KB_LOG_VERBOSE, "Realm %s refers to realm %s",
+           kb_text_escaped(&from, tgs->realm), kb_text_escaped(&to, reply->referral));
+    /* AD's answer for what it does not know may be the TGT that we have. */
+    if (kb_equal(reply->referral, tgs->realm)) {
+        return tgs->num_visited == 1 ? ask(tgs, tgs->clock_offset, false, out_send)
+                                     : refuse_referral(tgs, "refers to itself");
+    }
+    if (was_visited(tgs, reply->referral)) {
+        return refuse_referral(tgs, "refers to a realm that sent us there");
+    }
+    if (tgs->num_visited == KB_TGS_MAX_REALMS) {
+        return refuse_referral(tgs, "is the tenth and refers to yet another");
+    }
+    next = kb_kdcrep_credential(&reply->rep, reply->session_key, tgs->clock_offset);
+    if (next == NULL) {
+        return failed_with(tgs, KB_NO_MEMORY);
+    }
+    /* Asked for the service itself, a KDC names the realm that has it, or that knows more. Asked
+     * for the way to HOME, it names one that is nearer. */
+    if (kb_equal(tgs->asked->name.name_string.items[0], KB_LIT("krbtgt")) &&
+        kb_name_is_tgs(&tgs->asked->name, &(kb_bytes){0})) {
+        /* home stays */
+    } else {
+        tgs->home = KB_NONE;
+    }
+    kb_credential_free(tgs->tgt);
+    tgs->tgt = next;
+    return enter_realm(tgs, out_send);
+}
+
+/* --- errors --- */
+
+static bool tgt_is_useless(int32_t code)
+{
+    switch (code) {
+    case KB_KDC_TKT_EXPIRED:
+    case KB_KDC_TGT_REVOKED:
+    case KB_KDC_BAD_INTEGRITY:
+    case KB_KDC_BADKEYVER:
+    case KB_KDC_NOKEY:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static enum kb_step final_error(struct kb_tgs *tgs, const struct kb_krberror *error)
+{
+    const struct kb_krberror_about about = {
+        .client = tgs->tgt->client,
+        .service = tgs->asked,
+        .peer = tgs->peer,
+        .now = tgs->env.now(tgs->env.now_ctx),
+    };
+    struct kb_text service;
+
+    kb_krberror_explain(&tgs->error, error, &about);
+    if (!kb_name_equal(&tgs->asked->name, &tgs->request.service->name)) {
+        kb_error_context(&tgs->error, "On the way to %s",
+                         kb_text_principal(&service, tgs->request.service));
+    }
+    tgs->tgt_refused = tgs->num_visited == 1 && tgt_is_useless(error->code);
+    return failed(tgs);
+}
+
+/* A KDC whose clock differs is asked once more with its time, which serves that one retry. */
+static enum kb_step retry(struct kb_tgs *tgs, const struct kb_krberror *error,
+                          struct kb_send *out_send)
+{
+    struct kb_timestamp now = tgs->env.now(tgs->env.now_ctx);
+    int64_t offset = tgs->clock_offset;
+    enum kb_step step;
+
+    if (tgs->retried) {
+        return final_error(tgs, error);
+    }
+    tgs->retried = true;
+    if (error->code == KB_KDC_SKEW) {
+        offset = (error->stime.sec - now.sec) * SECOND + error->stime.usec - now.usec;
+    }
+    step = ask(tgs, offset, tgs->state == KB_TGS_ASKED, out_send);
+    out_send->new_attempt = step == KB_SEND;
+    return step;
+}
+
+static enum kb_step take_error(struct kb_tgs *tgs, kb_bytes message, struct kb_arena *scratch,
+                               struct kb_send *out_send)
+{
+    struct kb_krberror error;
+    struct kb_text text;
+    enum kb_status st = kb_krberror_decode(message, scratch, &error);
+
+    if (st == KB_NO_MEMORY) {
+        return failed_with(tgs, st);
+    }
+    if (st != KB_OK) {
+        kb_error_set(&tgs->error, KB_E_KDC_REPLY,
+                     "%s: the error message of KDC %.64s cannot be read",
+                     kb_text_principal(&text, tgs->request.service), tgs->peer);
+        return failed(tgs);
+    }
+    kb_log(tgs->env.events, KB_LOG_VERBOSE, "KRB-ERROR %" PRId32 " \"%s\" from %s", error.code,
+           kb_text_escaped(&text, error.e_text), tgs->peer);
+    if (error.code == KB_KDC_SKEW || error.code == KB_KDC_REPEAT) {
+        return retry(tgs, &error, out_send);
+    }
+    return final_error(tgs, &error);
+}
+
+/* --- tickets --- */
+
+static enum kb_step accept(struct kb_tgs *tgs, const struct kb_tgs_reply *reply)
+{
+    struct kb_text asked, got;
+
+    tgs->ticket = kb_kdcrep_credential(&reply->rep, reply->session_key, tgs->clock_offset);
+    if (tgs->ticket == NULL) {
+        return failed_with(tgs, KB_NO_MEMORY);
+    }
+    kb_text_principal(&got, tgs->ticket->server);
+    if (reply->answer == KB_TGS_ALIAS) {
+        kb_log(tgs->env.events, KB_LOG_INFO, "The KDC knows %s as %s",
+               kb_text_principal(&asked, tgs->asked), got.text);
+    }
+    kb_log(tgs->env.events, KB_LOG_VERBOSE, "Ticket for %s from %s, valid for %" PRId64 " s",
+           got.text, tgs->peer, tgs->ticket->endtime - tgs->terms.now);
+    tgs->state = KB_TGS_DONE;
+    return KB_DONE;
+}
+
+/* A TGT that was asked for leads on to its realm, unless it is itself what is wanted. */
+static enum kb_step take_ticket(struct kb_tgs *tgs, struct kb_tgs_reply *reply,
+                                struct kb_send *out_send)
+{
+    bool wanted = tgs->home.len == 0 || kb_equal(tgs->home, tgs->realm);
+
+    if (reply->answer == KB_TGS_ASKED_FOR && !wanted) {
+        reply->referral = tgs->home;
+        reply->answer = KB_TGS_REFERRAL;
+    }
+    return reply->answer == KB_TGS_REFERRAL ? follow(tgs, reply, out_send) : accept(tgs, reply);
+}
+
+static enum kb_step take_reply(struct kb_tgs *tgs, kb_bytes message, struct kb_arena *scratch,
+                               struct kb_send *out_send)
+{
+    struct kb_tgs_reply reply;
+    struct kb_fault fault;
+    struct kb_text name;
+    enum kb_status st = kb_tgs_check_reply(tgs, message, scratch, &reply, &fault);
+    enum kb_step step;
+
+    if (st == KB_NO_MEMORY || st == KB_NO_CRYPTO) {
+        return failed_with(tgs, st);
+    }
+    if (st != KB_OK) {
+        kb_error_set(&tgs->error, st == KB_ERROR ? fault.code : KB_E_KDC_REPLY,
+                     "%s: the reply of KDC %.64s cannot be used: %s",
+                     kb_text_principal(&name, tgs->asked), tgs->peer,
+                     st == KB_ERROR ? fault.what : kb_status_text(st));
+        return failed(tgs);
+    }
+    step = take_ticket(tgs, &reply, out_send);
+    kb_key_free(reply.session_key);
+    return step;
+}
+
+enum kb_step kb_tgs_step(struct kb_tgs *tgs, kb_bytes reply, const char *peer,
+                         struct kb_send *out_send)
+{
+    struct kb_arena scratch;
+    enum kb_step step;
+
+    *out_send = (struct kb_send){0};
+    tgs->peer = peer != NULL ? peer : "";
+    switch (tgs->state) {
+    case KB_TGS_START:
+        return enter_realm(tgs, out_send);
+    case KB_TGS_DONE:
+        return KB_DONE;
+    case KB_TGS_FAILED:
+        return KB_STEP_ERROR;
+    default:
+        break;
+    }
+    kb_arena_init(&scratch, NULL, 0, VERDICT_CEILING);
+    if (reply.len > 0 && reply.ptr[0] == TAG_KRB_ERROR) {
+        step = take_error(tgs, reply, &scratch, out_send);
+    } else {
+        step = take_reply(tgs, reply, &scratch, out_send);
+    }
+    kb_arena_wipe(&scratch);
+    tgs->peer = "";
+    return step;
+}
+
+/* --- what a message is worth --- */
+
+static enum kb_verdict error_verdict(kb_bytes message, struct kb_arena *scratch)
+{
+    struct kb_krberror error;
+    enum kb_status st = kb_krberror_decode(message, scratch, &error);
+
+    if (st != KB_OK) {
+        return st == KB_NO_MEMORY ? KB_VERDICT_FINAL : KB_VERDICT_NEXT;
+    }
+    switch (error.code) {
+    case KB_KDC_RESPONSE_TOO_BIG:
+        return KB_VERDICT_TCP;
+    case KB_KDC_SVC_UNAVAILABLE:
+        return KB_VERDICT_NEXT;
+    case KB_KDC_REPEAT:
+        return KB_VERDICT_WEAK; /* the answer to the first of two equal datagrams may still come */
+    default:
+        return KB_VERDICT_FINAL;
+    }
+}
+
+static enum kb_verdict reply_verdict(struct kb_tgs *tgs, kb_bytes message, struct kb_arena *scratch)
+{
+    struct kb_tgs_reply reply;
+    struct kb_fault fault;
+    enum kb_status st = kb_tgs_check_reply(tgs, message, scratch, &reply, &fault);
+
+    kb_key_free(reply.session_key);
+    switch (st) {
+    case KB_OK:
+    case KB_NO_MEMORY:
+    case KB_NO_CRYPTO:
+        return KB_VERDICT_FINAL;
+    case KB_ERROR:
+        return KB_VERDICT_WEAK;
+    default:
+        return KB_VERDICT_IGNORE;
+    }
+}
+
+enum kb_verdict kb_tgs_verdict(void *machine, kb_bytes message)
+{
+    enum kb_verdict verdict = KB_VERDICT_IGNORE;
+    struct kb_arena scratch;
+
+    if (message.len == 0) {
+        return verdict;
+    }
+    kb_arena_init(&scratch, NULL, 0, VERDICT_CEILING);
+    if (message.ptr[0] == TAG_KRB_ERROR) {
+        verdict = error_verdict(message, &scratch);
+    } else if (message.ptr[0] == TAG_TGS_REP) {
+        verdict = reply_verdict(machine, message, &scratch);
+    }
+    kb_arena_wipe(&scratch);
+    return verdict;
+}

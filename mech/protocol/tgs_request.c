@@ -1,0 +1,140 @@
+/* Makes the TGS-REQ: RFC 4120 3.3.1, 5.2.7.1, 5.4.1. */
+#include "mech/protocol/tgs_machine.h"
+
+#define TGS_REQ 12
+#define AP_REQ 14
+#define PVNO 5
+#define AUTHENTICATOR_VNO 5
+
+/* What the TGT may do is asked for the ticket too, as MIT does; bits of TicketFlags and KDCOptions
+ * coincide. */
+#define INHERITED (KB_OPT_FORWARDABLE | KB_OPT_PROXIABLE | KB_OPT_RENEWABLE)
+
+static enum kb_status draw_nonce(const struct kb_rng *rng, uint32_t *out)
+{
+    uint8_t b[4];
+    enum kb_status st = kb_random(rng, b, sizeof(b));
+
+    *out = ((uint32_t)(b[0] & 0x7f) << 24) | ((uint32_t)b[1] << 16) | ((uint32_t)b[2] << 8) | b[3];
+    return st;
+}
+
+static enum kb_status make_terms(struct kb_tgs *tgs, int64_t now, bool canonicalize)
+{
+    const struct kb_policy *policy = tgs->request.policy;
+
+    tgs->terms = (struct kb_kdcrep_terms){
+        .options = (tgs->tgt->flags & INHERITED) | (canonicalize ? KB_OPT_CANONICALIZE : 0),
+        .till = tgs->tgt->endtime,
+        .now = now,
+        .skew = policy->clock_skew,
+        .etypes = policy->etypes,
+        .num_etypes = policy->num_etypes,
+    };
+    return draw_nonce(&tgs->env.rng, &tgs->terms.nonce);
+}
+
+static enum kb_status make_body(struct kb_tgs *tgs, kb_bytes *out)
+{
+    const struct kb_kdcrep_terms *terms = &tgs->terms;
+    kb_kdc_req_body body = {
+        .kdc_options = terms->options,
+        .realm = tgs->realm,
+        .has_sname = true,
+        .sname = tgs->asked->name,
+        .till = terms->till,
+        .nonce = terms->nonce,
+        .etype.num = terms->num_etypes,
+    };
+
+    body.etype.items = kb_arena_alloc(&tgs->arena, terms->num_etypes * sizeof(kb_int32));
+    if (body.etype.items == NULL) {
+        return KB_NO_MEMORY;
+    }
+    memcpy(body.etype.items, terms->etypes, terms->num_etypes * sizeof(kb_int32));
+    return kb_encode_kdc_req_body(&tgs->arena, &body, out);
+}
+
+/* The checksum is under the session key, whatever subkey the authenticator brings (RFC 4120
+ * 7.5.1, usage 6). */
+static enum kb_status make_checksum(struct kb_tgs *tgs, kb_bytes body,
+                                    uint8_t bytes[KB_MAX_CHECKSUM_LEN], kb_checksum *out)
+{
+    struct kb_key *key = tgs->tgt->session_key;
+
+    *out = (kb_checksum){kb_key_enctype(key)->cksumtype,
+                         kb_bytes_of(bytes, kb_key_enctype(key)->mac_len)};
+    return kb_checksum_make(key, KB_USAGE_TGS_REQ_CHECKSUM, body, bytes);
+}
+
+static enum kb_status encrypt(struct kb_tgs *tgs, kb_bytes plain, kb_encrypted_data *out)
+{
+    struct kb_key *key = tgs->tgt->session_key;
+    size_t len = kb_encrypted_len(key, plain.len);
+    uint8_t *cipher = kb_arena_alloc(&tgs->arena, len);
+
+    if (cipher == NULL) {
+        return KB_NO_MEMORY;
+    }
+    *out = (kb_encrypted_data){.etype = kb_key_enctype(key)->etype,
+                               .cipher = kb_bytes_of(cipher, len)};
+    return kb_encrypt(key, KB_USAGE_TGS_REQ_AUTHENTICATOR, &tgs->env.rng, plain, cipher);
+}
+
+static enum kb_status make_authenticator(struct kb_tgs *tgs, struct kb_timestamp time,
+                                         kb_bytes body, kb_encrypted_data *out)
+{
+    uint8_t bytes[KB_MAX_CHECKSUM_LEN];
+    kb_authenticator authenticator = {
+        .authenticator_vno = AUTHENTICATOR_VNO,
+        .crealm = tgs->tgt->client->realm,
+        .cname = tgs->tgt->client->name,
+        .has_cksum = true,
+        .cusec = time.usec,
+        .ctime = time.sec,
+        .has_subkey = true,
+        .subkey = {kb_key_enctype(tgs->subkey)->etype, kb_key_bytes(tgs->subkey)},
+    };
+    kb_bytes plain;
+    enum kb_status st = make_checksum(tgs, body, bytes, &authenticator.cksum);
+
+    if (st == KB_OK) {
+        st = kb_encode_authenticator(&tgs->arena, &authenticator, &plain);
+    }
+    return st == KB_OK ? encrypt(tgs, plain, out) : st;
+}
+
+static enum kb_status make_ap_req(struct kb_tgs *tgs, struct kb_timestamp time, kb_bytes body,
+                                  kb_bytes *out)
+{
+    kb_ap_req req = {.pvno = PVNO, .msg_type = AP_REQ, .ticket = tgs->tgt->ticket};
+    enum kb_status st = make_authenticator(tgs, time, body, &req.authenticator);
+
+    return st == KB_OK ? kb_encode_ap_req(&tgs->arena, &req, out) : st;
+}
+
+static enum kb_status draw_subkey(struct kb_tgs *tgs)
+{
+    kb_key_free(tgs->subkey);
+    tgs->subkey = NULL;
+    return kb_key_random(kb_key_enctype(tgs->tgt->session_key)->etype, &tgs->env.rng, &tgs->subkey);
+}
+
+enum kb_status kb_tgs_make_request(struct kb_tgs *tgs, int64_t offset, bool canonicalize)
+{
+    struct kb_timestamp time = kb_timestamp_shift(tgs->env.now(tgs->env.now_ctx), offset);
+    kb_pa_data pa = {.padata_type = KB_PA_TGS_REQ};
+    kb_kdc_req req = {.pvno = PVNO, .msg_type = TGS_REQ, .has_padata = true, .padata = {&pa, 1}};
+    enum kb_status st = make_terms(tgs, time.sec, canonicalize);
+
+    if (st == KB_OK) {
+        st = make_body(tgs, &req.req_body);
+    }
+    if (st == KB_OK) {
+        st = draw_subkey(tgs);
+    }
+    if (st == KB_OK) {
+        st = make_ap_req(tgs, time, req.req_body, &pa.padata_value);
+    }
+    return st == KB_OK ? kb_encode_tgs_req(&tgs->arena, &req, &tgs->message) : st;
+}
