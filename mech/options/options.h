@@ -13,7 +13,7 @@
 
 /* Where a value was written, for messages and for `kerbside config`. */
 struct kb_origin {
-    unsigned layer;   /* 1-7 of the contract; 5b is 6 in order, see layers.h */
+    unsigned layer;   /* enum kb_layer of layers.h */
     const char *file; /* NULL: not a file. Lives as long as the snapshot */
     unsigned line;
 };
@@ -21,7 +21,7 @@ struct kb_origin {
 /* How OPTION rows become members: the C type of each option type. */
 typedef bool kb_opt_BOOL;
 typedef int64_t kb_opt_INTEGER;
-typedef int64_t kb_opt_DURATION; /* seconds */
+typedef int64_t kb_opt_DURATION;   /* seconds */
 typedef const char *kb_opt_STRING; /* NULL: not set. Secrets' sources too: never the secret */
 typedef const char *kb_opt_PATH;   /* expanded */
 
@@ -39,16 +39,17 @@ typedef struct kb_opt_ETYPES { /* parsed EncryptionTypes, best first */
 typedef const struct kb_secret_source *kb_opt_SECRET;
 
 struct kb_options {
-#define KB_OPTION(name, member, type, def, min, max, scope, flags, help) \
-    kb_opt_##type member;                                                \
+#define KB_OPTION(name, member, type, def, min, max, scope, flags, help)                           \
+    kb_opt_##type member;                                                                          \
     struct kb_origin member##_from;
 #include "mech/options/options.def"
 #undef KB_OPTION
     /* Derived. */
-    const struct kb_principal *user; /* parsed User (or the keytab's first entry); NULL: no identity */
-    bool has_identity;               /* a User, Password, KeytabFile or cache is set in layers 3-6 */
+    const struct kb_principal *user; /* parsed User, or the caller's name where a secret for it is
+                                        configured; NULL with a keytab_file: its first principal */
+    bool has_identity; /* a User, Password, KeytabFile or cache is set in layers 3-6 */
     const struct kb_krb5conf *krb5conf; /* realms and domains, mech/options/krb5conf.h */
-    uid_t euid;                      /* for whom it was resolved */
+    uid_t euid;                         /* for whom it was resolved */
     /* private */
     struct kb_options_private *priv;
 };
@@ -56,12 +57,13 @@ struct kb_options {
 /* What the options are resolved for. Text members may be KB_NONE: not known. */
 struct kb_options_query {
     kb_bytes target; /* "service@host", "service/host@REALM": matched by [target …] */
-    kb_bytes client; /* the name that the caller gave: matched by [client …] */
-    const struct kb_settings *own; /* layer 6, of a credential; NULL: none (mech/options/settings.h) */
+    kb_bytes client; /* the name that the caller gave, text form of kb_options_client: matched by
+                        [client …], and stands in for User where its secret is configured */
+    struct kb_settings *own; /* layer 6, of a credential; NULL: none (mech/options/settings.h) */
 };
 
-/* kb_options_get returns the snapshot for a query: a counted one that is kept and shared until a file
- * or the environment changes, so a repeated call is cheap. On KB_ERROR the process is "ours"
+/* kb_options_get returns the snapshot for a query: a counted one that is kept and shared until a
+ * file or the environment changes, so a repeated call is cheap. On KB_ERROR the process is "ours"
  * (OPTIONS.md) and `err` says which line of which file is wrong. */
 KB_MUST_USE enum kb_status kb_options_get(const struct kb_options_query *query,
                                           const struct kb_options **out, struct kb_error *err);
@@ -70,21 +72,48 @@ void kb_options_put(const struct kb_options *options); /* NULL is accepted */
 
 /* What the layers say about a process as a whole, without a target; see "Who handles a call". */
 struct kb_standing {
-    bool ours;          /* an identity is configured in any section whose program and user hold, or a
-                           line or file of ours does not parse */
-    bool broken;        /* the latter: acquire succeeds, the first init fails with the error */
-    bool disabled;      /* Enabled=False without a target */
-    bool platform;      /* UsePlatformKerberosAPI=True without a target */
-    bool any_identity;  /* the resolution without a target, or any [target] section, has one */
+    bool ours;         /* an identity is configured in any section whose program and user hold, or a
+                          line or file of ours does not parse */
+    bool broken;       /* the latter: acquire succeeds, the first init fails with the error */
+    bool disabled;     /* Enabled=False without a target */
+    bool platform;     /* UsePlatformKerberosAPI=True without a target */
+    bool any_identity; /* the resolution without a target, or any [target] section, has one */
 };
 KB_MUST_USE enum kb_status kb_options_standing(struct kb_standing *out);
 
-/* kb_options_covers: may an initiator that names `client` (text form) be ours? DESIGN.md, Covered. */
-bool kb_options_covers(kb_bytes client, int32_t name_type, struct kb_error *err);
+/* kb_options_client makes a principal of a name that a caller gave: KB_NT_SRV_HST stands for
+ * service@host, other types for the text form; the default realm (User's, else krb5.conf's) is
+ * added, and is empty where none is known. KB_MALFORMED, KB_NO_MEMORY. */
+KB_MUST_USE enum kb_status kb_options_client(kb_bytes client, int32_t name_type,
+                                             struct kb_principal **out);
+
+/* kb_options_covers: may an initiator that names `client` be ours? DESIGN.md, Covered, but for the
+ * secret that the caller itself brings. True as well where the options cannot be resolved: then the
+ * login fails with that error, and with nobody else's ticket. */
+bool kb_options_covers(const struct kb_principal *client);
 
 /* kb_options_password reads the password behind Password= (inline, file:, env:, fd:), checks the
  * file's owner and type, cuts one newline. The bytes are the caller's (kb_free_secret). */
 KB_MUST_USE enum kb_status kb_options_password(const struct kb_options *options, kb_bytes *out,
                                                struct kb_error *err);
+
+/* kb_options_password_exposed: is it a file that everybody can read? Worth a warning. */
+bool kb_options_password_exposed(const struct kb_options *options);
+
+/* kb_options_set_oid tells by which OID libgssapi loaded us (DER contents, from
+ * gss_mech_interposer; reads nothing). Until then our line is found by the default OID or the label
+ * `kerbside`. */
+void kb_options_set_oid(kb_bytes oid);
+
+/* What the layers above lend: options reads no keytab. Called with no lock held. */
+struct kb_options_hooks {
+    bool (*keytab_has)(const char *path, const struct kb_principal *principal);
+};
+void kb_options_set_hooks(const struct kb_options_hooks *hooks);
+
+/* For mech/process around fork(2). The lock of options is before those of login and store. */
+void kb_options_fork_prepare(void);
+void kb_options_fork_parent(void);
+void kb_options_fork_child(void);
 
 #endif

@@ -1,0 +1,39 @@
+/* identity.h - which User, Password and KeytabFile hold: "One identity". Private to options.
+ *
+ * The highest layer or section that sets one of them unsets the others from below, so that one
+ * user's secret never meets another's name. */
+#ifndef KB_IDENTITY_CHOICE_H
+#define KB_IDENTITY_CHOICE_H
+
+#include "mech/options/layers.h"
+
+struct kb_options_hooks;
+
+enum kb_client_rule { KB_CLIENT_MAY_NOT, KB_CLIENT_MAY };
+
+struct kb_identity_choice {
+    const struct kb_setting *user, *password, *keytab; /* NULL: not set */
+    const struct kb_setting *lost_user; /* which a higher Password or KeytabFile unset */
+    bool named_by_caller; /* the secret comes from a [client] section or the credential itself */
+    enum kb_client_rule from_client;
+    uid_t euid;
+    const struct kb_krb5conf *krb5conf;
+    const struct kb_options_hooks *hooks;
+};
+
+/* kb_identity_apply takes the next unit in. */
+KB_MUST_USE enum kb_status kb_identity_apply(struct kb_identity_choice *choice,
+                                             const struct kb_unit *unit, struct kb_error *err);
+
+/* kb_identity_user reads a User setting: expanded, default realm added. */
+KB_MUST_USE enum kb_status kb_identity_user(const struct kb_identity_choice *choice,
+                                            const struct kb_setting *setting,
+                                            struct kb_principal **out, struct kb_error *err);
+
+/* kb_identity_finish finds options->user, from `client` (the caller's name) where no User is set.
+ */
+KB_MUST_USE enum kb_status kb_identity_finish(const struct kb_identity_choice *choice,
+                                              struct kb_options *options, struct kb_arena *arena,
+                                              kb_bytes client, struct kb_error *err);
+
+#endif

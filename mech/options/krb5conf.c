@@ -1,0 +1,426 @@
+#include "mech/options/krb5conf.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "mech/options/profile.h"
+#include "mech/options/text.h"
+#include "mech/options/value.h"
+
+#define DEFAULT_PATH "/etc/krb5.conf"
+#define MAX_DEPTH 10
+#define MAX_ARENA (8 * 1048576)
+
+/* The KDCs of one realm, made ready when the files have been read. */
+struct realm {
+    const char *name;
+    kb_opt_LIST kdcs;
+    struct realm *next;
+};
+
+struct kb_krb5conf {
+    _Atomic unsigned refs;
+    struct kb_arena arena;
+    struct kb_profile profile;
+    struct realm *realms;
+};
+
+static struct kb_krb5conf *counted(const struct kb_krb5conf *conf)
+{
+    return (struct kb_krb5conf *)(uintptr_t)conf;
+}
+
+const struct kb_krb5conf *kb_krb5conf_ref(const struct kb_krb5conf *conf)
+{
+    if (conf != NULL) {
+        atomic_fetch_add_explicit(&counted(conf)->refs, 1, memory_order_relaxed);
+    }
+    return conf;
+}
+
+void kb_krb5conf_put(const struct kb_krb5conf *conf)
+{
+    if (conf != NULL &&
+        atomic_fetch_sub_explicit(&counted(conf)->refs, 1, memory_order_acq_rel) == 1) {
+        kb_arena_wipe(&counted(conf)->arena);
+        free(counted(conf));
+    }
+}
+
+/* --- reading --- */
+
+struct loader {
+    struct kb_krb5conf *conf;
+    struct kb_arena *arena; /* of the watch list */
+    struct kb_watch **watched;
+    unsigned depth;
+};
+
+static enum kb_status load_file(struct loader *loader, const char *path, bool must_exist,
+                                struct kb_error *err);
+
+static enum kb_status file_failed(const char *path, int sys_errno, struct kb_error *err)
+{
+    char buf[128];
+
+    return sys_errno == ENOMEM
+               ? kb_error_set(err, KB_E_NO_MEMORY, "out of memory")
+               : kb_error_set(err, KB_E_OPTION, "%s: %s", kb_show(kb_str(path)).text,
+                              kb_errno_text(sys_errno, buf, sizeof(buf)));
+}
+
+/* MIT's rule for includedir: *.conf, or nothing but letters, digits, `-` and `_`; no dot files. */
+static int is_included(const struct dirent *entry)
+{
+    const char *name = entry->d_name;
+    size_t len = strlen(name);
+
+    if (name[0] == '.') {
+        return 0;
+    }
+    if (len >= 5 && strcmp(name + len - 5, ".conf") == 0) {
+        return 1;
+    }
+    return strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == len;
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static enum kb_status load_entry(struct loader *loader, const char *directory, const char *name,
+                                 struct kb_error *err)
+{
+    enum kb_status st;
+    char *path;
+
+    if (asprintf(&path, "%s/%s", directory, name) < 0) {
+        return kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
+    }
+    st = load_file(loader, path, true, err);
+    free(path);
+    return st;
+}
+
+static enum kb_status load_directory(struct loader *loader, const char *path, struct kb_error *err)
+{
+    enum kb_status st = KB_OK;
+    struct dirent **entries;
+    int num;
+
+    if (!kb_watch_path(path, loader->arena, loader->watched)) {
+        return kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
+    }
+    num = scandir(path, &entries, is_included, by_name);
+    if (num < 0) {
+        return file_failed(path, errno, err);
+    }
+    for (int i = 0; i < num; i++) {
+        if (st == KB_OK) {
+            st = load_entry(loader, path, entries[i]->d_name, err);
+        }
+        free(entries[i]);
+    }
+    free(entries);
+    return st;
+}
+
+static enum kb_status include(void *context, const char *path, bool directory, struct kb_error *err)
+{
+    struct loader *loader = context;
+    enum kb_status st;
+
+    if (loader->depth >= MAX_DEPTH) {
+        return kb_error_set(err, KB_E_OPTION, "files include each other more than %d deep",
+                            MAX_DEPTH);
+    }
+    loader->depth++;
+    st = directory ? load_directory(loader, path, err) : load_file(loader, path, true, err);
+    loader->depth--;
+    return st;
+}
+
+static bool is_missing(int sys_errno)
+{
+    return sys_errno == ENOENT || sys_errno == ENOTDIR || sys_errno == EACCES;
+}
+
+static enum kb_status load_file(struct loader *loader, const char *path, bool must_exist,
+                                struct kb_error *err)
+{
+    enum kb_status st = KB_OK;
+    struct kb_buf buf;
+    bool exposed;
+    int result;
+
+    kb_buf_init(&buf, KB_MAX_CONFIG_FILE);
+    result = kb_read_file(path, &buf, &exposed, loader->arena, loader->watched);
+    if (result == EISDIR && !must_exist) {
+        st = load_directory(loader, path, err);
+    } else if (result != 0 && (must_exist || !is_missing(result))) {
+        st = file_failed(path, result, err);
+    } else if (result == 0) {
+        st = kb_profile_parse(&loader->conf->profile, kb_buf_bytes(&buf), path, err);
+    }
+    kb_buf_wipe(&buf);
+    return st;
+}
+
+static enum kb_status load_paths(struct loader *loader, const char *paths, struct kb_error *err)
+{
+    enum kb_status st = KB_OK;
+    char *list = strdup(paths), *save = NULL;
+
+    if (list == NULL) {
+        return kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
+    }
+    for (char *path = strtok_r(list, ":", &save); path != NULL && st == KB_OK;
+         path = strtok_r(NULL, ":", &save)) {
+        st = load_file(loader, path, false, err);
+    }
+    free(list);
+    return st;
+}
+
+/* --- making ready --- */
+
+static bool is_kdc(const struct kb_relation *r)
+{
+    return strcmp(r->section, "realms") == 0 && r->sub != NULL && strcmp(r->name, "kdc") == 0 &&
+           !kb_starts_nocase(r->value, "http://") && !kb_starts_nocase(r->value, "https://");
+}
+
+static struct realm *find_realm(struct realm *realm, kb_bytes name)
+{
+    while (realm != NULL && !kb_equal(kb_str(realm->name), name)) {
+        realm = realm->next;
+    }
+    return realm;
+}
+
+static bool add_kdc(struct kb_krb5conf *conf, const struct kb_relation *relation)
+{
+    struct realm *realm = find_realm(conf->realms, kb_str(relation->sub));
+    kb_bytes rest = kb_str(relation->value), word;
+    const char **items;
+
+    if (realm == NULL) {
+        realm = kb_arena_alloc(&conf->arena, sizeof(*realm));
+        if (realm == NULL) {
+            return false;
+        }
+        realm->name = relation->sub;
+        realm->next = conf->realms;
+        conf->realms = realm;
+    }
+    if (!kb_take_word(&rest, &word)) { /* MIT takes what stands before a blank */
+        return true;
+    }
+    items = kb_arena_alloc(&conf->arena, (realm->kdcs.num + 1) * sizeof(*items));
+    if (items == NULL) {
+        return false;
+    }
+    if (realm->kdcs.num > 0) {
+        memcpy(items, realm->kdcs.items, realm->kdcs.num * sizeof(*items));
+    }
+    items[realm->kdcs.num] = kb_arena_text(&conf->arena, word);
+    realm->kdcs = (kb_opt_LIST){items, realm->kdcs.num + 1};
+    return items[realm->kdcs.num - 1] != NULL;
+}
+
+static enum kb_status make_ready(struct kb_krb5conf *conf, struct kb_error *err)
+{
+    for (const struct kb_relation *r = conf->profile.first; r != NULL; r = r->next) {
+        if (is_kdc(r) && !add_kdc(conf, r)) {
+            return kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
+        }
+    }
+    return KB_OK;
+}
+
+static struct kb_krb5conf *conf_new(struct kb_error *err)
+{
+    struct kb_krb5conf *conf = calloc(1, sizeof(*conf));
+
+    if (conf == NULL) {
+        kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
+        return NULL;
+    }
+    atomic_init(&conf->refs, 1);
+    kb_arena_init(&conf->arena, NULL, 0, MAX_ARENA);
+    kb_profile_init(&conf->profile, &conf->arena);
+    return conf;
+}
+
+static enum kb_status finish(struct kb_krb5conf *conf, enum kb_status st,
+                             const struct kb_krb5conf **out, struct kb_error *err)
+{
+    conf->profile.include = NULL;
+    if (st == KB_OK) {
+        st = make_ready(conf, err);
+    }
+    if (st != KB_OK) {
+        kb_krb5conf_put(conf);
+        conf = NULL;
+    }
+    *out = conf;
+    return st;
+}
+
+enum kb_status kb_krb5conf_load(const char *paths, struct kb_arena *arena,
+                                struct kb_watch **watched, const struct kb_krb5conf **out,
+                                struct kb_error *err)
+{
+    struct loader loader = {.conf = conf_new(err), .arena = arena, .watched = watched};
+
+    *out = NULL;
+    if (loader.conf == NULL) {
+        return KB_ERROR;
+    }
+    loader.conf->profile.include = include;
+    loader.conf->profile.context = &loader;
+    return finish(loader.conf, load_paths(&loader, paths != NULL ? paths : DEFAULT_PATH, err), out,
+                  err);
+}
+
+enum kb_status kb_krb5conf_parse(kb_bytes text, const struct kb_krb5conf **out,
+                                 struct kb_error *err)
+{
+    struct kb_krb5conf *conf = conf_new(err);
+
+    *out = NULL;
+    if (conf == NULL) {
+        return KB_ERROR;
+    }
+    return finish(conf, kb_profile_parse(&conf->profile, text, "krb5.conf", err), out, err);
+}
+
+/* --- asking --- */
+
+static bool same_text(const char *a, kb_bytes b)
+{
+    return a != NULL ? kb_equal(kb_str(a), b) : b.ptr == NULL;
+}
+
+static const char *find_value(const struct kb_krb5conf *conf, const char *section, kb_bytes sub,
+                              kb_bytes name)
+{
+    for (const struct kb_relation *r = conf != NULL ? conf->profile.first : NULL; r != NULL;
+         r = r->next) {
+        if (strcmp(r->section, section) == 0 && same_text(r->sub, sub) &&
+            same_text(r->name, name)) {
+            return r->value;
+        }
+    }
+    return NULL;
+}
+
+const char *kb_krb5conf_text(const struct kb_krb5conf *conf, const char *section, const char *sub,
+                             const char *name)
+{
+    return find_value(conf, section, kb_str(sub), kb_str(name));
+}
+
+kb_bytes kb_krb5conf_default_realm(const struct kb_krb5conf *conf)
+{
+    return kb_str(kb_krb5conf_text(conf, "libdefaults", NULL, "default_realm"));
+}
+
+kb_opt_LIST kb_krb5conf_kdcs(const struct kb_krb5conf *conf, kb_bytes realm)
+{
+    const struct realm *found = conf != NULL ? find_realm(conf->realms, realm) : NULL;
+
+    return found != NULL ? found->kdcs : (kb_opt_LIST){NULL, 0};
+}
+
+bool kb_krb5conf_knows_realm(const struct kb_krb5conf *conf, kb_bytes realm)
+{
+    if (realm.len == 0 || conf == NULL) {
+        return false;
+    }
+    for (const struct kb_relation *r = conf->profile.first; r != NULL; r = r->next) {
+        if (strcmp(r->section, "realms") == 0 && r->sub != NULL && same_text(r->sub, realm)) {
+            return true;
+        }
+    }
+    return kb_equal(kb_krb5conf_default_realm(conf), realm);
+}
+
+static bool is_address(const char *host)
+{
+    struct in6_addr address;
+
+    return inet_pton(AF_INET, host, &address) == 1 || strchr(host, ':') != NULL;
+}
+
+kb_bytes kb_krb5conf_realm_of_host(const struct kb_krb5conf *conf, kb_bytes host)
+{
+    char name[256];
+
+    if (host.len > 0 && host.ptr[host.len - 1] == '.') {
+        host.len--;
+    }
+    if (conf == NULL || host.len == 0 || host.len >= sizeof(name)) {
+        return KB_NONE;
+    }
+    for (size_t i = 0; i < host.len; i++) {
+        uint8_t c = host.ptr[i];
+
+        name[i] = (char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
+    }
+    name[host.len] = '\0';
+    for (const char *at = is_address(name) ? NULL : name; at != NULL;
+         at = *at == '.' ? at + 1 : strchr(at, '.')) {
+        const char *realm = find_value(conf, "domain_realm", KB_NONE, kb_str(at));
+
+        if (realm != NULL) {
+            return kb_str(realm);
+        }
+    }
+    return KB_NONE;
+}
+
+static const char *default_text(const struct kb_krb5conf *conf, kb_bytes realm, const char *name)
+{
+    const char *text = realm.len > 0 ? find_value(conf, "libdefaults", realm, kb_str(name)) : NULL;
+
+    return text != NULL ? text : find_value(conf, "libdefaults", KB_NONE, kb_str(name));
+}
+
+/* The words that MIT's profile library takes beside those of kb_parse_bool. */
+static bool parse_krb5_bool(kb_bytes text, bool *out)
+{
+    if (kb_equal_nocase(text, KB_LIT("y")) || kb_equal_nocase(text, KB_LIT("t"))) {
+        *out = true;
+        return true;
+    }
+    if (kb_equal_nocase(text, KB_LIT("n")) || kb_equal_nocase(text, KB_LIT("f")) ||
+        kb_equal_nocase(text, KB_LIT("nil"))) {
+        *out = false;
+        return true;
+    }
+    return kb_parse_bool(text, out);
+}
+
+bool kb_krb5conf_bool(const struct kb_krb5conf *conf, kb_bytes realm, const char *name,
+                      bool otherwise)
+{
+    const char *text = default_text(conf, realm, name);
+    bool value;
+
+    return text != NULL && parse_krb5_bool(kb_str(text), &value) ? value : otherwise;
+}
+
+int64_t kb_krb5conf_seconds(const struct kb_krb5conf *conf, kb_bytes realm, const char *name,
+                            int64_t otherwise)
+{
+    const char *text = default_text(conf, realm, name);
+    int64_t value;
+
+    return text != NULL && kb_parse_duration(kb_str(text), &value) ? value : otherwise;
+}

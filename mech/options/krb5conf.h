@@ -1,0 +1,55 @@
+/* krb5conf.h - what krb5.conf says to clients: realms, KDCs, domains, defaults.
+ *
+ * It never configures an identity. A kb_krb5conf is immutable and counted; any thread. Lookups lend
+ * text that lives as long as it. */
+#ifndef KB_KRB5CONF_H
+#define KB_KRB5CONF_H
+
+#include "mech/options/file.h"
+#include "mech/options/options.h"
+
+struct kb_krb5conf;
+
+/* kb_krb5conf_load reads the files of `paths` (colon-separated; NULL: /etc/krb5.conf). One that is
+ * not there is fine; the first file that sets a value wins. What it read is watched from `watch`'s
+ * lives in `arena`. On KB_ERROR *err names file and line. */
+KB_MUST_USE enum kb_status kb_krb5conf_load(const char *paths, struct kb_arena *arena,
+                                            struct kb_watch **watched,
+                                            const struct kb_krb5conf **out, struct kb_error *err);
+
+/* kb_krb5conf_parse reads one text without following its includes. */
+KB_MUST_USE enum kb_status kb_krb5conf_parse(kb_bytes text, const struct kb_krb5conf **out,
+                                             struct kb_error *err);
+
+const struct kb_krb5conf *kb_krb5conf_ref(const struct kb_krb5conf *conf);
+void kb_krb5conf_put(const struct kb_krb5conf *conf); /* NULL is accepted */
+
+/* In all of these, a NULL conf says nothing. */
+
+/* kb_krb5conf_default_realm is [libdefaults] default_realm; KB_NONE if it is not set. */
+kb_bytes kb_krb5conf_default_realm(const struct kb_krb5conf *conf);
+
+/* kb_krb5conf_kdcs lists the `kdc` lines of a realm, in order and as KDCHost takes them; KDC
+ * proxies (https://) are left out. */
+kb_opt_LIST kb_krb5conf_kdcs(const struct kb_krb5conf *conf, kb_bytes realm);
+
+/* kb_krb5conf_knows_realm: is it the default realm, or one of [realms]? */
+bool kb_krb5conf_knows_realm(const struct kb_krb5conf *conf, kb_bytes realm);
+
+/* kb_krb5conf_realm_of_host asks [domain_realm]: for a.b.c the names a.b.c, .b.c, b.c, .c and c,
+ * the first that is there. KB_NONE: none, or an IP address. */
+kb_bytes kb_krb5conf_realm_of_host(const struct kb_krb5conf *conf, kb_bytes host);
+
+/* kb_krb5conf_text is the first value of [section] name (sub NULL) or [section] sub = { name };
+ * NULL: not set. */
+const char *kb_krb5conf_text(const struct kb_krb5conf *conf, const char *section, const char *sub,
+                             const char *name);
+
+/* Typed values of [libdefaults], for which a subsection named as `realm` (may be KB_NONE) comes
+ * first; `otherwise` where there is none or one of another type. */
+bool kb_krb5conf_bool(const struct kb_krb5conf *conf, kb_bytes realm, const char *name,
+                      bool otherwise);
+int64_t kb_krb5conf_seconds(const struct kb_krb5conf *conf, kb_bytes realm, const char *name,
+                            int64_t otherwise);
+
+#endif

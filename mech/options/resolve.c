@@ -1,0 +1,275 @@
+#include "mech/options/resolve.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "mech/options/etypes.h"
+#include "mech/options/expand.h"
+#include "mech/options/identity.h"
+#include "mech/options/krb5conf.h"
+#include "mech/options/match.h"
+#include "mech/options/text.h"
+#include "mech/options/value.h"
+
+#define MAX_ARENA (4 * 1048576)
+
+static enum kb_status no_memory(struct kb_error *err)
+{
+    return kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
+}
+
+void kb_match_query(const struct kb_layers *layers, const struct kb_options_query *query,
+                    struct kb_matches *out)
+{
+    size_t number = 0;
+
+    memset(out, 0, sizeof(*out));
+    for (size_t i = 0; i < layers->num_active && layers->num_conditional > 0; i++) {
+        if (!kb_unit_is_conditional(layers->active[i])) {
+            continue;
+        }
+        if (kb_call_conditions_hold(layers->active[i], query->target, query->client,
+                                    layers->krb5conf)) {
+            out->bits[number / 8] |= (uint8_t)(1U << number % 8);
+        }
+        number++;
+    }
+}
+
+/* --- applying --- */
+
+struct resolving {
+    struct kb_options *options;
+    struct kb_arena *arena;
+    const struct kb_layers *layers;
+    const struct kb_options_query *query;
+    struct kb_identity_choice identity;
+};
+
+static enum kb_status value_failed(const struct kb_setting *setting, struct kb_error *err)
+{
+    char buf[256];
+
+    kb_error_context(err, "%s: %s", kb_origin_text(&setting->from, buf, sizeof(buf)),
+                     setting->row->name);
+    return KB_ERROR;
+}
+
+static enum kb_status apply_setting(struct resolving *r, const struct kb_setting *setting,
+                                    struct kb_error *err)
+{
+    return kb_value_set(r->options, r->arena, setting, err) == KB_OK ? KB_OK
+                                                                     : value_failed(setting, err);
+}
+
+/* Everything of a unit but the identity, which is chosen from all units first. */
+static enum kb_status apply_unit(struct resolving *r, const struct kb_unit *unit,
+                                 struct kb_error *err)
+{
+    for (const struct kb_setting *s = unit->settings; s != NULL; s = s->next) {
+        if ((s->row->flags & KB_OPT_IDENTITY) == 0 && apply_setting(r, s, err) != KB_OK) {
+            return KB_ERROR;
+        }
+    }
+    return kb_identity_apply(&r->identity, unit, err);
+}
+
+static enum kb_status apply_identity(struct resolving *r, struct kb_error *err)
+{
+    const struct kb_setting *chosen[] = {r->identity.user, r->identity.password,
+                                         r->identity.keytab};
+
+    for (size_t i = 0; i < sizeof(chosen) / sizeof(chosen[0]); i++) {
+        if (chosen[i] != NULL) {
+            r->options->has_identity = true;
+            if (apply_setting(r, chosen[i], err) != KB_OK) {
+                return KB_ERROR;
+            }
+        }
+    }
+    return KB_OK;
+}
+
+/* The name that [client] patterns are compared with: the caller's, else the resolved user's. */
+static enum kb_status client_text(struct resolving *r, struct kb_buf *out, struct kb_error *err)
+{
+    if (r->query->client.len > 0) {
+        kb_buf_add(out, r->query->client);
+        return KB_OK;
+    }
+    if (r->identity.user != NULL) {
+        struct kb_principal *user;
+
+        if (kb_identity_user(&r->identity, r->identity.user, &user, err) != KB_OK) {
+            return KB_ERROR;
+        }
+        kb_principal_unparse(user, out);
+        kb_principal_free(user);
+    }
+    return KB_OK;
+}
+
+static enum kb_status apply_units(struct resolving *r, bool with_client, kb_bytes client,
+                                  struct kb_error *err)
+{
+    enum kb_status st = KB_OK;
+
+    for (size_t i = 0; i < r->layers->num_active && st == KB_OK; i++) {
+        const struct kb_unit *unit = r->layers->active[i];
+
+        if (kb_unit_has(unit, KB_IF_CLIENT) == with_client &&
+            kb_call_conditions_hold(unit, r->query->target, client, r->layers->krb5conf)) {
+            st = apply_unit(r, unit, err);
+        }
+    }
+    return st;
+}
+
+/* [client] sections come last whatever their layer's place: who the client is must be known. */
+static enum kb_status apply_all(struct resolving *r, const struct kb_own *own, struct kb_error *err)
+{
+    enum kb_status st = apply_units(r, false, KB_NONE, err);
+    struct kb_buf client;
+
+    kb_buf_init(&client, 65536);
+    if (st == KB_OK && r->layers->num_conditional > 0) {
+        st = client_text(r, &client, err);
+    }
+    if (st == KB_OK && client.len > 0) {
+        r->identity.from_client = r->query->client.len == 0 ? KB_CLIENT_MAY_NOT : KB_CLIENT_MAY;
+        st = apply_units(r, true, kb_buf_bytes(&client), err);
+    }
+    kb_buf_wipe(&client);
+    if (st == KB_OK && own != NULL) {
+        st = apply_unit(r, &own->unit, err);
+    }
+    return st == KB_OK ? apply_identity(r, err) : KB_ERROR;
+}
+
+/* --- krb5.conf, where nothing above it says otherwise --- */
+
+static bool is_default(const struct kb_origin *origin)
+{
+    return origin->layer == KB_LAYER_DEFAULT;
+}
+
+static const char *enctypes_text(const struct kb_krb5conf *conf)
+{
+    const char *text = kb_krb5conf_text(conf, "libdefaults", NULL, "permitted_enctypes");
+
+    return text != NULL ? text
+                        : kb_krb5conf_text(conf, "libdefaults", NULL, "default_tkt_enctypes");
+}
+
+static enum kb_status krb5conf_enctypes(struct resolving *r, const char *text, struct kb_error *err)
+{
+    struct kb_etype_list list;
+
+    if (kb_etypes_parse(kb_str(text), &list, NULL) != KB_OK || list.num == 0) {
+        return kb_error_set(err, KB_E_NO_ENCTYPE,
+                            "krb5.conf: permitted_enctypes (%s) has no encryption type that is "
+                            "supported here; set EncryptionTypes to override it",
+                            kb_show(kb_str(text)).text);
+    }
+    r->options->encryption_types_from = (struct kb_origin){.layer = KB_LAYER_KRB5CONF};
+    return kb_value_etypes(r->arena, list.items, list.num, &r->options->encryption_types)
+               ? KB_OK
+               : no_memory(err);
+}
+
+static void krb5conf_number(const struct kb_krb5conf *conf, kb_bytes realm, const char *name,
+                            enum kb_option_id id, int64_t *member, struct kb_origin *from)
+{
+    const struct kb_option_row *row = &kb_option_rows[id];
+    int64_t value = kb_krb5conf_seconds(conf, realm, name, -1);
+
+    if (value >= 0 && is_default(from)) {
+        *member = value < row->min ? row->min : value > row->max ? row->max : value;
+        *from = (struct kb_origin){.layer = KB_LAYER_KRB5CONF};
+    }
+}
+
+static enum kb_status apply_krb5conf(struct resolving *r, struct kb_error *err)
+{
+    const struct kb_krb5conf *conf = r->layers->krb5conf;
+    struct kb_options *options = r->options;
+    kb_bytes realm = options->user != NULL ? options->user->realm : KB_NONE;
+    const char *enctypes = enctypes_text(conf);
+
+    options->krb5conf = conf;
+    krb5conf_number(conf, realm, "clockskew", KB_OPT_ClockSkew, &options->clock_skew,
+                    &options->clock_skew_from);
+    krb5conf_number(conf, realm, "udp_preference_limit", KB_OPT_UDPLimit, &options->udp_limit,
+                    &options->udp_limit_from);
+    return enctypes != NULL && is_default(&options->encryption_types_from)
+               ? krb5conf_enctypes(r, enctypes, err)
+               : KB_OK;
+}
+
+/* --- the snapshot --- */
+
+static struct kb_options *options_new(struct kb_layers *layers, struct kb_own *own)
+{
+    struct kb_options *options = calloc(1, sizeof(*options) + sizeof(*options->priv));
+
+    if (options == NULL) {
+        return NULL;
+    }
+    options->priv = (struct kb_options_private *)(void *)(options + 1);
+    options->euid = layers->euid;
+    atomic_init(&options->priv->refs, 1);
+    kb_arena_init(&options->priv->arena, NULL, 0, MAX_ARENA);
+    options->priv->layers = kb_layers_ref(layers);
+    options->priv->own = own;
+    if (own != NULL) {
+        atomic_fetch_add_explicit(&own->refs, 1, memory_order_relaxed);
+    }
+    return options;
+}
+
+static enum kb_status fill(struct kb_options *options, const struct kb_options_query *query,
+                           const struct kb_options_hooks *hooks, struct kb_error *err)
+{
+    struct kb_layers *layers = options->priv->layers;
+    struct resolving r = {
+        .options = options,
+        .arena = &options->priv->arena,
+        .layers = layers,
+        .query = query,
+        .identity = {.euid = layers->euid, .krb5conf = layers->krb5conf, .hooks = hooks},
+    };
+
+    if (!kb_value_defaults(options, r.arena)) {
+        return no_memory(err);
+    }
+    if (layers->krb5conf_error.code != KB_E_NONE) {
+        *err = layers->krb5conf_error;
+        return KB_ERROR;
+    }
+    kb_match_query(layers, query, &options->priv->matches);
+    if (query->client.len > 0 &&
+        (options->priv->client = kb_arena_text(r.arena, query->client)) == NULL) {
+        return no_memory(err);
+    }
+    if (apply_all(&r, options->priv->own, err) != KB_OK ||
+        kb_identity_finish(&r.identity, options, r.arena, query->client, err) != KB_OK) {
+        return KB_ERROR;
+    }
+    return apply_krb5conf(&r, err);
+}
+
+enum kb_status kb_resolve(struct kb_layers *layers, const struct kb_options_query *query,
+                          struct kb_own *own, const struct kb_options_hooks *hooks,
+                          struct kb_options **out, struct kb_error *err)
+{
+    *out = options_new(layers, own);
+    if (*out == NULL) {
+        return no_memory(err);
+    }
+    if (fill(*out, query, hooks, err) != KB_OK) {
+        kb_options_put(*out);
+        *out = NULL;
+        return KB_ERROR;
+    }
+    return KB_OK;
+}

@@ -1,0 +1,124 @@
+#include "mech/options/table.h"
+
+/* The default's column, for each type. */
+#define DEF_BOOL(def) .def_number = (def)
+#define DEF_INTEGER(def) .def_number = (def)
+#define DEF_DURATION(def) .def_number = (def)
+#define DEF_STRING(def) .def_text = (def)
+#define DEF_PATH(def) .def_text = (def)
+#define DEF_LIST(def) .def_text = (def)
+#define DEF_ETYPES(def) .def_text = (def)
+#define DEF_SECRET(def) .def_text = (def)
+
+const struct kb_option_row kb_option_rows[KB_OPT_NUM] = {
+#define KB_OPTION(o_name, o_member, o_type, o_def, o_min, o_max, o_scope, o_flags, o_help)         \
+    [KB_OPT_##o_name] = {                                                                          \
+        .name = #o_name,                                                                           \
+        .type = KB_OPTION_##o_type,                                                                \
+        .scope = KB_SCOPE_##o_scope,                                                               \
+        .flags = (o_flags),                                                                        \
+        .member = offsetof(struct kb_options, o_member),                                           \
+        .from = offsetof(struct kb_options, o_member##_from),                                      \
+        .min = (o_min),                                                                            \
+        .max = (o_max),                                                                            \
+        .help = (o_help),                                                                          \
+        DEF_##o_type(o_def),                                                                       \
+    },
+#include "mech/options/options.def"
+#undef KB_OPTION
+};
+
+const struct kb_option_row *kb_option_find(kb_bytes name)
+{
+    for (size_t i = 0; i < KB_OPT_NUM; i++) {
+        if (kb_equal_nocase(kb_str(kb_option_rows[i].name), name)) {
+            return &kb_option_rows[i];
+        }
+    }
+    return NULL;
+}
+
+static uint8_t lower(uint8_t c)
+{
+    return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
+}
+
+#define MAX_WORD 40
+
+/* Edit distance in which two swapped neighbours count one (optimal string alignment), over words of
+ * at most MAX_WORD bytes. */
+static unsigned distance(kb_bytes a, kb_bytes b)
+{
+    uint8_t rows[3][MAX_WORD + 1];
+    uint8_t *before = rows[0], *last = rows[1], *row = rows[2];
+
+    for (size_t j = 0; j <= b.len; j++) {
+        last[j] = (uint8_t)j;
+    }
+    for (size_t i = 1; i <= a.len; i++) {
+        uint8_t *spare = before;
+
+        row[0] = (uint8_t)i;
+        for (size_t j = 1; j <= b.len; j++) {
+            uint8_t x = lower(a.ptr[i - 1]), y = lower(b.ptr[j - 1]);
+            uint8_t best = (uint8_t)(last[j - 1] + (x != y));
+
+            best = last[j] + 1 < best ? (uint8_t)(last[j] + 1) : best;
+            best = row[j - 1] + 1 < best ? (uint8_t)(row[j - 1] + 1) : best;
+            if (i > 1 && j > 1 && x == lower(b.ptr[j - 2]) && lower(a.ptr[i - 2]) == y &&
+                before[j - 2] + 1 < best) {
+                best = (uint8_t)(before[j - 2] + 1);
+            }
+            row[j] = best;
+        }
+        before = last;
+        last = row;
+        row = spare;
+    }
+    return last[b.len];
+}
+
+static bool starts(kb_bytes text, kb_bytes with)
+{
+    return with.len >= 3 && text.len >= with.len &&
+           kb_equal_nocase(kb_bytes_of(text.ptr, with.len), with);
+}
+
+const char *kb_nearest(kb_bytes word, const char *const *names, size_t num)
+{
+    const char *nearest = NULL;
+    unsigned best = MAX_WORD;
+
+    if (word.len > MAX_WORD) {
+        return NULL;
+    }
+    for (size_t i = 0; i < num; i++) {
+        kb_bytes name = kb_str(names[i]);
+        unsigned edits = name.len <= MAX_WORD ? distance(word, name) : MAX_WORD;
+
+        if (edits < best) {
+            best = edits;
+            nearest = names[i];
+        }
+    }
+    /* A third of the word wrong is a slip; more is another word, or one cut short or drawn out. */
+    if (best <= (word.len + 2) / 3) {
+        return nearest;
+    }
+    for (size_t i = 0; i < num; i++) {
+        if (starts(kb_str(names[i]), word) || starts(word, kb_str(names[i]))) {
+            return names[i];
+        }
+    }
+    return NULL;
+}
+
+const char *kb_option_nearest(kb_bytes name)
+{
+    const char *names[KB_OPT_NUM];
+
+    for (size_t i = 0; i < KB_OPT_NUM; i++) {
+        names[i] = kb_option_rows[i].name;
+    }
+    return kb_nearest(name, names, KB_OPT_NUM);
+}
