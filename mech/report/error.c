@@ -20,10 +20,11 @@ static const struct row *row_of(enum kb_error_code code)
     return &rows[(unsigned)code < KB_E_NUM ? code : KB_E_INTERNAL];
 }
 
-static void set_text(struct kb_error *err, enum kb_error_code code, const char *format, va_list args)
-    __attribute__((format(printf, 3, 0)));
+static void set_text(struct kb_error *err, enum kb_error_code code, const char *format,
+                     va_list args) __attribute__((format(printf, 3, 0)));
 
-static void set_text(struct kb_error *err, enum kb_error_code code, const char *format, va_list args)
+static void set_text(struct kb_error *err, enum kb_error_code code, const char *format,
+                     va_list args)
 {
     err->code = code;
     vsnprintf(err->text, sizeof(err->text), format, args);
