@@ -27,7 +27,7 @@ _Atomic(const struct kb_ssl *) kb_ssl_loaded;
 
 static struct kb_ssl ssl;        /* written under `lock` until kb_ssl_loaded is set */
 static struct failure *failures; /* under `lock` */
-static bool at_fork;             /* the fork handlers are registered; set by the constructor */
+static bool at_fork; /* the fork handlers are registered: by the constructor, else under `lock` */
 static _Atomic(const char *) last_error = "";
 
 /* Guards loading. A fork waits until it is done: the child inherits either nothing or all of it. */
@@ -47,7 +47,7 @@ static void unlock_after_fork(void)
  * its child would inherit the lock from a thread that it does not have. */
 static void __attribute__((constructor)) register_fork_handlers(void)
 {
-    at_fork = pthread_atfork(lock_for_fork, unlock_after_fork, unlock_after_fork) == 0;
+    at_fork = at_fork || pthread_atfork(lock_for_fork, unlock_after_fork, unlock_after_fork) == 0;
 }
 
 /* Under the lock. */
@@ -213,6 +213,9 @@ enum kb_status kb_provider_load(void)
         return KB_OK;
     }
     pthread_mutex_lock(&lock);
+    if (!at_fork) { /* memory was short, or we are called by an earlier constructor */
+        register_fork_handlers();
+    }
     st = at_fork ? load_locked() : KB_NO_MEMORY;
     pthread_mutex_unlock(&lock);
     return st;
