@@ -242,6 +242,9 @@ void kb_race_receive(struct kb_race *race, size_t index)
                 kb_wait_bytes(race->net->wait);
             }
             return;
+        case KB_IO_NO_MEMORY:
+            kb_race_stop(race, KB_NO_MEMORY);
+            return;
         case KB_IO_FAILED:
         default:
             kb_attempt_fail(race, attempt);

@@ -68,7 +68,7 @@ static enum kb_io make_room(struct kb_conn *conn, size_t size)
     }
     grown = realloc(conn->in, size);
     if (grown == NULL) {
-        return kb_conn_fail(conn, ENOMEM, NULL);
+        return KB_IO_NO_MEMORY;
     }
     conn->in = grown;
     conn->in_size = size;
@@ -93,7 +93,7 @@ static enum kb_io complete(struct kb_conn *conn, size_t max_frame, kb_bytes *out
         *out = kb_bytes_of(conn->in + PREFIX, len);
         return KB_IO_DONE;
     }
-    return make_room(conn, PREFIX + len) == KB_IO_DONE ? KB_IO_AGAIN : KB_IO_FAILED;
+    return make_room(conn, PREFIX + len) == KB_IO_DONE ? KB_IO_AGAIN : KB_IO_NO_MEMORY;
 }
 
 static enum kb_io tcp_receive(struct kb_conn *conn, struct kb_inbox *inbox, kb_bytes *out)

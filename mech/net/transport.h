@@ -15,6 +15,7 @@ enum kb_io {
     KB_IO_AGAIN,   /* poll, then again */
     KB_IO_FAILED,  /* the connection is of no use: errno or `reason` says why */
     KB_IO_TOO_BIG, /* a message larger than what we take by this transport */
+    KB_IO_NO_MEMORY,
 };
 
 /* Where datagrams are received: one block for a session, made at the first need. */

@@ -112,12 +112,14 @@ static bool add_unresolved(struct kb_buf *out, const struct kb_race *race,
 static void add_entry(struct kb_buf *list, const struct kb_buf *entry, unsigned *num,
                       unsigned *left_out)
 {
-    if (list->len + entry->len > MAX_LIST) {
+    if (entry->status == KB_NO_MEMORY) {
+        list->status = entry->status;
+    } else if (entry->status != KB_OK || list->len + entry->len > MAX_LIST) {
         ++*left_out;
-        return;
+    } else {
+        kb_buf_add_str(list, (*num)++ > 0 ? "; " : "");
+        kb_buf_add(list, kb_buf_bytes(entry));
     }
-    kb_buf_add_str(list, (*num)++ > 0 ? "; " : "");
-    kb_buf_add(list, kb_buf_bytes(entry));
 }
 
 static void add_list(struct kb_buf *list, const struct kb_race *race)
@@ -144,30 +146,43 @@ static void add_list(struct kb_buf *list, const struct kb_race *race)
     }
 }
 
-enum kb_status kb_race_error(const struct kb_race *race, struct kb_error *err)
+static void nobody_answered(const struct kb_race *race, const char *realm, struct kb_error *err)
 {
     bool late = race->state == KB_RACE_STOPPED;
-    struct kb_buf realm, list, time;
+    struct kb_buf list;
 
-    kb_buf_init(&realm, 200);
-    kb_buf_init(&list, MAX_LIST + 40);
-    kb_buf_init(&time, 40);
-    kb_buf_add_escaped(&realm, race->places->realm);
-    add_seconds(&time, race->now_ms - race->start_ms);
-    if (late && race->status == KB_INTERRUPTED) {
-        (void)kb_error_set(err, KB_E_INTERRUPTED, "Interrupted while waiting for a KDC of %s",
-                           kb_buf_str(&realm));
-    } else if (late && race->status != KB_TIMED_OUT) {
-        (void)kb_error_status(err, KB_E_KDC_REPLY, race->status, "A KDC of %s cannot be asked",
-                              kb_buf_str(&realm));
+    kb_buf_init(&list, 2 * MAX_LIST);
+    add_seconds(&list, race->now_ms - race->start_ms);
+    kb_buf_add_str(&list, ": ");
+    add_list(&list, race);
+    if (list.status != KB_OK) {
+        (void)kb_error_set(err, KB_E_NO_MEMORY, "No KDC of %s answered; no memory to say why",
+                           realm);
     } else {
-        add_list(&list, race);
         (void)kb_error_set(err, late ? KB_E_TIMEOUT : KB_E_KDC_UNREACHABLE,
-                           "No KDC of %s answered in %s: %s", kb_buf_str(&realm), kb_buf_str(&time),
-                           kb_buf_str(&list));
+                           "No KDC of %s answered in %s", realm, kb_buf_str(&list));
     }
-    kb_buf_wipe(&realm);
     kb_buf_wipe(&list);
-    kb_buf_wipe(&time);
+}
+
+enum kb_status kb_race_error(const struct kb_race *race, struct kb_error *err)
+{
+    bool stopped = race->state == KB_RACE_STOPPED;
+    struct kb_buf text;
+    const char *realm;
+
+    kb_buf_init(&text, 200);
+    kb_buf_add_escaped(&text, race->places->realm);
+    realm = text.status == KB_OK ? kb_buf_str(&text) : "the realm";
+    if (stopped && race->status == KB_INTERRUPTED) {
+        (void)kb_error_set(err, KB_E_INTERRUPTED, "Interrupted while waiting for a KDC of %s",
+                           realm);
+    } else if (stopped && race->status != KB_TIMED_OUT) {
+        (void)kb_error_status(err, KB_E_KDC_REPLY, race->status, "The KDCs of %s cannot be asked",
+                              realm);
+    } else {
+        nobody_answered(race, realm, err);
+    }
+    kb_buf_wipe(&text);
     return KB_ERROR;
 }

@@ -29,7 +29,7 @@ static enum kb_io udp_receive(struct kb_conn *conn, struct kb_inbox *inbox, kb_b
     if (inbox->datagram == NULL) {
         inbox->datagram = malloc(inbox->max_packet_size);
         if (inbox->datagram == NULL) {
-            return kb_conn_fail(conn, ENOMEM, NULL);
+            return KB_IO_NO_MEMORY;
         }
     }
     do {

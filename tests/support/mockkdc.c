@@ -99,13 +99,13 @@ static bool read_all(int fd, uint8_t *to, size_t len)
 
 static void take_connection(struct mock *mock)
 {
-    uint8_t *request = malloc(70000);
+    uint8_t *request = mock->request;
     int fd = accept4(mock->tcp, NULL, NULL, SOCK_CLOEXEC);
     unsigned nth = atomic_fetch_add(&mock->num_tcp, 1);
     uint8_t prefix[4];
     size_t len = 0;
 
-    must(request != NULL && fd >= 0);
+    must(fd >= 0);
     if (!mock->refuse_reading && read_all(fd, prefix, 4)) {
         len = (size_t)prefix[2] << 8 | prefix[3];
         if (!read_all(fd, request, len)) {
@@ -114,7 +114,6 @@ static void take_connection(struct mock *mock)
     }
     mock->on_tcp(mock, nth, fd, kb_bytes_of(request, len));
     close(fd);
-    free(request);
 }
 
 static void *serve(void *arg)
@@ -145,6 +144,7 @@ static void start(struct mock *mock, bool six, mock_udp_fn on_udp, mock_tcp_fn o
 {
     *mock = (struct mock){.on_tcp = on_tcp};
     atomic_init(&mock->on_udp, on_udp);
+    mock->request = malloc(70000);
     /* The same port for both; another program may have it for the one or the other. */
     do {
         mock->udp = listener(SOCK_DGRAM, six, 0);
@@ -165,7 +165,7 @@ static void start(struct mock *mock, bool six, mock_udp_fn on_udp, mock_tcp_fn o
     }
     mock->other = listener(SOCK_DGRAM, six, 0);
     mock->stop = eventfd(0, EFD_CLOEXEC);
-    must(mock->other >= 0 && mock->stop >= 0);
+    must(mock->other >= 0 && mock->stop >= 0 && mock->request != NULL);
     must(pthread_create(&mock->thread, NULL, serve, mock) == 0);
 }
 
@@ -185,6 +185,7 @@ void mock_stop(struct mock *mock)
     must(pthread_join(mock->thread, NULL) == 0);
     close(mock->stop);
     close(mock->other);
+    free(mock->request);
     if (mock->udp >= 0) {
         close(mock->udp);
     }

@@ -1,8 +1,8 @@
 /* mockkdc.h - KDCs for tests of the network: a thread each, on a free port of the loopback, which
  * answers as the test's functions say and counts what it got.
  *
- * The verdict of a message is its first letter: F final, W weak, L late, T too big (use TCP), N not now,
- * anything else is to be ignored. */
+ * The verdict of a message is its first letter: F final, W weak, L late, T too big (use TCP), N not
+ * now, anything else is to be ignored. */
 #ifndef MOCKKDC_H
 #define MOCKKDC_H
 
@@ -38,6 +38,7 @@ struct mock {
     } seen[MOCK_MAX_SEEN]; /* of the datagrams; read after mock_stop */
     pthread_t thread;
     int stop;
+    uint8_t *request; /* of a connection; made at the start: threads allocate nothing */
 };
 
 /* mock_start listens on 127.0.0.1, or ::1; a NULL function closes that port. */
