@@ -9,7 +9,7 @@ enum kb_status kb_target_init(struct kb_target *out, kb_bytes text, bool host_ba
     const uint8_t *at;
 
     *out = (struct kb_target){.asked = text, .host_based = host_based};
-    if (text.len == 0 || memchr(text.ptr, 0, text.len) != NULL) {
+    if (text.len == 0 || text.len > KB_TARGET_MAX || memchr(text.ptr, 0, text.len) != NULL) {
         return KB_MALFORMED;
     }
     if (!host_based) {

@@ -10,6 +10,8 @@
 
 #include "mech/names/principal.h"
 
+#define KB_TARGET_MAX 1024 /* bytes of a name that is asked for */
+
 struct kb_target {
     kb_bytes asked; /* the text as it was given: tickets are kept under it */
     bool host_based;
