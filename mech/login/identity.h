@@ -52,6 +52,10 @@ struct kb_key_hint kb_identity_hint(struct kb_identity *identity, struct kb_hint
 void kb_identity_set_clock_offset(struct kb_identity *identity, int64_t microseconds);
 int64_t kb_identity_clock_offset(const struct kb_identity *identity);
 
+/* kb_identity_keytab_has is what options asks about keytabs: does `path` hold a key of `principal`?
+ * False where it cannot be read: whoever uses it gets the error. */
+bool kb_identity_keytab_has(const char *path, const struct kb_principal *principal);
+
 /* For mech/process around fork(2). */
 void kb_identity_fork_prepare(void);
 void kb_identity_fork_parent(void);

@@ -1,14 +1,17 @@
 /* The acceptor's answer to our AP-REQ: RFC 4120 3.2.4, 3.2.5; RFC 4121 2. */
 #include "mech/protocol/context.h"
 
-#include <stdio.h>
-
 #include "asn1/names.h"
-#include "mech/protocol/text.h"
 #include "mech/protocol/token.h"
 #include "mech/report/events.h"
 
 /* --- KRB-ERROR --- */
+
+static void name_of(const struct kb_ap *ap, struct kb_buf *out)
+{
+    kb_buf_init(out, sizeof(((struct kb_error *)NULL)->text));
+    kb_name_print(&ap->server->name, ap->server->realm, out);
+}
 
 /* What the code's name alone does not tell; other codes are KB_E_SERVICE_REFUSED and nothing more.
  */
@@ -44,18 +47,17 @@ static const struct reason *reason_of(int32_t code)
     return NULL;
 }
 
-/* " (its clock is 600 seconds ahead of the KDC's)", or nothing. The service's time is in the error,
- * and unprotected like all of it: said, not acted on. */
+/* The service's time is in the error, and unprotected like all of it: said, not acted on. */
 static void explain(const struct kb_ap *ap, const struct reason *reason, const kb_krb_error *error,
-                    char out[160])
+                    struct kb_buf *out)
 {
     int64_t ahead = error->stime - ap->sent.sec;
 
     if (reason->clock) {
-        snprintf(out, 160, " (its clock is %lld seconds %s the KDC's)",
-                 (long long)(ahead < 0 ? -ahead : ahead), ahead < 0 ? "behind" : "ahead of");
+        kb_buf_printf(out, " (its clock is %lld seconds %s the KDC's)",
+                      (long long)(ahead < 0 ? -ahead : ahead), ahead < 0 ? "behind" : "ahead of");
     } else if (!reason->bound || ap->bound) {
-        snprintf(out, 160, " (%s)", reason->text);
+        kb_buf_printf(out, " (%s)", reason->text);
     }
 }
 
@@ -63,18 +65,23 @@ static enum kb_status refused(const struct kb_ap *ap, const kb_krb_error *error,
                               struct kb_error *err)
 {
     const struct reason *reason = reason_of(error->error_code);
-    const char *name = kb_number_name("error_code", error->error_code);
-    bool said = error->has_e_text && error->e_text.len > 0;
-    struct kb_text service, e_text;
-    char why[160] = "";
+    struct kb_buf text;
+    const char *name;
 
-    if (reason != NULL) {
-        explain(ap, reason, error, why);
+    name_of(ap, &text);
+    name = kb_number_name("error_code", error->error_code);
+    kb_buf_printf(&text, " refused the ticket: %s (%d)", name != NULL ? name : "error",
+                  (int)error->error_code);
+    if (error->has_e_text && error->e_text.len > 0) {
+        kb_buf_add_str(&text, ": ");
+        kb_buf_add_escaped(&text, error->e_text);
     }
-    kb_error_set(err, reason != NULL ? reason->kind : KB_E_SERVICE_REFUSED,
-                 "%s refused the ticket: %s (%d)%s%s%s%s", kb_text_principal(&service, ap->server),
-                 name != NULL ? name : "error", (int)error->error_code, said ? ": \"" : "",
-                 said ? kb_text_escaped(&e_text, error->e_text) : "", said ? "\"" : "", why);
+    if (reason != NULL) {
+        explain(ap, reason, error, &text);
+    }
+    kb_error_set(err, reason != NULL ? reason->kind : KB_E_SERVICE_REFUSED, "%s",
+                 kb_buf_str(&text));
+    kb_buf_wipe(&text);
     if (err != NULL && err->kdc_code == 0) {
         err->kdc_code = error->error_code;
     }
@@ -86,10 +93,12 @@ static enum kb_status refused(const struct kb_ap *ap, const kb_krb_error *error,
 static enum kb_status unusable(const struct kb_ap *ap, enum kb_error_code code,
                                enum kb_status status, const char *what, struct kb_error *err)
 {
-    struct kb_text service;
+    struct kb_buf name;
 
-    return kb_error_status(err, code, status, "%s: %s", kb_text_principal(&service, ap->server),
-                           what);
+    name_of(ap, &name);
+    kb_error_status(err, code, status, "%s: %s", kb_buf_str(&name), what);
+    kb_buf_wipe(&name);
+    return KB_ERROR;
 }
 
 static enum kb_status decrypt_part(struct kb_ap *ap, const kb_ap_rep *rep, struct kb_arena *arena,

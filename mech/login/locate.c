@@ -1,0 +1,155 @@
+#include "mech/login/locate.h"
+
+#include "mech/options/krb5conf.h"
+
+/* Reads a port of 1 to 65535, all of `text`. */
+static bool parse_port(kb_bytes text, uint16_t *out)
+{
+    uint32_t port = 0;
+
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9' || port > 6553) {
+            return false;
+        }
+        port = port * 10 + (text.ptr[i] - '0');
+    }
+    *out = (uint16_t)port;
+    return text.len > 0 && port > 0 && port <= 65535;
+}
+
+static bool skip_prefix(kb_bytes *text, const char *prefix)
+{
+    size_t len = strlen(prefix);
+
+    if (text->len < len ||
+        !kb_equal_nocase(kb_bytes_of(text->ptr, len), kb_bytes_of(prefix, len))) {
+        return false;
+    }
+    text->ptr += len;
+    text->len -= len;
+    return true;
+}
+
+/* Splits host, host:port, [v6], [v6]:port and a bare v6 address. */
+static bool split(kb_bytes text, kb_bytes *host, kb_bytes *port)
+{
+    const uint8_t *colon = text.len > 0 ? memchr(text.ptr, ':', text.len) : NULL, *bracket;
+    size_t host_len;
+
+    *port = KB_NONE;
+    *host = text;
+    if (text.len > 0 && text.ptr[0] == '[') {
+        bracket = memchr(text.ptr, ']', text.len);
+        if (bracket == NULL) {
+            return false;
+        }
+        *host = kb_bytes_of(text.ptr + 1, (size_t)(bracket - text.ptr) - 1);
+        text = kb_bytes_of(bracket + 1, text.len - host->len - 2);
+        if (text.len == 0) {
+            return host->len > 0;
+        }
+        *port = kb_bytes_of(text.ptr + 1, text.len - 1);
+        return host->len > 0 && text.ptr[0] == ':';
+    }
+    if (colon == NULL ||
+        memchr(colon + 1, ':', text.len - (size_t)(colon + 1 - text.ptr)) != NULL) {
+        return text.len > 0;
+    }
+    host_len = (size_t)(colon - text.ptr);
+    *host = kb_bytes_of(text.ptr, host_len);
+    *port = kb_bytes_of(colon + 1, text.len - host_len - 1);
+    return host_len > 0;
+}
+
+static bool read_entry(struct kb_locate *locate, const char *entry, struct kb_kdc *out)
+{
+    kb_bytes text = kb_str(entry), host, port;
+
+    *out = (struct kb_kdc){.port = (uint16_t)locate->options->kdc_port};
+    if (skip_prefix(&text, "tcp/")) {
+        out->transport = KB_TCP;
+    } else if (skip_prefix(&text, "udp/")) {
+        out->transport = KB_UDP;
+    }
+    if (!split(text, &host, &port) || host.len >= sizeof(locate->hosts[0]) ||
+        memchr(host.ptr, '/', host.len) != NULL ||
+        (port.ptr != NULL && !parse_port(port, &out->port)) ||
+        locate->num_hosts >= sizeof(locate->hosts) / sizeof(locate->hosts[0])) {
+        return false;
+    }
+    memcpy(locate->hosts[locate->num_hosts], host.ptr, host.len);
+    locate->hosts[locate->num_hosts][host.len] = '\0';
+    out->host = locate->hosts[locate->num_hosts++];
+    return true;
+}
+
+/* Says which option, of which file and line, names no KDC. */
+static size_t bad_entry(const struct kb_options *options, const char *entry, struct kb_error *err)
+{
+    const struct kb_origin *from = &options->kdc_host_from;
+    struct kb_buf text;
+
+    kb_buf_init(&text, 600);
+    kb_buf_add_escaped(&text, kb_str(entry));
+    (void)kb_error_set(err, KB_E_OPTION,
+                       "KDCHost: \"%s\" is no host, host:port, [IPv6]:port, tcp/host or udp/host",
+                       kb_buf_str(&text));
+    if (from->file != NULL) {
+        kb_error_context(err, "%s:%u", from->file, from->line);
+    }
+    kb_buf_wipe(&text);
+    return 0;
+}
+
+static size_t no_kdc(kb_bytes realm, struct kb_error *err)
+{
+    struct kb_buf name;
+
+    kb_buf_init(&name, 600);
+    kb_buf_add_escaped(&name, realm);
+    (void)kb_error_set(err, KB_E_NO_KDC, "No KDC is known for the realm %s", kb_buf_str(&name));
+    kb_buf_wipe(&name);
+    return 0;
+}
+
+/* KDCHost is ours: what it says wrongly is an error. */
+static size_t from_option(struct kb_locate *locate, struct kb_kdc *out, size_t max,
+                          struct kb_error *err)
+{
+    const kb_opt_LIST *list = &locate->options->kdc_host;
+    size_t num = list->num < max ? list->num : max;
+
+    for (size_t i = 0; i < num; i++) {
+        if (!read_entry(locate, list->items[i], &out[i])) {
+            return bad_entry(locate->options, list->items[i], err);
+        }
+    }
+    return num;
+}
+
+/* krb5.conf is not: what we cannot use there (a KDC proxy, a socket) may be right for others. */
+static size_t from_krb5conf(struct kb_locate *locate, kb_bytes realm, struct kb_kdc *out,
+                            size_t max)
+{
+    kb_opt_LIST list = kb_krb5conf_kdcs(locate->options->krb5conf, realm);
+    size_t found = 0;
+
+    for (size_t i = 0; i < list.num && found < max; i++) {
+        found += read_entry(locate, list.items[i], &out[found]);
+    }
+    return found;
+}
+
+size_t kb_locate_kdcs(void *ctx, kb_bytes realm, bool primary, struct kb_kdc *out, size_t max,
+                      struct kb_error *err)
+{
+    struct kb_locate *locate = ctx;
+    size_t found;
+
+    (void)primary;
+    if (locate->options->kdc_host.num > 0 && kb_equal(realm, locate->realm)) {
+        return from_option(locate, out, max, err);
+    }
+    found = from_krb5conf(locate, realm, out, max);
+    return found > 0 ? found : no_kdc(realm, err);
+}
