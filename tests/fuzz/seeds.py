@@ -42,7 +42,19 @@ def token(wire, vectors):
             yield bytes.fromhex(message.get("hex") or message.get("token"))
 
 
-SEEDS = {"der": der, "keytab": keytab, "token": token}
+def ap(wire, vectors):
+    """Answers to an AP-REQ, and what they hold encrypted."""
+    for recording in recordings(wire, "gss"):
+        for message in recording.get("context_tokens", [])[1:]:
+            if "krb5_message_len" in message:
+                start = message["krb5_message_hex_offset"]
+                yield bytes.fromhex(message["hex"])[start : start + message["krb5_message_len"]]
+        for part in recording.get("decrypted", []):
+            if part["what"].startswith("EncAPRepPart") and part.get("plain"):
+                yield bytes.fromhex(part["plain"])
+
+
+SEEDS = {"ap": ap, "der": der, "keytab": keytab, "token": token}
 
 
 def main():
