@@ -208,14 +208,20 @@ static enum kb_status no_key(struct kb_as *as, bool allowed)
 static enum kb_status out_of_bounds(struct kb_as *as, const struct kb_key_hint *how)
 {
     const struct kb_policy *policy = as->request.policy;
-    struct kb_text name;
+    const char *name = kb_enctype_find(how->etype)->name;
+    struct kb_text client;
 
+    kb_text_principal(&client, as->request.client);
+    if (rounds_of(how) == 0 || how->salt.len > KB_AS_MAX_SALT) {
+        return kb_error_set(&as->error, KB_E_KDC_REPLY,
+                            "%s: KDC %.64s names a salt or string-to-key parameters for %s that "
+                            "cannot be used",
+                            client.text, as->peer, name);
+    }
     return kb_error_set(&as->error, KB_E_ITERATIONS,
-                        "%s: the KDC%s%.64s asks for %llu PBKDF2 rounds with %s; allowed are %lu "
-                        "to %lu in one login",
-                        kb_text_principal(&name, as->request.client), *as->peer ? " " : "",
-                        as->peer, (unsigned long long)rounds_of(how),
-                        kb_enctype_find(how->etype)->name,
+                        "%s: KDC %.64s asks for %llu PBKDF2 rounds with %s; allowed are %lu to %lu "
+                        "in one login",
+                        client.text, as->peer, (unsigned long long)rounds_of(how), name,
                         (unsigned long)(is_sha1(how->etype) ? policy->min_iterations_sha1
                                                             : policy->min_iterations_sha2),
                         (unsigned long)policy->max_iterations);

@@ -1,4 +1,5 @@
-/* as_machine.h - the inside of kb_as, shared by as.c (states), as_request.c (messages), as_key.c
+/* as_machine.h - the inside of kb_as, shared by as.c (states), as_error.c (what
+ * an error leads to), as_request.c (messages), as_key.c
  * (which key) and as_reply.c (checks). */
 #ifndef KB_AS_MACHINE_H
 #define KB_AS_MACHINE_H
@@ -68,6 +69,32 @@ struct kb_as {
     bool has_clock_offset;
     int64_t clock_offset;
 };
+
+/* --- as.c --- */
+
+/* The machine has failed, with what as->error says; or with a plain status. */
+enum kb_step kb_as_failed(struct kb_as *as);
+enum kb_step kb_as_failed_with(struct kb_as *as, enum kb_status st);
+
+/* kb_as_explain makes *err of a KRB-ERROR that answers the request that is out.
+ * kb_as_add_both_sides adds what the keytab has beside what the KDC wants. */
+void kb_as_explain(struct kb_as *as, const struct kb_krberror *error, struct kb_error *err);
+void kb_as_add_both_sides(struct kb_as *as, struct kb_error *err);
+
+/* kb_as_send makes a request, with a proof of as->proof_key if `next` is a state with one. */
+enum kb_step kb_as_send(struct kb_as *as, int64_t offset, const struct kb_pa_method *method,
+                        enum kb_as_state next, struct kb_send *out_send);
+enum kb_step kb_as_ask(struct kb_as *as, int64_t offset, struct kb_send *out_send);
+
+static inline bool kb_as_proved(const struct kb_as *as)
+{
+    return as->state == KB_AS_FIRST_PROOF || as->state == KB_AS_PROOF;
+}
+
+/* --- as_error.c --- */
+
+enum kb_step kb_as_take_error(struct kb_as *as, kb_bytes message, struct kb_arena *scratch,
+                              struct kb_send *out_send);
 
 /* --- as_key.c --- */
 

@@ -41,6 +41,11 @@ static enum kb_status check_server(const struct kb_as *as, const struct kb_kdcre
     const kb_enc_kdc_rep_part *part = &rep->part;
     kb_bytes realm;
 
+    /* Whatever the KDC calls the client, it is one of its own realm. */
+    if (!kb_equal(rep->msg.crealm, as->request.client->realm) &&
+        !kb_equal(rep->msg.crealm, part->srealm)) {
+        return fail(fault, KB_E_KDC_REPLY, "it is for a client of another realm");
+    }
     if (kb_equal(part->srealm, as->server->realm) &&
         kb_name_equal(&part->sname, &as->server->name)) {
         return KB_OK;
@@ -157,11 +162,10 @@ static enum kb_status how_of_reply(struct kb_as *as, const struct kb_as_reply *r
 static enum kb_status open_reply(struct kb_as *as, struct kb_as_reply *reply,
                                  struct kb_arena *arena, struct kb_key **out_key)
 {
-    bool proved = as->state == KB_AS_FIRST_PROOF || as->state == KB_AS_PROOF;
     struct kb_key_hint how;
     enum kb_status st;
 
-    if (proved && as->proof_how.etype == reply->rep.msg.enc_part.etype) {
+    if (kb_as_proved(as) && as->proof_how.etype == reply->rep.msg.enc_part.etype) {
         st = kb_kdcrep_open(&reply->rep, as->proof_key, KB_USAGE_AS_REP, arena);
         reply->how = as->proof_how;
         if (st == KB_OK) {
