@@ -154,6 +154,7 @@ static enum kb_step follow(struct kb_tgs *tgs, const struct kb_tgs_reply *reply,
 {
     struct kb_credential *next;
     struct kb_text to, from;
+    kb_bytes ignored;
 
     kb_log(tgs->env.events, KB_LOG_VERBOSE, "Realm %s refers to realm %s",
            kb_text_escaped(&from, tgs->realm), kb_text_escaped(&to, reply->referral));
@@ -174,10 +175,7 @@ static enum kb_step follow(struct kb_tgs *tgs, const struct kb_tgs_reply *reply,
     }
     /* Asked for the service itself, a KDC names the realm that has it, or that knows more. Asked
      * for the way to HOME, it names one that is nearer. */
-    if (kb_equal(tgs->asked->name.name_string.items[0], KB_LIT("krbtgt")) &&
-        kb_name_is_tgs(&tgs->asked->name, &(kb_bytes){0})) {
-        /* home stays */
-    } else {
+    if (!kb_name_is_tgs(&tgs->asked->name, &ignored)) {
         tgs->home = KB_NONE;
     }
     kb_credential_free(tgs->tgt);
@@ -236,7 +234,7 @@ static enum kb_step retry(struct kb_tgs *tgs, const struct kb_krberror *error,
         offset = (error->stime.sec - now.sec) * SECOND + error->stime.usec - now.usec;
     }
     step = ask(tgs, offset, tgs->state == KB_TGS_ASKED, out_send);
-    out_send->new_attempt = step == KB_SEND;
+    out_send->new_attempt = step == KB_SEND && error->code == KB_KDC_REPEAT;
     return step;
 }
 
