@@ -73,12 +73,7 @@ static enum kb_status draw_seq(const struct kb_rng *rng, uint64_t *out)
 
 struct kb_timestamp kb_ap_time(const struct kb_ap *ap, const struct kb_env *env)
 {
-    struct kb_timestamp t = env->now(env->now_ctx);
-    int64_t usec = t.usec + ap->clock_offset % 1000000;
-
-    t.sec += ap->clock_offset / 1000000 + (usec >= 1000000) - (usec < 0);
-    t.usec = (int32_t)(usec + (usec < 0 ? 1000000 : 0) - (usec >= 1000000 ? 1000000 : 0));
-    return t;
+    return kb_timestamp_shift(env->now(env->now_ctx), ap->clock_offset);
 }
 
 static struct kb_ap *context_of(const struct kb_ap_request *request)

@@ -1,17 +1,14 @@
 /* The acceptor's answer to our AP-REQ: RFC 4120 3.2.4, 3.2.5; RFC 4121 2. */
 #include "mech/protocol/context.h"
 
+#include <stdio.h>
+
 #include "asn1/names.h"
+#include "mech/protocol/text.h"
 #include "mech/protocol/token.h"
 #include "mech/report/events.h"
 
 /* --- KRB-ERROR --- */
-
-static void name_of(const struct kb_ap *ap, struct kb_buf *out)
-{
-    kb_buf_init(out, sizeof(((struct kb_error *)NULL)->text));
-    kb_name_print(&ap->server->name, ap->server->realm, out);
-}
 
 /* What the code's name alone does not tell; other codes are KB_E_SERVICE_REFUSED and nothing more.
  */
@@ -47,17 +44,18 @@ static const struct reason *reason_of(int32_t code)
     return NULL;
 }
 
-/* The service's time is in the error, and unprotected like all of it: said, not acted on. */
+/* " (its clock is 600 seconds ahead of the KDC's)", or nothing. The service's time is in the error,
+ * and unprotected like all of it: said, not acted on. */
 static void explain(const struct kb_ap *ap, const struct reason *reason, const kb_krb_error *error,
-                    struct kb_buf *out)
+                    char out[160])
 {
     int64_t ahead = error->stime - ap->sent.sec;
 
     if (reason->clock) {
-        kb_buf_printf(out, " (its clock is %lld seconds %s the KDC's)",
-                      (long long)(ahead < 0 ? -ahead : ahead), ahead < 0 ? "behind" : "ahead of");
+        snprintf(out, 160, " (its clock is %lld seconds %s the KDC's)",
+                 (long long)(ahead < 0 ? -ahead : ahead), ahead < 0 ? "behind" : "ahead of");
     } else if (!reason->bound || ap->bound) {
-        kb_buf_printf(out, " (%s)", reason->text);
+        snprintf(out, 160, " (%s)", reason->text);
     }
 }
 
@@ -65,23 +63,18 @@ static enum kb_status refused(const struct kb_ap *ap, const kb_krb_error *error,
                               struct kb_error *err)
 {
     const struct reason *reason = reason_of(error->error_code);
-    struct kb_buf text;
-    const char *name;
+    const char *name = kb_number_name("error_code", error->error_code);
+    bool said = error->has_e_text && error->e_text.len > 0;
+    struct kb_text service, e_text;
+    char why[160] = "";
 
-    name_of(ap, &text);
-    name = kb_number_name("error_code", error->error_code);
-    kb_buf_printf(&text, " refused the ticket: %s (%d)", name != NULL ? name : "error",
-                  (int)error->error_code);
-    if (error->has_e_text && error->e_text.len > 0) {
-        kb_buf_add_str(&text, ": ");
-        kb_buf_add_escaped(&text, error->e_text);
-    }
     if (reason != NULL) {
-        explain(ap, reason, error, &text);
+        explain(ap, reason, error, why);
     }
-    kb_error_set(err, reason != NULL ? reason->kind : KB_E_SERVICE_REFUSED, "%s",
-                 kb_buf_str(&text));
-    kb_buf_wipe(&text);
+    kb_error_set(err, reason != NULL ? reason->kind : KB_E_SERVICE_REFUSED,
+                 "%s refused the ticket: %s (%d)%s%s%s%s", kb_text_principal(&service, ap->server),
+                 name != NULL ? name : "error", (int)error->error_code, said ? ": \"" : "",
+                 said ? kb_text_escaped(&e_text, error->e_text) : "", said ? "\"" : "", why);
     if (err != NULL && err->kdc_code == 0) {
         err->kdc_code = error->error_code;
     }
@@ -93,12 +86,10 @@ static enum kb_status refused(const struct kb_ap *ap, const kb_krb_error *error,
 static enum kb_status unusable(const struct kb_ap *ap, enum kb_error_code code,
                                enum kb_status status, const char *what, struct kb_error *err)
 {
-    struct kb_buf name;
+    struct kb_text service;
 
-    name_of(ap, &name);
-    kb_error_status(err, code, status, "%s: %s", kb_buf_str(&name), what);
-    kb_buf_wipe(&name);
-    return KB_ERROR;
+    return kb_error_status(err, code, status, "%s: %s", kb_text_principal(&service, ap->server),
+                           what);
 }
 
 static enum kb_status decrypt_part(struct kb_ap *ap, const kb_ap_rep *rep, struct kb_arena *arena,

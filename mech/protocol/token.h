@@ -1,29 +1,16 @@
-/* token.h - GSS tokens: the framing of context tokens (RFC 2743 3.1) and the per-message tokens of
- * RFC 4121 4.2, with the sequence and replay window.
+/* token.h - the per-message tokens of a context, Wrap and MIC, with the sequence and replay window.
+ * RFC 4121 4.2. (The framing of context tokens is frame.h.)
  *
  * Wrap and MIC of one context may run in several threads at once. Sizes in bytes. */
 #ifndef KB_TOKEN_H
 #define KB_TOKEN_H
 
 #include "mech/protocol/ap.h"
+#include "mech/protocol/frame.h"
 #include "mech/protocol/seqstate.h" /* KB_SUPPL_* */
 
-/* Token IDs, RFC 4121 4.1: two bytes in front of a framed context token's message. */
-#define KB_TOK_AP_REQ 0x0100u
-#define KB_TOK_AP_REP 0x0200u
-#define KB_TOK_ERROR 0x0300u
-
-/* kb_frame_len and kb_frame: [APPLICATION 0] { mech OID, token id, message }. `mech` is the OID's DER
- * contents octets (without tag and length). kb_frame writes kb_frame_len bytes. */
-size_t kb_frame_len(kb_bytes mech, size_t message_len);
-void kb_frame(kb_bytes mech, uint16_t token_id, kb_bytes message, uint8_t *out);
-
-/* kb_unframe checks the framing and gives OID, id and message; KB_MALFORMED, KB_CUT_SHORT. */
-KB_MUST_USE enum kb_status kb_unframe(kb_bytes token, kb_bytes *out_mech, uint16_t *out_token_id,
-                                      kb_bytes *out_message);
-
 /* kb_wrap_len is the length of a Wrap token over `len` bytes (SIZE_MAX: too many); kb_wrap writes one.
- * These and the functions below answer KB_NOT_FOUND on a context that is not established. */
+ * Whatever makes or takes a message answers KB_NOT_FOUND on a context that is not established. */
 size_t kb_wrap_len(const struct kb_ap *ap, bool conf, size_t len);
 KB_MUST_USE enum kb_status kb_wrap(struct kb_ap *ap, const struct kb_rng *rng, bool conf, kb_bytes message,
                                    uint8_t *out);

@@ -686,6 +686,53 @@ static void recorded_refusals_are_explained(void **state)
     }
 }
 
+/* Heimdal frames its KRB-ERROR in DCE style; elsewhere the frame is spi's business. */
+static void a_framed_error_is_taken_in_dce_style(void **state)
+{
+    (void)state;
+    for (int dce = 0; dce <= 1; dce++) {
+        struct exchange *x = load("gss/mit-mit-fail-bad-service-key.json");
+        kb_bytes framed = wire_hex(x->wire, "context_tokens[1].hex"), out;
+        struct kb_error err = {0}, again = {0};
+        struct kb_ap *ap;
+
+        x->request.flags |= dce ? KB_GSS_DCE_STYLE : 0;
+        ap = start(x, &out);
+        assert_int_equal(kb_ap_reply(ap, &x->env, framed, &x->arena, &out, &err), KB_ERROR);
+        assert_int_equal(err.code, dce ? KB_E_SERVICE_REFUSED : KB_E_SERVICE_REPLY);
+        /* A failed context stays failed. */
+        assert_int_equal(kb_ap_reply(ap, &x->env, framed, &x->arena, &out, &again), KB_ERROR);
+        assert_int_equal(again.code, KB_E_CONTEXT_STATE);
+        kb_ap_free(ap);
+        unload(x);
+    }
+}
+
+/* What is foreign is cut, never the sentence. */
+static void a_long_text_is_cut(void **state)
+{
+    struct exchange *x = load(plain_aes);
+    kb_krb_error error = {.pvno = 5, .msg_type = 30, .stime = x->now.sec, .error_code = 60};
+    uint8_t *text = malloc(100000);
+    struct kb_error err = {0};
+    kb_bytes out, der;
+    struct kb_ap *ap;
+
+    (void)state;
+    memset(text, 0x1b, 100000);
+    error.has_e_text = true;
+    error.e_text = kb_bytes_of(text, 100000);
+    assert_int_equal(kb_encode_krb_error(&x->arena, &error, &der), KB_OK);
+    x->env.rng = kb_rng_system;
+    ap = start(x, &out);
+    assert_int_equal(kb_ap_reply(ap, &x->env, der, &x->arena, &out, &err), KB_ERROR);
+    assert_non_null(strstr(err.text, "s18/srv.mit.test@MIT.TEST refused"));
+    assert_non_null(strstr(err.text, "KRB_ERR_GENERIC (60)"));
+    kb_ap_free(ap);
+    free(text);
+    unload(x);
+}
+
 static void other_refusals_are_explained(void **state)
 {
     static const struct {
@@ -750,6 +797,8 @@ int main(void)
         cmocka_unit_test(a_damaged_answer_is_refused),
         cmocka_unit_test(recorded_refusals_are_explained),
         cmocka_unit_test(other_refusals_are_explained),
+        cmocka_unit_test(a_framed_error_is_taken_in_dce_style),
+        cmocka_unit_test(a_long_text_is_cut),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
