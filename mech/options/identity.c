@@ -1,5 +1,7 @@
 #include "mech/options/identity.h"
 
+#include <stdio.h>
+
 #include "mech/options/expand.h"
 #include "mech/options/krb5conf.h"
 #include "mech/options/text.h"
@@ -175,24 +177,27 @@ static void unset_others(struct kb_identity_choice *choice, const struct kb_sett
     if (same) {
         return;
     }
-    choice->lost_user = choice->user != NULL ? choice->user : choice->lost_user;
+    if (choice->user != NULL) {
+        choice->lost_user = choice->user;
+    }
     choice->user = NULL;
+    if (choice->password != NULL || (choice->keytab != NULL && !keeps_keytab)) {
+        choice->lost_secret = choice->password != NULL ? choice->password : choice->keytab;
+    }
     choice->password = NULL;
     choice->keytab = keeps_keytab ? choice->keytab : NULL;
 }
 
-enum kb_status kb_identity_apply(struct kb_identity_choice *choice, const struct kb_unit *unit,
-                                 struct kb_error *err)
+void kb_identity_apply(struct kb_identity_choice *choice, const struct kb_unit *unit)
 {
     const struct kb_setting *user = kb_unit_find(unit, KB_OPT_User);
     const struct kb_setting *password = kb_unit_find(unit, KB_OPT_Password);
     const struct kb_setting *keytab = kb_unit_find(unit, KB_OPT_KeytabFile);
     bool of_client = kb_unit_has(unit, KB_IF_CLIENT);
 
-    (void)err;
     if ((user == NULL && password == NULL && keytab == NULL) ||
-        (of_client && choice->from_client == KB_CLIENT_MAY_NOT)) {
-        return KB_OK;
+        (of_client && !choice->client_is_named)) {
+        return;
     }
     unset_others(choice, user);
     /* A secret in a higher place is the one that is meant, also for the same user. */
@@ -202,7 +207,6 @@ enum kb_status kb_identity_apply(struct kb_identity_choice *choice, const struct
         choice->named_by_caller = of_client || unit->layer >= KB_LAYER_CREDENTIAL;
     }
     choice->user = user != NULL ? user : choice->user;
-    return KB_OK;
 }
 
 /* --- the end of it --- */
@@ -210,11 +214,10 @@ enum kb_status kb_identity_apply(struct kb_identity_choice *choice, const struct
 static enum kb_status password_alone(const struct kb_identity_choice *choice, struct kb_error *err)
 {
     char at[256], lost[256];
+    const char *where = kb_origin_text(&choice->password->from, at, sizeof(at));
 
-    kb_origin_text(&choice->password->from, at, sizeof(at));
     if (choice->lost_user == NULL) {
-        return kb_error_set(err, KB_E_USER, "%s: Password is set, but no User",
-                            kb_origin_text(&choice->password->from, at, sizeof(at)));
+        return kb_error_set(err, KB_E_USER, "%s: Password is set, but no User", where);
     }
     return kb_error_set(
         err, KB_E_USER,
@@ -254,6 +257,20 @@ static enum kb_status find_user(const struct kb_identity_choice *choice, kb_byte
     return *out == NULL && choice->password != NULL ? password_alone(choice, err) : KB_OK;
 }
 
+/* What to say beside "no password, keytab or cache for bob". */
+static const char *lost_secret_text(const struct kb_identity_choice *choice, struct kb_arena *arena)
+{
+    char text[400], at[256];
+
+    if (choice->lost_secret == NULL || choice->password != NULL || choice->keytab != NULL) {
+        return NULL;
+    }
+    snprintf(text, sizeof(text), "the %s of %s belongs to another user",
+             choice->lost_secret->row->name,
+             kb_origin_text(&choice->lost_secret->from, at, sizeof(at)));
+    return kb_arena_text(arena, kb_str(text));
+}
+
 enum kb_status kb_identity_finish(const struct kb_identity_choice *choice,
                                   struct kb_options *options, struct kb_arena *arena,
                                   kb_bytes client, struct kb_error *err)
@@ -265,6 +282,7 @@ enum kb_status kb_identity_finish(const struct kb_identity_choice *choice,
         return KB_ERROR;
     }
     options->user = user;
+    options->lost_secret = lost_secret_text(choice, arena);
     if (user != NULL && choice->user == NULL) {
         kb_buf_init(&text, 65536);
         kb_principal_unparse(user, &text);

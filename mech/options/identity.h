@@ -9,21 +9,19 @@
 
 struct kb_options_hooks;
 
-enum kb_client_rule { KB_CLIENT_MAY_NOT, KB_CLIENT_MAY };
-
 struct kb_identity_choice {
     const struct kb_setting *user, *password, *keytab; /* NULL: not set */
-    const struct kb_setting *lost_user; /* which a higher Password or KeytabFile unset */
+    const struct kb_setting *lost_user;   /* which a higher Password or KeytabFile unset */
+    const struct kb_setting *lost_secret; /* which a higher User unset */
     bool named_by_caller; /* the secret comes from a [client] section or the credential itself */
-    enum kb_client_rule from_client;
+    bool client_is_named; /* else [client] sections may not change the identity */
     uid_t euid;
     const struct kb_krb5conf *krb5conf;
     const struct kb_options_hooks *hooks;
 };
 
 /* kb_identity_apply takes the next unit in. */
-KB_MUST_USE enum kb_status kb_identity_apply(struct kb_identity_choice *choice,
-                                             const struct kb_unit *unit, struct kb_error *err);
+void kb_identity_apply(struct kb_identity_choice *choice, const struct kb_unit *unit);
 
 /* kb_identity_user reads a User setting: expanded, default realm added. */
 KB_MUST_USE enum kb_status kb_identity_user(const struct kb_identity_choice *choice,

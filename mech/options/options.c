@@ -162,6 +162,7 @@ static struct kb_layers *load(uid_t euid, bool with_krb5conf, int64_t now)
 static struct kb_layers *present(uid_t euid, int64_t now, bool *look)
 {
     struct kb_layers *layers = NULL;
+    bool changed = false;
     struct slot *slot;
 
     *look = false;
@@ -171,8 +172,13 @@ static struct kb_layers *present(uid_t euid, int64_t now, bool *look)
         *look = slot->looked_at != now;
         slot->looked_at = now;
         layers = kb_layers_ref(slot->layers);
+    } else {
+        changed = slot != NULL;
     }
     kb_options_unlock();
+    if (changed) {
+        kb_secret_forget(); /* another KERBSIDE_OPTIONS may mean another fd:N */
+    }
     return layers;
 }
 
@@ -185,7 +191,6 @@ static struct kb_layers *get_layers(bool with_krb5conf)
     struct kb_layers *layers = present(euid, now, &look);
 
     if (layers == NULL) {
-        kb_secret_forget();
         return load(euid, with_krb5conf, now);
     }
     with_krb5conf = with_krb5conf || layers->has_krb5conf;
@@ -353,10 +358,7 @@ enum kb_status kb_options_get(const struct kb_options_query *query, const struct
         return kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
     }
     if (layers->error.code != KB_E_NONE) {
-        if (err != NULL) {
-            *err = layers->error;
-        }
-        st = KB_ERROR;
+        st = kb_error_copy(err, &layers->error);
     } else {
         st = query->own != NULL ? get_own(layers, query, out, err)
                                 : get_shared(layers, query, out, err);

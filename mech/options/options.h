@@ -47,7 +47,9 @@ struct kb_options {
     /* Derived. */
     const struct kb_principal *user; /* parsed User, or the caller's name where a secret for it is
                                         configured; NULL with a keytab_file: its first principal */
-    bool has_identity; /* a User, Password, KeytabFile or cache is set in layers 3-6 */
+    const char *lost_secret; /* NULL, or for the error of a user without secret: which one was
+                                left out, since it belongs to another user */
+    bool has_identity;       /* a User, Password, KeytabFile or cache is set in layers 3-6 */
     const struct kb_krb5conf *krb5conf; /* realms and domains, mech/options/krb5conf.h */
     uid_t euid;                         /* for whom it was resolved */
     /* private */

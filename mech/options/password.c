@@ -49,7 +49,7 @@ static int read_some(int fd, struct kb_buf *out, bool *done)
         kb_wipe(chunk, sizeof(chunk));
     }
     *done = len == 0;
-    return len >= 0 || errno == EINTR ? 0 : errno;
+    return len >= 0 || errno == EINTR || errno == EAGAIN ? 0 : errno;
 }
 
 static int read_descriptor(int fd, bool wait, struct kb_buf *out)
@@ -59,10 +59,16 @@ static int read_descriptor(int fd, bool wait, struct kb_buf *out)
     int result = 0;
 
     while (!done && result == 0 && out->status == KB_OK) {
-        if (wait && poll(&poll_fd, 1, FD_WAIT_MS) == 0) {
+        int ready = wait ? poll(&poll_fd, 1, FD_WAIT_MS) : 1;
+
+        if (ready == 0) {
             return ETIMEDOUT;
         }
-        result = read_some(fd, out, &done);
+        if (ready > 0) {
+            result = read_some(fd, out, &done);
+        } else if (errno != EINTR) {
+            result = errno;
+        }
     }
     return result != 0                 ? result
            : out->status == KB_TOO_BIG ? EFBIG
@@ -177,11 +183,21 @@ static struct descriptor *find_descriptor(int fd)
     return d;
 }
 
+static int read_now(int fd, struct kb_buf *out)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) != 0) {
+        return errno;
+    }
+    /* A terminal or a socket would be somebody else's conversation. */
+    return S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode) ? read_descriptor(fd, true, out) : ESPIPE;
+}
+
 /* Called with the lock held; lets it go while it reads. */
 static struct descriptor *read_once(int fd)
 {
     struct descriptor *d = calloc(1, sizeof(*d));
-    struct stat st;
 
     if (d == NULL) {
         return NULL;
@@ -192,13 +208,7 @@ static struct descriptor *read_once(int fd)
     d->next = descriptors;
     descriptors = d;
     pthread_mutex_unlock(&lock);
-    if (fstat(fd, &st) != 0) {
-        d->result = errno;
-    } else if (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode)) {
-        d->result = ESPIPE; /* a terminal or a socket would be somebody else's conversation */
-    } else {
-        d->result = read_descriptor(fd, true, &d->bytes);
-    }
+    d->result = read_now(fd, &d->bytes);
     pthread_mutex_lock(&lock);
     d->reading = false;
     pthread_cond_broadcast(&was_read);
@@ -324,32 +334,63 @@ static enum kb_status read_source(const struct kb_secret_source *source, struct 
     return KB_OK;
 }
 
+/* Checks what was read, and makes it the caller's. */
+static enum kb_status give(const struct kb_secret_source *source, const struct kb_buf *buf,
+                           kb_bytes *out, struct kb_error *err)
+{
+    bool has_newline = source->kind == KB_SECRET_FILE || source->kind == KB_SECRET_FD;
+    size_t len = has_newline ? without_newline(buf) : buf->len;
+    uint8_t *copy;
+
+    if (buf->status != KB_OK) {
+        return kb_error_status(err, KB_E_PASSWORD_SOURCE, buf->status, "Password");
+    }
+    if (check_secret(source, kb_bytes_of(buf->data, len), err) != KB_OK) {
+        return KB_ERROR;
+    }
+    copy = malloc(len);
+    if (copy == NULL) {
+        return kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
+    }
+    memcpy(copy, buf->data, len);
+    *out = kb_bytes_of(copy, len);
+    return KB_OK;
+}
+
 enum kb_status kb_secret_read(const struct kb_secret_source *source, kb_bytes *out,
                               struct kb_error *err)
 {
     struct kb_buf buf;
     enum kb_status st;
-    uint8_t *copy = NULL;
-    size_t len = 0;
 
     *out = KB_NONE;
     kb_buf_init(&buf, KB_MAX_PASSWORD + 2);
     st = read_source(source, &buf, err);
-    if (st == KB_OK && buf.status != KB_OK) {
-        st = kb_error_status(err, KB_E_PASSWORD_SOURCE, buf.status, "Password");
-    }
     if (st == KB_OK) {
-        len = source->kind == KB_SECRET_FILE || source->kind == KB_SECRET_FD ? without_newline(&buf)
-                                                                             : buf.len;
-        st = check_secret(source, kb_bytes_of(buf.data, len), err);
+        st = give(source, &buf, out, err);
     }
-    if (st == KB_OK && (copy = malloc(len)) == NULL) {
-        st = kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
-    }
-    if (st == KB_OK) {
-        memcpy(copy, buf.data, len);
-        *out = kb_bytes_of(copy, len);
-    }
+    kb_buf_wipe(&buf);
+    return st;
+}
+
+bool kb_secret_is_descriptor(const char *digits)
+{
+    size_t len = strspn(digits, "0123456789");
+
+    return len > 0 && len < 10 && digits[len] == '\0';
+}
+
+enum kb_status kb_secret_read_descriptor(const char *digits, kb_bytes *out, struct kb_error *err)
+{
+    struct kb_secret_source source = {.kind = KB_SECRET_FD, .where = digits};
+    struct kb_buf buf;
+    enum kb_status st;
+    int result;
+
+    *out = KB_NONE;
+    kb_buf_init(&buf, KB_MAX_PASSWORD + 2);
+    result = kb_is_secure_exec() ? EPERM : read_now((int)strtol(digits, NULL, 10), &buf);
+    st = result == 0 ? give(&source, &buf, out, err) : failed("fd:", digits, result, err);
     kb_buf_wipe(&buf);
     return st;
 }

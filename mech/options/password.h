@@ -27,6 +27,12 @@ enum kb_secret_kind kb_secret_parse(const char *text, const char **where);
 KB_MUST_USE enum kb_status kb_secret_read(const struct kb_secret_source *source, kb_bytes *out,
                                           struct kb_error *err);
 
+/* kb_secret_is_descriptor: are these the digits of one? kb_secret_read_descriptor reads it now,
+ * without the memory that kb_secret_read has for descriptors of the environment. */
+bool kb_secret_is_descriptor(const char *digits);
+KB_MUST_USE enum kb_status kb_secret_read_descriptor(const char *digits, kb_bytes *out,
+                                                     struct kb_error *err);
+
 /* kb_secret_is_exposed: it is a file that everybody can read. */
 bool kb_secret_is_exposed(const struct kb_secret_source *source);
 

@@ -129,7 +129,11 @@ static enum kb_status open_subsection(struct state *s, kb_bytes tag, struct kb_e
     if (s->depth == 1) {
         s->sub = kb_arena_text(s->profile->arena, tag);
     }
-    return s->depth > 1 || s->sub != NULL ? KB_OK : no_memory(err);
+    if (s->depth == 1 && s->sub == NULL) {
+        return no_memory(err);
+    }
+    /* An empty subsection says something too: that there is such a realm. */
+    return s->depth == 1 ? add_relation(s, KB_NONE, KB_LIT("{"), err) : KB_OK;
 }
 
 static enum kb_status parse_relation(struct state *s, kb_bytes line, struct kb_error *err)

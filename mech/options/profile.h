@@ -10,7 +10,9 @@
 #include "mech/report/error.h"
 
 struct kb_relation {
-    const char *section, *sub, *name, *value; /* sub: NULL directly in the section */
+    /* sub: NULL directly in the section. The beginning of a subsection is a relation with an empty
+     * name. */
+    const char *section, *sub, *name, *value;
     const struct kb_relation *next;
 };
 

@@ -71,7 +71,8 @@ static enum kb_status apply_unit(struct resolving *r, const struct kb_unit *unit
             return KB_ERROR;
         }
     }
-    return kb_identity_apply(&r->identity, unit, err);
+    kb_identity_apply(&r->identity, unit);
+    return KB_OK;
 }
 
 static enum kb_status apply_identity(struct resolving *r, struct kb_error *err)
@@ -90,58 +91,76 @@ static enum kb_status apply_identity(struct resolving *r, struct kb_error *err)
     return KB_OK;
 }
 
-/* The name that [client] patterns are compared with: the caller's, else the resolved user's. */
-static enum kb_status client_text(struct resolving *r, struct kb_buf *out, struct kb_error *err)
+static bool has_identity(const struct kb_identity_choice *choice)
 {
+    return choice->user != NULL || choice->password != NULL || choice->keytab != NULL;
+}
+
+/* The name that [client] patterns are compared with: the caller's, else the user who results
+ * without such sections. */
+static enum kb_status find_client(const struct resolving *r, const struct kb_own *own,
+                                  struct kb_buf *out, struct kb_error *err)
+{
+    struct kb_identity_choice choice = r->identity;
+    struct kb_principal *user;
+
     if (r->query->client.len > 0) {
         kb_buf_add(out, r->query->client);
         return KB_OK;
     }
-    if (r->identity.user != NULL) {
-        struct kb_principal *user;
+    for (size_t i = 0; i < r->layers->num_active; i++) {
+        const struct kb_unit *unit = r->layers->active[i];
 
-        if (kb_identity_user(&r->identity, r->identity.user, &user, err) != KB_OK) {
-            return KB_ERROR;
+        if (!kb_unit_has(unit, KB_IF_CLIENT) &&
+            kb_call_conditions_hold(unit, r->query->target, KB_NONE, r->layers->krb5conf)) {
+            kb_identity_apply(&choice, unit);
         }
-        kb_principal_unparse(user, out);
-        kb_principal_free(user);
     }
+    if (own != NULL) {
+        kb_identity_apply(&choice, &own->unit);
+    }
+    if (choice.user == NULL || r->layers->krb5conf_error.code != KB_E_NONE) {
+        return KB_OK;
+    }
+    if (kb_identity_user(&choice, choice.user, &user, err) != KB_OK) {
+        return KB_ERROR;
+    }
+    kb_principal_unparse(user, out);
+    kb_principal_free(user);
     return KB_OK;
 }
 
-static enum kb_status apply_units(struct resolving *r, bool with_client, kb_bytes client,
+static enum kb_status apply_units(struct resolving *r, kb_bytes client, const struct kb_own *own,
                                   struct kb_error *err)
 {
     enum kb_status st = KB_OK;
 
+    r->identity.client_is_named = r->query->client.len > 0;
     for (size_t i = 0; i < r->layers->num_active && st == KB_OK; i++) {
         const struct kb_unit *unit = r->layers->active[i];
 
-        if (kb_unit_has(unit, KB_IF_CLIENT) == with_client &&
-            kb_call_conditions_hold(unit, r->query->target, client, r->layers->krb5conf)) {
+        if (kb_call_conditions_hold(unit, r->query->target, client, r->layers->krb5conf)) {
             st = apply_unit(r, unit, err);
         }
     }
-    return st;
+    return st == KB_OK && own != NULL ? apply_unit(r, &own->unit, err) : st;
 }
 
-/* [client] sections come last whatever their layer's place: who the client is must be known. */
 static enum kb_status apply_all(struct resolving *r, const struct kb_own *own, struct kb_error *err)
 {
-    enum kb_status st = apply_units(r, false, KB_NONE, err);
+    enum kb_status st = KB_OK;
     struct kb_buf client;
 
     kb_buf_init(&client, 65536);
-    if (st == KB_OK && r->layers->num_conditional > 0) {
-        st = client_text(r, &client, err);
+    if (r->layers->num_conditional > 0) {
+        st = find_client(r, own, &client, err);
     }
-    if (st == KB_OK && client.len > 0) {
-        r->identity.from_client = r->query->client.len == 0 ? KB_CLIENT_MAY_NOT : KB_CLIENT_MAY;
-        st = apply_units(r, true, kb_buf_bytes(&client), err);
+    if (st == KB_OK) {
+        st = apply_units(r, kb_buf_bytes(&client), own, err);
     }
     kb_buf_wipe(&client);
-    if (st == KB_OK && own != NULL) {
-        st = apply_unit(r, &own->unit, err);
+    if (st == KB_OK && has_identity(&r->identity) && r->layers->krb5conf_error.code != KB_E_NONE) {
+        return kb_error_copy(err, &r->layers->krb5conf_error);
     }
     return st == KB_OK ? apply_identity(r, err) : KB_ERROR;
 }
@@ -241,10 +260,6 @@ static enum kb_status fill(struct kb_options *options, const struct kb_options_q
 
     if (!kb_value_defaults(options, r.arena)) {
         return no_memory(err);
-    }
-    if (layers->krb5conf_error.code != KB_E_NONE) {
-        *err = layers->krb5conf_error;
-        return KB_ERROR;
     }
     kb_match_query(layers, query, &options->priv->matches);
     if (query->client.len > 0 &&

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "mech/options/own.h"
+#include "mech/options/password.h"
 #include "mech/options/text.h"
 
 #define MAX_ARENA (4 * 1048576)
@@ -153,9 +154,33 @@ static enum kb_status set(struct kb_settings *settings, kb_bytes name, kb_bytes 
     return KB_OK;
 }
 
+/* fd:N is read now, and once: later the number may stand for somebody else's descriptor. */
+static enum kb_status set_from_descriptor(struct kb_settings *settings, const char *digits,
+                                          struct kb_error *err)
+{
+    enum kb_status st;
+    kb_bytes password;
+
+    if (kb_secret_read_descriptor(digits, &password, err) != KB_OK) {
+        return KB_ERROR;
+    }
+    st = set(settings, KB_LIT("Password"), password, true, err);
+    kb_free_secret((void *)(uintptr_t)password.ptr, password.len);
+    return st;
+}
+
 enum kb_status kb_settings_set(struct kb_settings *settings, kb_bytes name, kb_bytes value,
                                struct kb_error *err)
 {
+    char digits[16] = {0};
+    const char *where;
+
+    if (value.len < sizeof(digits) && kb_equal_nocase(name, KB_LIT("Password"))) {
+        memcpy(digits, value.ptr != NULL ? value.ptr : (const uint8_t *)"", value.len);
+        if (kb_secret_parse(digits, &where) == KB_SECRET_FD && kb_secret_is_descriptor(where)) {
+            return set_from_descriptor(settings, where, err);
+        }
+    }
     return set(settings, name, value, false, err);
 }
 
@@ -168,8 +193,8 @@ enum kb_status kb_settings_set_text(struct kb_settings *settings, kb_bytes text,
     if (equals == NULL) {
         return kb_error_set(err, KB_E_OPTION, "no `=`; an option is set by NAME=VALUE");
     }
-    return set(settings, kb_trim(kb_bytes_of(text.ptr, len)),
-               kb_bytes_of(text.ptr + len + 1, text.len - len - 1), false, err);
+    return kb_settings_set(settings, kb_trim(kb_bytes_of(text.ptr, len)),
+                           kb_bytes_of(text.ptr + len + 1, text.len - len - 1), err);
 }
 
 enum kb_status kb_settings_set_password(struct kb_settings *settings, kb_bytes password,

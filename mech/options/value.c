@@ -143,7 +143,6 @@ static enum kb_status check_user(const char *text, struct kb_error *err)
 static enum kb_status check_password(const char *text, enum kb_layer layer, struct kb_error *err)
 {
     const char *where;
-    int64_t fd;
 
     switch (kb_secret_parse(text, &where)) {
     case KB_SECRET_FILE:
@@ -158,7 +157,7 @@ static enum kb_status check_password(const char *text, enum kb_layer layer, stru
             return kb_error_set(err, KB_E_OPTION,
                                 "fd: works only in KERBSIDE_OPTIONS and on a credential");
         }
-        return kb_parse_integer(kb_str(where), &fd) && fd >= 0 && fd <= INT32_MAX
+        return kb_secret_is_descriptor(where)
                    ? KB_OK
                    : kb_error_set(err, KB_E_OPTION, "no descriptor's number behind fd:");
     case KB_SECRET_INLINE:

@@ -97,6 +97,14 @@ enum kb_status kb_error_status(struct kb_error *err, enum kb_error_code code, en
     return KB_ERROR;
 }
 
+enum kb_status kb_error_copy(struct kb_error *err, const struct kb_error *from)
+{
+    if (err != NULL && err->code == KB_E_NONE) {
+        *err = *from;
+    }
+    return KB_ERROR;
+}
+
 void kb_error_context(struct kb_error *err, const char *format, ...)
 {
     char old[sizeof(err->text)];

@@ -44,6 +44,9 @@ enum kb_status kb_error_errno(struct kb_error *err, enum kb_error_code code, int
 enum kb_status kb_error_status(struct kb_error *err, enum kb_error_code code, enum kb_status status,
                                const char *format, ...) KB_PRINTF(4, 5);
 
+/* kb_error_copy passes an error on that was kept; as kb_error_set, the first cause stays. */
+enum kb_status kb_error_copy(struct kb_error *err, const struct kb_error *from);
+
 /* kb_error_context puts "context: " in front of the sentence. */
 void kb_error_context(struct kb_error *err, const char *format, ...) KB_PRINTF(2, 3);
 

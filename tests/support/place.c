@@ -9,9 +9,11 @@
 #include <unistd.h>
 
 static char directory[64];
+static unsigned renewals;
 
 void place_open(void)
 {
+    renewals = 0;
     strcpy(directory, "/tmp/kb-place-XXXXXX");
     assert(mkdtemp(directory) != NULL);
     unsetenv("KERBSIDE_OPTIONS");
@@ -91,11 +93,10 @@ void place_line(const char *options)
 
 void place_renew(void)
 {
-    static unsigned times;
     char list[600];
 
     snprintf(list, sizeof(list), "%s%s", place_path("krb5.conf"),
-             times++ % 2 == 0 ? ":/dev/null" : "");
+             renewals++ % 2 == 0 ? ":/dev/null" : "");
     setenv("KRB5_CONFIG", list, 1);
 }
 
