@@ -1,6 +1,12 @@
-/* acquire.c - credentials: acquired. */
-#include "mech/report/error.h"
-#include "mech/spi/handle.h"
+/* acquire.c - credentials: acquired. No network and no string-to-key here, but for a password that
+ * the program hands over, maybe only to have it checked. */
+#include <stdlib.h>
+
+#include "mech/login/login.h"
+#include "mech/spi/brought.h"
+#include "mech/spi/decide.h"
+#include "mech/spi/fail.h"
+#include "mech/spi/twin.h"
 
 /* The arguments that every way of acquiring has. */
 struct request {
@@ -12,6 +18,9 @@ struct request {
     const gss_buffer_desc *password;
     gss_cred_id_t impersonator;
 };
+
+/* --- the platform's ------------------------------------------------------------------------------
+ */
 
 static OM_uint32 acquire_inner(OM_uint32 *minor, const struct request *req,
                                const struct kb_mech *mech, gss_cred_id_t *out, OM_uint32 *time_rec)
@@ -39,11 +48,272 @@ static OM_uint32 acquire_inner(OM_uint32 *minor, const struct request *req,
                                  NULL, time_rec);
 }
 
-static OM_uint32 acquire(OM_uint32 *minor, const struct request *req, gss_cred_id_t *out,
+static OM_uint32 acquire_platforms(OM_uint32 *minor, const struct request *req,
+                                   const struct kb_mech *mech, gss_cred_id_t *out,
+                                   OM_uint32 *time_rec)
+{
+    gss_cred_id_t inner = GSS_C_NO_CREDENTIAL;
+    OM_uint32 major = acquire_inner(minor, req, mech, &inner, time_rec);
+
+    return major == GSS_S_COMPLETE ? kb_cred_take(minor, mech, inner, out) : major;
+}
+
+/* With UsePlatformKerberosAPI=True: the configured user, by its keytab or password. */
+OM_uint32 kb_acquire_handed_over(OM_uint32 *minor, const struct kb_mech *mech,
+                                 const struct kb_options *options, int usage, gss_cred_id_t *out)
+{
+    gss_OID_desc oid = mech->inner;
+    gss_OID_set_desc set = {1, &oid};
+    gss_key_value_element_desc element = {"client_keytab", options->keytab_file};
+    gss_key_value_set_desc store = {options->keytab_file != NULL ? 1 : 0, &element};
+    gss_name_t name = GSS_C_NO_NAME, user = GSS_C_NO_NAME;
+    struct kb_error err = {0};
+    kb_bytes password;
+    gss_buffer_desc secret;
+    OM_uint32 ignored, major = GSS_S_COMPLETE;
+
+    if (options->user != NULL) {
+        major = kb_name_of_principal(minor, mech, options->user, &user);
+        if (major == GSS_S_COMPLETE) {
+            major = kb_name_inner(minor, user, &name);
+        }
+    }
+    if (major == GSS_S_COMPLETE && options->keytab_file == NULL && options->password != NULL) {
+        if (kb_options_password(options, &password, &err) != KB_OK) {
+            major = kb_fail_login(minor, options, &err);
+        } else {
+            secret = (gss_buffer_desc){password.len, (void *)(uintptr_t)password.ptr};
+            major = gss_acquire_cred_with_password(minor, name, &secret, GSS_C_INDEFINITE, &set,
+                                                   usage, out, NULL, NULL);
+            kb_free_secret(secret.value, secret.length);
+        }
+    } else if (major == GSS_S_COMPLETE) {
+        major =
+            gss_acquire_cred_from(minor, name, GSS_C_INDEFINITE, &set, usage,
+                                  store.count > 0 ? &store : GSS_C_NO_CRED_STORE, out, NULL, NULL);
+    }
+    gssi_release_name(&ignored, &user);
+    return major;
+}
+
+static OM_uint32 acquire_handed_over(OM_uint32 *minor, const struct request *req,
+                                     const struct kb_mech *mech, const struct kb_options *options,
+                                     gss_cred_id_t *out, OM_uint32 *time_rec)
+{
+    gss_cred_id_t inner = GSS_C_NO_CREDENTIAL;
+    OM_uint32 major = kb_acquire_handed_over(minor, mech, options, req->usage, &inner);
+
+    if (major == GSS_S_COMPLETE && time_rec != NULL) {
+        major = gss_inquire_cred(minor, inner, NULL, time_rec, NULL, NULL);
+    }
+    return major == GSS_S_COMPLETE ? kb_cred_take(minor, mech, inner, out) : major;
+}
+
+/* --- ours ----------------------------------------------------------------------------------------
+ */
+
+/* The accept half of one for both, at once: a missing half is an error, never a fallback. */
+static OM_uint32 acquire_accept_half(OM_uint32 *minor, const struct request *req,
+                                     struct kb_gss_cred *cred)
+{
+    struct request accept = *req;
+
+    if (req->usage != GSS_C_BOTH) {
+        return GSS_S_COMPLETE;
+    }
+    accept.usage = GSS_C_ACCEPT;
+    accept.password = NULL;
+    return acquire_inner(minor, &accept, cred->mech, &cred->inner, NULL);
+}
+
+/* Logs in with a password that the program handed over; once for krb5 and for SPNEGO above it. */
+static OM_uint32 log_in(OM_uint32 *minor, struct kb_gss_cred *cred, kb_bytes request)
+{
+    struct kb_login login = {.options = cred->options, .interrupt_fd = -1};
+    struct kb_credential *tgt = NULL;
+    struct kb_identity *identity = NULL;
+    struct kb_error err = {0};
+
+    if (!kb_twin_take(request, &identity, &err)) {
+        if (kb_decide_identity(cred, cred->options, &login.identity, &err) == KB_OK) {
+            identity = login.identity;
+            if (kb_login_tgt(&login, &tgt, &err) != KB_OK) {
+                kb_identity_put(identity);
+                identity = NULL;
+            }
+            kb_credential_free(tgt);
+        }
+        kb_twin_put(request, identity, &err);
+    }
+    if (identity == NULL) {
+        return kb_fail_login(minor, cred->options, &err);
+    }
+    kb_cred_set_identity(cred, identity);
+    return GSS_S_COMPLETE;
+}
+
+static OM_uint32 acquire_ours(OM_uint32 *minor, const struct request *req, struct kb_gss_cred *cred,
+                              const struct kb_brought *brought)
+{
+    struct kb_error err = {0};
+    OM_uint32 major;
+
+    if (brought->verify) {
+        (void)kb_error_set(
+            &err, KB_E_UNSUPPORTED,
+            "The cred store's key \"verify\" (a proof of the KDC by a keytab) is not "
+            "supported");
+        return kb_fail(minor, &err);
+    }
+    major = acquire_accept_half(minor, req, cred);
+    if (major == GSS_S_COMPLETE && brought->log_in_now && cred->options != NULL) {
+        major = log_in(minor, cred, kb_buf_bytes(&brought->key));
+    }
+    return major;
+}
+
+static OM_uint32 make_ours(OM_uint32 *minor, const struct request *req, const struct kb_mech *mech,
+                           const struct kb_applicant *applicant, struct kb_brought *brought,
+                           enum kb_cred_kind kind, const struct kb_options *options,
+                           gss_cred_id_t *out, OM_uint32 *time_rec)
+{
+    struct kb_gss_cred *cred = kb_cred_new(mech, kind, applicant, options);
+    gss_cred_id_t handle = (gss_cred_id_t)cred;
+    OM_uint32 major, ignored;
+
+    if (cred == NULL) {
+        return kb_no_memory(minor);
+    }
+    cred->usage = req->usage;
+    cred->own = brought->own; /* goes over */
+    brought->own = NULL;
+    major = acquire_ours(minor, req, cred, brought);
+    if (major != GSS_S_COMPLETE) {
+        gssi_release_cred(&ignored, &handle);
+        return major;
+    }
+    if (time_rec != NULL) {
+        *time_rec = kb_cred_lifetime(cred);
+    }
+    *out = handle;
+    return GSS_S_COMPLETE;
+}
+
+/* --- which ---------------------------------------------------------------------------------------
+ */
+
+static OM_uint32 acquire_decided(OM_uint32 *minor, struct request *req, const struct kb_mech *mech,
+                                 const struct kb_applicant *applicant, struct kb_brought *brought,
+                                 gss_cred_id_t *out, OM_uint32 *time_rec)
+{
+    enum kb_cred_kind kind = KB_CRED_PLATFORM;
+    const struct kb_options *options = NULL;
+    struct kb_error err = {0};
+    enum kb_whose whose;
+    OM_uint32 major;
+
+    whose = brought->platforms ? KB_PLATFORMS : kb_decide_acquire(applicant, &kind, &options, &err);
+    req->store = brought->rest.count > 0 ? &brought->rest : GSS_C_NO_CRED_STORE;
+    switch (whose) {
+    case KB_OURS:
+        major = make_ours(minor, req, mech, applicant, brought, kind, options, out, time_rec);
+        break;
+    case KB_HANDED_OVER:
+        /* A secret that the caller brought goes over as it came. */
+        major = brought->log_in_now ? acquire_platforms(minor, req, mech, out, time_rec)
+                                    : acquire_handed_over(minor, req, mech, options, out, time_rec);
+        break;
+    case KB_PLATFORMS:
+        major = acquire_platforms(minor, req, mech, out, time_rec);
+        break;
+    default:
+        major = kb_fail(minor, &err);
+        break;
+    }
+    kb_options_put(options);
+    return major;
+}
+
+/* The principal that the caller named, and its text. */
+static OM_uint32 read_client(OM_uint32 *minor, gss_name_t name, struct kb_principal **out,
+                             struct kb_buf *text)
+{
+    struct kb_buf given;
+    int32_t name_type;
+    enum kb_status st = KB_MALFORMED;
+    OM_uint32 major;
+
+    kb_buf_init(&given, KB_NAME_MAX);
+    major = kb_name_client(minor, name, &given, &name_type);
+    if (major == GSS_S_COMPLETE) {
+        st = kb_options_client(kb_buf_bytes(&given), name_type, out);
+    }
+    kb_buf_wipe(&given);
+    if (major != GSS_S_COMPLETE) {
+        return major;
+    }
+    if (st == KB_OK) {
+        kb_principal_unparse(*out, text);
+        st = text->status;
+    }
+    return st == KB_OK ? GSS_S_COMPLETE : kb_bad_name(minor);
+}
+
+static OM_uint32 acquire_brought(OM_uint32 *minor, struct request *req, const struct kb_mech *mech,
+                                 struct kb_applicant *applicant, bool ours, gss_cred_id_t *out,
+                                 OM_uint32 *time_rec)
+{
+    struct kb_error err = {0};
+    struct kb_brought brought;
+    OM_uint32 major;
+
+    if (kb_brought_init(&brought, ours, applicant->client, req->password, req->store, &err) ==
+        KB_OK) {
+        applicant->own = brought.own;
+        applicant->own_secret = brought.own_secret;
+        major = acquire_decided(minor, req, mech, applicant, &brought, out, time_rec);
+    } else {
+        major = kb_fail(minor, &err);
+    }
+    kb_brought_wipe(&brought);
+    return major;
+}
+
+/* An initiator's credential may be ours. */
+static OM_uint32 acquire_initiator(OM_uint32 *minor, struct request *req,
+                                   const struct kb_mech *mech, gss_cred_id_t *out,
+                                   OM_uint32 *time_rec)
+{
+    struct kb_standing standing = kb_standing_now();
+    struct kb_applicant applicant = {.client = KB_NONE};
+    struct kb_principal *principal = NULL;
+    struct kb_buf client;
+    OM_uint32 major = GSS_S_COMPLETE;
+
+    if (!standing.ours && !standing.disabled && req->store == GSS_C_NO_CRED_STORE) {
+        return acquire_platforms(minor, req, mech, out, time_rec);
+    }
+    kb_buf_init(&client, KB_NAME_MAX);
+    if (req->name != GSS_C_NO_NAME) {
+        /* A name that we cannot read is not covered; the platform says what is wrong with it. */
+        major = read_client(minor, req->name, &principal, &client);
+        applicant.principal = principal;
+        applicant.client = kb_buf_bytes(&client);
+    }
+    if (major != GSS_S_COMPLETE) {
+        major = acquire_platforms(minor, req, mech, out, time_rec);
+    } else {
+        major = acquire_brought(minor, req, mech, &applicant, standing.ours, out, time_rec);
+    }
+    kb_principal_free(principal);
+    kb_buf_wipe(&client);
+    return major;
+}
+
+static OM_uint32 acquire(OM_uint32 *minor, struct request *req, gss_cred_id_t *out,
                          gss_OID_set *actual, OM_uint32 *time_rec)
 {
     const struct kb_mech *mech = kb_mech_in_set(req->mechs);
-    gss_cred_id_t inner = GSS_C_NO_CREDENTIAL;
     OM_uint32 major, ignored;
 
     if (out == NULL) {
@@ -56,10 +326,9 @@ static OM_uint32 acquire(OM_uint32 *minor, const struct request *req, gss_cred_i
     if (mech == NULL) {
         return kb_bad_mech(minor);
     }
-    major = acquire_inner(minor, req, mech, &inner, time_rec);
-    if (major == GSS_S_COMPLETE) {
-        major = kb_cred_take(minor, mech, inner, out);
-    }
+    major = req->usage == GSS_C_ACCEPT || req->impersonator != GSS_C_NO_CREDENTIAL
+                ? acquire_platforms(minor, req, mech, out, time_rec)
+                : acquire_initiator(minor, req, mech, out, time_rec);
     if (major == GSS_S_COMPLETE) {
         major = kb_mech_set(minor, mech, actual);
         if (major != GSS_S_COMPLETE) {
@@ -118,6 +387,9 @@ OM_uint32 gssi_acquire_cred_impersonate_name(OM_uint32 *minor, const gss_cred_id
     if (kb_cred_of(impersonator) == NULL) {
         return kb_bad_cred(minor);
     }
+    if (kb_cred_of(impersonator)->kind != KB_CRED_PLATFORM) {
+        return kb_unsupported_minor(minor);
+    }
     return acquire(minor, &req, out, actual, time_rec);
 }
 
@@ -163,6 +435,9 @@ OM_uint32 gssi_add_cred_impersonate_name(OM_uint32 *minor, gss_cred_id_t in,
     }
     if (kb_cred_of(impersonator) == NULL) {
         return kb_bad_cred(minor);
+    }
+    if (kb_cred_of(impersonator)->kind != KB_CRED_PLATFORM) {
+        return kb_unsupported_minor(minor);
     }
     return acquire(minor, &req, out, actual, usage == GSS_C_ACCEPT ? accept_time_rec : time_rec);
 }

@@ -1,9 +1,13 @@
 /* cred.c - credentials: asked about, changed, exported, stored, released. */
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "asn1/reader.h"
-#include "mech/report/error.h"
-#include "mech/spi/handle.h"
+#include "mech/login/login.h"
+#include "mech/options/settings.h"
+#include "mech/spi/decide.h"
+#include "mech/spi/fail.h"
+#include "mech/spi/twin.h"
 
 OM_uint32 kb_cred_take(OM_uint32 *minor, const struct kb_mech *mech, gss_cred_id_t inner,
                        gss_cred_id_t *out)
@@ -36,9 +40,191 @@ OM_uint32 gssi_release_cred(OM_uint32 *minor, gss_cred_id_t *handle)
     if (cred->inner != GSS_C_NO_CREDENTIAL) {
         gss_release_cred(&ignored, &cred->inner);
     }
+    if (atomic_load(&cred->identity) != NULL) {
+        kb_twin_drop(cred->identity);
+        kb_identity_put(cred->identity);
+    }
+    kb_options_put(cred->options);
+    kb_settings_free(cred->own);
+    free(cred->client);
     cred->tag = 0;
     free(cred);
     return GSS_S_COMPLETE;
+}
+
+struct kb_gss_cred *kb_cred_new(const struct kb_mech *mech, enum kb_cred_kind kind,
+                                const struct kb_applicant *applicant,
+                                const struct kb_options *options)
+{
+    struct kb_gss_cred *cred = calloc(1, sizeof(*cred));
+    char *client = applicant->client.len > 0 ? kb_strdup(applicant->client) : NULL;
+
+    if (cred == NULL || (applicant->client.len > 0 && client == NULL)) {
+        free(client);
+        free(cred);
+        return NULL;
+    }
+    cred->tag = KB_TAG_CRED;
+    cred->kind = kind;
+    cred->mech = mech;
+    cred->client = client;
+    cred->own_secret = applicant->own_secret;
+    cred->options = options != NULL ? kb_options_ref(options) : NULL;
+    return cred;
+}
+
+void kb_cred_set_identity(struct kb_gss_cred *cred, struct kb_identity *identity)
+{
+    struct kb_identity *before = NULL;
+
+    if (!atomic_compare_exchange_strong(&cred->identity, &before, identity)) {
+        kb_identity_put(identity);
+    }
+}
+
+/* -1: before the first login. Never 0, which a program may take for expired. */
+static OM_uint32 seconds(int64_t left)
+{
+    return left < 0 || left >= GSS_C_INDEFINITE ? GSS_C_INDEFINITE
+           : left == 0                          ? 1
+                                                : (OM_uint32)left;
+}
+
+OM_uint32 kb_cred_lifetime(struct kb_gss_cred *cred)
+{
+    struct kb_identity *identity = atomic_load(&cred->identity);
+
+    return identity != NULL ? seconds(kb_login_lifetime(identity)) : GSS_C_INDEFINITE;
+}
+
+/* --- asked about ---------------------------------------------------------------------------------
+ */
+
+/* What an initiator's credential of ours answers: the user, without looking at the secret. For a
+ * default one that is the user of no target in particular. KB_PLATFORMS: there is none. */
+static enum kb_whose whose_name(const struct kb_gss_cred *cred, const struct kb_options **out,
+                                struct kb_error *err)
+{
+    if (cred != NULL && cred->kind == KB_CRED_BOUND && cred->options != NULL) {
+        *out = kb_options_ref(cred->options);
+        return KB_OURS;
+    }
+    return kb_decide_init(cred, KB_NONE, out, err);
+}
+
+/* What there is to be asked about a credential. NULL: not asked for. */
+struct answers {
+    gss_name_t *name;
+    OM_uint32 *lifetime, *accept_lifetime;
+    int *usage;
+};
+
+/* The initiating half: whose it is, and for how long. Indefinite before the first login, never 0,
+ * also where the secret cannot be read: the first context says that. */
+static OM_uint32 answer_initiator(OM_uint32 *minor, struct kb_gss_cred *cred,
+                                  const struct kb_mech *mech, const struct kb_options *options,
+                                  const struct answers *answers)
+{
+    const struct kb_principal *user = options->user;
+    struct kb_identity *identity = NULL;
+    struct kb_error err = {0};
+    OM_uint32 major = GSS_S_COMPLETE;
+
+    if (kb_decide_identity(cred, options, &identity, &err) == KB_OK && user == NULL) {
+        user = kb_identity_principal(identity); /* the keytab's first */
+    }
+    if (answers->lifetime != NULL) {
+        *answers->lifetime =
+            identity != NULL ? seconds(kb_login_lifetime(identity)) : GSS_C_INDEFINITE;
+    }
+    if (answers->name != NULL) {
+        major = user != NULL ? kb_name_of_principal(minor, mech, user, answers->name)
+                             : kb_fail(minor, &err);
+    }
+    kb_identity_put(identity);
+    return major;
+}
+
+static OM_uint32 answer_ours(OM_uint32 *minor, struct kb_gss_cred *cred, const struct kb_mech *mech,
+                             const struct kb_options *options, const struct answers *answers)
+{
+    gss_OID_desc inner = mech->inner;
+    OM_uint32 accept_lifetime = 0, major = GSS_S_COMPLETE;
+    int usage = cred != NULL ? cred->usage : GSS_C_INITIATE;
+
+    if (usage == GSS_C_BOTH) {
+        major = gss_inquire_cred_by_mech(minor, cred->inner, &inner, NULL, NULL, &accept_lifetime,
+                                         NULL);
+    }
+    if (major != GSS_S_COMPLETE) {
+        return major;
+    }
+    if (answers->accept_lifetime != NULL) {
+        *answers->accept_lifetime = accept_lifetime;
+    }
+    if (answers->usage != NULL) {
+        *answers->usage = usage;
+    }
+    return answer_initiator(minor, cred, mech, options, answers);
+}
+
+static OM_uint32 answer_inner(OM_uint32 *minor, struct kb_gss_cred *cred,
+                              const struct kb_mech *mech, const struct answers *answers)
+{
+    gss_OID_desc inner = mech->inner;
+    gss_name_t name = GSS_C_NO_NAME;
+    OM_uint32 major;
+
+    major = gss_inquire_cred_by_mech(minor, cred != NULL ? cred->inner : GSS_C_NO_CREDENTIAL,
+                                     &inner, answers->name != NULL ? &name : NULL,
+                                     answers->lifetime, answers->accept_lifetime, answers->usage);
+    if (major == GSS_S_COMPLETE && answers->name != NULL) {
+        major = kb_name_take(minor, mech, name, answers->name);
+    }
+    return major;
+}
+
+/* For all but the platform's own credentials; NULL: the default one. */
+static OM_uint32 answer(OM_uint32 *minor, struct kb_gss_cred *cred, const struct kb_mech *mech,
+                        const struct answers *answers)
+{
+    const struct kb_options *options = NULL;
+    struct kb_standing standing = kb_standing_now();
+    struct kb_error err = {0};
+    OM_uint32 major;
+
+    if (cred == NULL && !standing.ours && !standing.disabled) {
+        return answer_inner(minor, NULL, mech, answers);
+    }
+    switch (whose_name(cred, &options, &err)) {
+    case KB_OURS:
+    case KB_HANDED_OVER:
+        major = answer_ours(minor, cred, mech, options, answers);
+        break;
+    case KB_PLATFORMS:
+        major = answer_inner(minor, cred, mech, answers);
+        break;
+    default:
+        major = kb_fail(minor, &err);
+        break;
+    }
+    kb_options_put(options);
+    return major;
+}
+
+/* The platform's own has an answer for the credential as a whole. */
+static OM_uint32 inquire_inner(OM_uint32 *minor, struct kb_gss_cred *cred, gss_name_t *name,
+                               OM_uint32 *lifetime, int *usage)
+{
+    gss_name_t inner = GSS_C_NO_NAME;
+    OM_uint32 major;
+
+    major =
+        gss_inquire_cred(minor, cred->inner, name != NULL ? &inner : NULL, lifetime, usage, NULL);
+    if (major == GSS_S_COMPLETE && name != NULL) {
+        major = kb_name_take(minor, cred->mech, inner, name);
+    }
+    return major;
 }
 
 OM_uint32 gssi_inquire_cred(OM_uint32 *minor, gss_cred_id_t handle, gss_name_t *name,
@@ -46,22 +232,18 @@ OM_uint32 gssi_inquire_cred(OM_uint32 *minor, gss_cred_id_t handle, gss_name_t *
 {
     KB_ENTER(minor);
     struct kb_gss_cred *cred = kb_cred_of(handle);
-    gss_name_t inner = GSS_C_NO_NAME;
+    const struct kb_mech *mech = cred != NULL ? cred->mech : kb_mech_krb5();
+    struct answers answers = {.name = name, .lifetime = lifetime, .usage = usage};
     OM_uint32 major, ignored;
 
-    if (cred == NULL) {
+    if (handle != GSS_C_NO_CREDENTIAL && cred == NULL) {
         return kb_bad_cred(minor);
     }
-    major =
-        gss_inquire_cred(minor, cred->inner, name != NULL ? &inner : NULL, lifetime, usage, NULL);
-    if (major != GSS_S_COMPLETE) {
-        return major;
-    }
-    if (name != NULL) {
-        major = kb_name_take(minor, cred->mech, inner, name);
-    }
+    major = cred != NULL && cred->kind == KB_CRED_PLATFORM
+                ? inquire_inner(minor, cred, name, lifetime, usage)
+                : answer(minor, cred, mech, &answers);
     if (major == GSS_S_COMPLETE) {
-        major = kb_mech_set(minor, cred->mech, mechs);
+        major = kb_mech_set(minor, mech, mechs);
         if (major != GSS_S_COMPLETE && name != NULL) {
             gssi_release_name(&ignored, name);
         }
@@ -76,9 +258,7 @@ OM_uint32 gssi_inquire_cred_by_mech(OM_uint32 *minor, gss_cred_id_t handle, gss_
     KB_ENTER(minor);
     struct kb_gss_cred *cred = kb_cred_of(handle);
     const struct kb_mech *mech = kb_mech_find(oid);
-    gss_OID_desc inner_oid;
-    gss_name_t inner = GSS_C_NO_NAME;
-    OM_uint32 major;
+    struct answers answers = {name, lifetime, accept_lifetime, usage};
 
     if (mech == NULL) {
         return kb_bad_mech(minor);
@@ -86,15 +266,13 @@ OM_uint32 gssi_inquire_cred_by_mech(OM_uint32 *minor, gss_cred_id_t handle, gss_
     if (handle != GSS_C_NO_CREDENTIAL && cred == NULL) {
         return kb_bad_cred(minor);
     }
-    inner_oid = mech->inner;
-    major = gss_inquire_cred_by_mech(minor, cred != NULL ? cred->inner : GSS_C_NO_CREDENTIAL,
-                                     &inner_oid, name != NULL ? &inner : NULL, lifetime,
-                                     accept_lifetime, usage);
-    if (major == GSS_S_COMPLETE && name != NULL) {
-        major = kb_name_take(minor, mech, inner, name);
-    }
-    return major;
+    return cred != NULL && cred->kind == KB_CRED_PLATFORM
+               ? answer_inner(minor, cred, mech, &answers)
+               : answer(minor, cred, mech, &answers);
 }
+
+/* --- changed, exported, stored -------------------------------------------------------------------
+ */
 
 OM_uint32 gssi_inquire_cred_by_oid(OM_uint32 *minor, const gss_cred_id_t handle,
                                    const gss_OID object, gss_buffer_set_t *data)
@@ -102,8 +280,21 @@ OM_uint32 gssi_inquire_cred_by_oid(OM_uint32 *minor, const gss_cred_id_t handle,
     KB_ENTER(minor);
     struct kb_gss_cred *cred = kb_cred_of(handle);
 
-    return cred != NULL ? gss_inquire_cred_by_oid(minor, cred->inner, object, data)
-                        : kb_bad_cred(minor);
+    if (cred == NULL) {
+        return kb_bad_cred(minor);
+    }
+    return cred->kind == KB_CRED_PLATFORM
+               ? gss_inquire_cred_by_oid(minor, cred->inner, object, data)
+               : kb_unsupported_minor(minor);
+}
+
+static OM_uint32 set_option_of_ours(OM_uint32 *minor, struct kb_gss_cred *cred, gss_OID object)
+{
+    if (kb_oid_equal(object, GSS_KRB5_CRED_NO_CI_FLAGS_X)) {
+        cred->no_ci_flags = true;
+        return GSS_S_COMPLETE;
+    }
+    return kb_unsupported_minor(minor);
 }
 
 OM_uint32 gssi_set_cred_option(OM_uint32 *minor, gss_cred_id_t *handle, const gss_OID object,
@@ -112,16 +303,24 @@ OM_uint32 gssi_set_cred_option(OM_uint32 *minor, gss_cred_id_t *handle, const gs
     KB_ENTER(minor);
     struct kb_gss_cred *cred = handle != NULL ? kb_cred_of(*handle) : NULL;
 
-    return cred != NULL ? gss_set_cred_option(minor, &cred->inner, object, value)
-                        : kb_unsupported_minor(minor);
+    if (cred == NULL) {
+        return kb_unsupported_minor(minor);
+    }
+    return cred->kind == KB_CRED_PLATFORM ? gss_set_cred_option(minor, &cred->inner, object, value)
+                                          : set_option_of_ours(minor, cred, object);
 }
 
+/* SPNEGO's own call; a krb5 credential has no use for it. */
 OM_uint32 gssi_set_neg_mechs(OM_uint32 *minor, gss_cred_id_t handle, const gss_OID_set mechs)
 {
     KB_ENTER(minor);
     struct kb_gss_cred *cred = kb_cred_of(handle);
 
-    return cred != NULL ? gss_set_neg_mechs(minor, cred->inner, mechs) : kb_bad_cred(minor);
+    if (cred == NULL) {
+        return kb_bad_cred(minor);
+    }
+    return cred->kind == KB_CRED_PLATFORM ? gss_set_neg_mechs(minor, cred->inner, mechs)
+                                          : kb_unsupported_minor(minor);
 }
 
 /* The platform's exported credential is `len4 | OID | len4 | token`. The mechglue above writes the
@@ -139,6 +338,9 @@ OM_uint32 gssi_export_cred(OM_uint32 *minor, gss_cred_id_t handle, gss_buffer_t 
     kb_give_nothing(token);
     if (cred == NULL) {
         return kb_bad_cred(minor);
+    }
+    if (cred->kind != KB_CRED_PLATFORM) {
+        return kb_unsupported_minor(minor);
     }
     major = gss_export_cred(minor, cred->inner, &framed);
     if (major != GSS_S_COMPLETE) {
@@ -226,6 +428,9 @@ static OM_uint32 store(OM_uint32 *minor, gss_cred_id_t handle, gss_cred_usage_t 
 
     if (cred == NULL) {
         return kb_bad_cred(minor);
+    }
+    if (cred->kind != KB_CRED_PLATFORM) {
+        return kb_unsupported_minor(minor);
     }
     inner = mech != NULL ? mech->inner : cred->mech->inner;
     return gss_store_cred_into(minor, cred->inner, usage, &inner, overwrite, as_default, cred_store,

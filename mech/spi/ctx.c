@@ -3,7 +3,10 @@
 
 #include "asn1/reader.h"
 #include "mech/report/error.h"
-#include "mech/spi/handle.h"
+#include "mech/spi/decide.h"
+#include "mech/spi/fail.h"
+#include "mech/spi/initiate.h"
+#include "mech/spi/ours.h"
 
 static struct kb_gss_ctx *ctx_new(const struct kb_mech *mech)
 {
@@ -23,6 +26,8 @@ static void ctx_free(struct kb_gss_ctx *ctx)
     if (ctx->inner != GSS_C_NO_CONTEXT) {
         gss_delete_sec_context(&ignored, &ctx->inner, GSS_C_NO_BUFFER);
     }
+    kb_half_open_free(ctx->half_open);
+    kb_ap_free(ctx->ap);
     ctx->tag = 0;
     free(ctx);
 }
@@ -57,25 +62,133 @@ static OM_uint32 ctx_close(OM_uint32 major, struct kb_gss_ctx *ctx, gss_ctx_id_t
     return major;
 }
 
-static OM_uint32 init_inner(OM_uint32 *minor, gss_cred_id_t cred_handle, struct kb_gss_ctx *ctx,
-                            gss_name_t target, OM_uint32 req_flags, OM_uint32 time_req,
-                            gss_channel_bindings_t bindings, gss_buffer_t in, gss_buffer_t out,
-                            OM_uint32 *ret_flags, OM_uint32 *time_rec)
+/* The arguments of gss_init_sec_context that a leg of any kind needs. */
+struct init_call {
+    struct kb_gss_cred *cred; /* NULL: none given */
+    gss_name_t target;
+    OM_uint32 req_flags, time_req;
+    gss_channel_bindings_t bindings;
+    gss_buffer_t in, out;
+    OM_uint32 *ret_flags, *time_rec;
+};
+
+static OM_uint32 init_inner(OM_uint32 *minor, const struct init_call *call, gss_cred_id_t cred,
+                            struct kb_gss_ctx *ctx)
 {
-    struct kb_gss_cred *cred = kb_cred_of(cred_handle);
     gss_OID_desc oid = ctx->mech->inner;
-    gss_name_t inner_target;
-    OM_uint32 major = kb_name_inner(minor, target, &inner_target);
+    gss_name_t target;
+    OM_uint32 major = kb_name_inner(minor, call->target, &target);
 
     if (major != GSS_S_COMPLETE) {
         return major;
     }
-    if (cred == NULL && cred_handle != GSS_C_NO_CREDENTIAL) {
-        return kb_bad_cred(minor);
+    return gss_init_sec_context(minor, cred, &ctx->inner, target, &oid, call->req_flags,
+                                call->time_req, call->bindings, call->in, NULL, call->out,
+                                call->ret_flags, call->time_rec);
+}
+
+/* UsePlatformKerberosAPI=True with a configured identity: the platform's mechanism logs it in. */
+static OM_uint32 init_handed_over(OM_uint32 *minor, const struct init_call *call,
+                                  const struct kb_options *options, struct kb_gss_ctx *ctx)
+{
+    gss_cred_id_t cred = GSS_C_NO_CREDENTIAL;
+    OM_uint32 ignored, major;
+
+    major = kb_acquire_handed_over(minor, ctx->mech, options, GSS_C_INITIATE, &cred);
+    if (major == GSS_S_COMPLETE) {
+        major = init_inner(minor, call, cred, ctx);
+        gss_release_cred(&ignored, &cred);
     }
-    return gss_init_sec_context(minor, cred != NULL ? cred->inner : GSS_C_NO_CREDENTIAL,
-                                &ctx->inner, inner_target, &oid, req_flags, time_req, bindings, in,
-                                NULL, out, ret_flags, time_rec);
+    return major;
+}
+
+/* SPN= stands in for what the program asked for. */
+static OM_uint32 init_ours(OM_uint32 *minor, const struct init_call *call,
+                           const struct kb_options *options, const struct kb_target *asked,
+                           struct kb_gss_ctx *ctx)
+{
+    struct kb_target target = *asked;
+    struct kb_error err = {0};
+    OM_uint32 major;
+
+    if (options->spn != NULL && kb_target_of_spn(&target, options->spn) != KB_OK) {
+        (void)kb_error_set(&err, KB_E_OPTION, "SPN=%s is not the name of a service", options->spn);
+        return kb_fail_login(minor, options, &err);
+    }
+    major = kb_initiate(minor, ctx, call->cred, options, &target, call->req_flags, call->bindings,
+                        call->out);
+    if (!GSS_ERROR(major)) {
+        if (call->ret_flags != NULL) {
+            *call->ret_flags = kb_ctx_ret_flags(ctx);
+        }
+        if (call->time_rec != NULL) {
+            *call->time_rec = kb_ctx_lifetime(ctx);
+        }
+    }
+    return major;
+}
+
+/* The first leg decides whose the context is. */
+static OM_uint32 init_first(OM_uint32 *minor, const struct init_call *call, struct kb_gss_ctx *ctx)
+{
+    const struct kb_options *options = NULL;
+    struct kb_standing standing;
+    struct kb_error err = {0};
+    struct kb_target target;
+    struct kb_buf text;
+    OM_uint32 major;
+
+    if (call->cred != NULL && call->cred->kind == KB_CRED_PLATFORM) {
+        return init_inner(minor, call, call->cred->inner, ctx);
+    }
+    if (call->cred == NULL && !kb_name_waits(call->target)) {
+        standing = kb_standing_now();
+        if (!standing.ours && !standing.disabled) {
+            return init_inner(minor, call, GSS_C_NO_CREDENTIAL, ctx);
+        }
+    }
+    kb_buf_init(&text, KB_TARGET_MAX);
+    major = kb_name_target(minor, call->target, &text, &target);
+    if (major == GSS_S_COMPLETE) {
+        switch (kb_decide_init(call->cred, target.asked, &options, &err)) {
+        case KB_OURS:
+            major = init_ours(minor, call, options, &target, ctx);
+            break;
+        case KB_HANDED_OVER:
+            major = init_handed_over(minor, call, options, ctx);
+            break;
+        case KB_PLATFORMS:
+            major = init_inner(minor, call, GSS_C_NO_CREDENTIAL, ctx);
+            break;
+        default:
+            major = kb_fail_login(minor, options, &err);
+            break;
+        }
+    }
+    kb_options_put(options);
+    kb_buf_wipe(&text);
+    return major;
+}
+
+static OM_uint32 init_next(OM_uint32 *minor, const struct init_call *call, struct kb_gss_ctx *ctx)
+{
+    bool platform_cred = call->cred != NULL && call->cred->kind == KB_CRED_PLATFORM;
+    OM_uint32 major;
+
+    if (ctx->inner != GSS_C_NO_CONTEXT) {
+        return init_inner(minor, call, platform_cred ? call->cred->inner : GSS_C_NO_CREDENTIAL,
+                          ctx);
+    }
+    major = kb_initiate_reply(minor, ctx, call->in, call->out);
+    if (!GSS_ERROR(major)) {
+        if (call->ret_flags != NULL) {
+            *call->ret_flags = kb_ctx_ret_flags(ctx);
+        }
+        if (call->time_rec != NULL) {
+            *call->time_rec = kb_ctx_lifetime(ctx);
+        }
+    }
+    return major;
 }
 
 OM_uint32 gssi_init_sec_context(OM_uint32 *minor, gss_cred_id_t cred, gss_ctx_id_t *handle,
@@ -86,12 +199,17 @@ OM_uint32 gssi_init_sec_context(OM_uint32 *minor, gss_cred_id_t cred, gss_ctx_id
 {
     KB_ENTER(minor);
     const struct kb_mech *mech = kb_mech_find(oid);
+    struct init_call call = {kb_cred_of(cred), target,  req_flags, time_req, bindings, in, out,
+                             ret_flags,        time_rec};
     struct kb_gss_ctx *ctx;
     OM_uint32 major;
 
     kb_give_nothing(out);
     if (mech == NULL) {
         return kb_bad_mech(minor);
+    }
+    if (cred != GSS_C_NO_CREDENTIAL && call.cred == NULL) {
+        return kb_bad_cred(minor);
     }
     /* It goes to the program unmapped: the OID that was asked for. */
     if (actual != NULL) {
@@ -101,8 +219,8 @@ OM_uint32 gssi_init_sec_context(OM_uint32 *minor, gss_cred_id_t cred, gss_ctx_id
     if (major != GSS_S_COMPLETE) {
         return major;
     }
-    major = init_inner(minor, cred, ctx, target, req_flags, time_req, bindings, in, out, ret_flags,
-                       time_rec);
+    major =
+        *handle == GSS_C_NO_CONTEXT ? init_first(minor, &call, ctx) : init_next(minor, &call, ctx);
     return ctx_close(major, ctx, handle);
 }
 
@@ -116,8 +234,15 @@ static OM_uint32 accept_cred(OM_uint32 *minor, gss_cred_id_t handle, const struc
     gss_OID_set_desc set = {1, &oid};
     OM_uint32 major;
 
+    if (ctx->ap != NULL) {
+        return kb_bad_ctx(minor); /* an initiator's */
+    }
     if (handle != GSS_C_NO_CREDENTIAL) {
+        /* One of ours for initiating has no accept half: an error, not the default. */
         *out = cred != NULL ? cred->inner : GSS_C_NO_CREDENTIAL;
+        if (cred != NULL && *out == GSS_C_NO_CREDENTIAL) {
+            return kb_not_for_accepting(minor);
+        }
         return *out != GSS_C_NO_CREDENTIAL ? GSS_S_COMPLETE : kb_bad_cred(minor);
     }
     if (ctx->inner != GSS_C_NO_CONTEXT) {
@@ -328,7 +453,9 @@ OM_uint32 gssi_inquire_context(OM_uint32 *minor, gss_ctx_id_t handle, gss_name_t
     if (oid != NULL) { /* the mechglue reads it in any case */
         *oid = ctx->mech->oid;
     }
-    return inquire_inner(minor, ctx, source, target, lifetime, flags, local, open);
+    return ctx->inner != GSS_C_NO_CONTEXT
+               ? inquire_inner(minor, ctx, source, target, lifetime, flags, local, open)
+               : kb_ours_inquire(minor, ctx, source, target, lifetime, flags, local, open);
 }
 
 OM_uint32 gssi_set_sec_context_option(OM_uint32 *minor, gss_ctx_id_t *handle, const gss_OID object,

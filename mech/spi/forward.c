@@ -113,22 +113,17 @@ OM_uint32 kb_no_memory(OM_uint32 *minor)
     return GSS_S_FAILURE;
 }
 
-OM_uint32 kb_bad_mech(OM_uint32 *minor)
-{
-    *minor = kb_error_minor(KB_E_UNSUPPORTED);
-    return GSS_S_BAD_MECH;
-}
-
 OM_uint32 kb_give_bytes(OM_uint32 *minor, kb_bytes bytes, gss_buffer_t out)
 {
+    kb_give_nothing(out);
+    if (bytes.len == 0) { /* gss_release_buffer leaves an empty buffer alone */
+        return GSS_S_COMPLETE;
+    }
     out->value = malloc(bytes.len + 1);
     if (out->value == NULL) {
-        out->length = 0;
         return kb_no_memory(minor);
     }
-    if (bytes.len > 0) {
-        memcpy(out->value, bytes.ptr, bytes.len);
-    }
+    memcpy(out->value, bytes.ptr, bytes.len);
     ((char *)out->value)[bytes.len] = '\0';
     out->length = bytes.len;
     return GSS_S_COMPLETE;

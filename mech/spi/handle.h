@@ -6,6 +6,9 @@
 #ifndef KB_HANDLE_H
 #define KB_HANDLE_H
 
+#include "mech/login/identity.h"
+#include "mech/names/target.h"
+#include "mech/protocol/ap.h"
 #include "mech/spi/forward.h"
 
 enum kb_tag {
@@ -19,21 +22,39 @@ struct kb_gss_name {
     enum kb_tag tag;
     const struct kb_mech *mech;
     _Atomic(gss_name_t) inner; /* NULL: not made yet */
-    gss_OID type;              /* NULL: none given. In this block */
+    gss_OID type;              /* NULL: none given. In this block, or a static one of libgssapi */
     gss_buffer_desc text;      /* in this block; of length 0 for a name that the platform made */
+    bool canonical;            /* the text is a whole principal, of our engine: shown as it is */
     gss_OID_desc type_desc;
 };
 
+/* A credential is the platform's, or ours and then bound or default. A default one decides for each
+ * context by its target. */
 struct kb_gss_cred {
     enum kb_tag tag;
+    enum kb_cred_kind { KB_CRED_PLATFORM, KB_CRED_BOUND, KB_CRED_DEFAULT } kind;
     const struct kb_mech *mech;
-    gss_cred_id_t inner;
+    int usage;
+    gss_cred_id_t inner; /* the platform's; of ours: the accept half of one for both, else NULL */
+    /* Of ours; immutable but for the last. */
+    bool no_ci_flags;                 /* GSS_KRB5_CRED_NO_CI_FLAGS_X */
+    char *client;                     /* the name that the caller gave, as a principal; or NULL */
+    struct kb_settings *own;          /* what the caller brought along; NULL: nothing */
+    bool own_secret;                  /* a user, password or keytab is in it */
+    const struct kb_options *options; /* a bound one's snapshot; NULL: it does not parse */
+    _Atomic(struct kb_identity *) identity; /* of a secret of its own, once it was needed */
 };
 
+/* A context is the platform's (inner) or ours (ap). What stands behind ap is needed only until the
+ * acceptor answered, so that a ticket that it called expired is not used again. */
 struct kb_gss_ctx {
     enum kb_tag tag;
     const struct kb_mech *mech;
-    gss_ctx_id_t inner; /* the platform's; NULL: ours */
+    gss_ctx_id_t inner;
+    struct kb_ap *ap;
+    bool dce_style;
+    OM_uint32 failed, failed_minor; /* errors are sticky */
+    struct kb_half_open *half_open;
 };
 
 /* kb_*_of checks a handle: NULL for one that is not ours (or is NULL). */
@@ -65,6 +86,8 @@ OM_uint32 kb_unsupported_minor(OM_uint32 *minor);
 OM_uint32 kb_bad_name(OM_uint32 *minor);
 OM_uint32 kb_bad_cred(OM_uint32 *minor);
 OM_uint32 kb_bad_ctx(OM_uint32 *minor);
+OM_uint32 kb_bad_qop(OM_uint32 *minor);
+OM_uint32 kb_not_for_accepting(OM_uint32 *minor);
 
 /* --- name.c --- */
 
@@ -75,10 +98,52 @@ OM_uint32 kb_name_take(OM_uint32 *minor, const struct kb_mech *mech, gss_name_t 
 /* kb_name_inner lends the platform's form, as long as the name lives. NULL gives GSS_C_NO_NAME. */
 OM_uint32 kb_name_inner(OM_uint32 *minor, gss_name_t handle, gss_name_t *out);
 
+/* kb_name_waits tells that a name has not been given to the platform yet: as happens only where the
+ * process was ours when it was imported, which the mechglue does at every leg. */
+bool kb_name_waits(gss_name_t handle);
+
+/* kb_name_of_principal makes a name that shows itself as the whole principal. */
+OM_uint32 kb_name_of_principal(OM_uint32 *minor, const struct kb_mech *mech,
+                               const struct kb_principal *principal, gss_name_t *out);
+
+#define KB_NAME_MAX 65536 /* bytes of a name's text */
+
+/* kb_name_target reads a name as a service to ask a ticket for. The slices of *out point into the
+ * name, or into `text` where the platform's form of it had to be asked. */
+OM_uint32 kb_name_target(OM_uint32 *minor, gss_name_t handle, struct kb_buf *text,
+                         struct kb_target *out);
+
+/* kb_name_client appends a name's text and says how it is to be read (kb_options_client): as
+ * service@host with KB_NT_SRV_HST, else as a principal. */
+OM_uint32 kb_name_client(OM_uint32 *minor, gss_name_t handle, struct kb_buf *out,
+                         int32_t *out_name_type);
+
 /* --- cred.c --- */
 
 /* kb_cred_take makes a credential of one of the platform's; `inner` is released on failure. */
 OM_uint32 kb_cred_take(OM_uint32 *minor, const struct kb_mech *mech, gss_cred_id_t inner,
                        gss_cred_id_t *out);
+
+struct kb_applicant;
+
+/* kb_cred_new makes one of ours; it references `options` and copies the client's name. NULL: no
+ * memory. */
+struct kb_gss_cred *kb_cred_new(const struct kb_mech *mech, enum kb_cred_kind kind,
+                                const struct kb_applicant *applicant,
+                                const struct kb_options *options);
+
+/* kb_cred_set_identity takes over a reference to the identity that the credential will log in with,
+ * unless it has one. */
+void kb_cred_set_identity(struct kb_gss_cred *cred, struct kb_identity *identity);
+
+/* kb_cred_lifetime is what the TGT of one of ours has left in seconds; indefinite before the first
+ * login. */
+OM_uint32 kb_cred_lifetime(struct kb_gss_cred *cred);
+
+/* --- acquire.c --- */
+
+/* kb_acquire_handed_over acquires from the platform's mechanism the identity that is configured. */
+OM_uint32 kb_acquire_handed_over(OM_uint32 *minor, const struct kb_mech *mech,
+                                 const struct kb_options *options, int usage, gss_cred_id_t *out);
 
 #endif

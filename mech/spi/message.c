@@ -1,5 +1,6 @@
 /* message.c - what is done with an existing context: the KB_CONTEXT_ENTRY rows of entries.def. */
 #include "mech/spi/handle.h"
+#include "mech/spi/ours.h"
 
 #define kb_unsupported(minor, ctx, ...) kb_unsupported_minor(minor)
 

@@ -2,6 +2,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "mech/spi/decide.h"
 #include "mech/spi/handle.h"
 
 /* One block: the struct, the bytes of the type's OID, the text. */
@@ -92,6 +93,153 @@ OM_uint32 kb_name_inner(OM_uint32 *minor, gss_name_t handle, gss_name_t *out)
     return GSS_S_COMPLETE;
 }
 
+OM_uint32 kb_name_of_principal(OM_uint32 *minor, const struct kb_mech *mech,
+                               const struct kb_principal *principal, gss_name_t *out)
+{
+    struct kb_gss_name *name = NULL;
+    struct kb_buf text;
+
+    *out = GSS_C_NO_NAME;
+    kb_buf_init(&text, KB_NAME_MAX);
+    kb_principal_unparse(principal, &text);
+    if (text.status == KB_OK) {
+        name = name_new(mech, kb_buf_bytes(&text), NULL);
+    }
+    kb_buf_wipe(&text);
+    if (name == NULL) {
+        return kb_no_memory(minor);
+    }
+    name->type = GSS_KRB5_NT_PRINCIPAL_NAME;
+    name->canonical = true;
+    *out = (gss_name_t)name;
+    return GSS_S_COMPLETE;
+}
+
+/* How a name type that consumers use is read; others are the platform's business. */
+enum reading { READ_INNER, READ_PRINCIPAL, READ_ENTERPRISE, READ_HOST_BASED };
+
+static enum reading reading_of(const struct kb_gss_name *name)
+{
+    const struct {
+        gss_OID type;
+        enum reading reading;
+    } rows[] = {
+        {GSS_C_NT_HOSTBASED_SERVICE, READ_HOST_BASED},
+        {GSS_C_NT_HOSTBASED_SERVICE_X, READ_HOST_BASED},
+        {GSS_KRB5_NT_PRINCIPAL_NAME, READ_PRINCIPAL},
+        {GSS_C_NT_USER_NAME, READ_PRINCIPAL},
+        {GSS_KRB5_NT_ENTERPRISE_NAME, READ_ENTERPRISE},
+    };
+
+    if (name->text.length == 0) {
+        return READ_INNER;
+    }
+    if (name->type == GSS_C_NO_OID) {
+        return READ_PRINCIPAL;
+    }
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (kb_oid_equal(name->type, rows[i].type)) {
+            return rows[i].reading;
+        }
+    }
+    return READ_INNER;
+}
+
+/* Appends the platform's form as text. */
+static OM_uint32 display_inner(OM_uint32 *minor, gss_name_t handle, struct kb_buf *out)
+{
+    gss_buffer_desc shown = GSS_C_EMPTY_BUFFER;
+    gss_name_t inner;
+    OM_uint32 ignored, major = kb_name_inner(minor, handle, &inner);
+
+    if (major == GSS_S_COMPLETE) {
+        major = gss_display_name(minor, inner, &shown, NULL);
+    }
+    if (major == GSS_S_COMPLETE) {
+        kb_buf_add(out, kb_bytes_of_buffer(&shown));
+        gss_release_buffer(&ignored, &shown);
+        major = out->status == KB_OK ? GSS_S_COMPLETE : kb_no_memory(minor);
+    }
+    return major;
+}
+
+OM_uint32 kb_name_target(OM_uint32 *minor, gss_name_t handle, struct kb_buf *text,
+                         struct kb_target *out)
+{
+    struct kb_gss_name *name = kb_name_of(handle);
+    enum reading reading;
+    OM_uint32 major;
+    kb_bytes bytes;
+
+    if (name == NULL) {
+        return kb_bad_name(minor);
+    }
+    reading = reading_of(name);
+    bytes = kb_bytes_of_buffer(&name->text);
+    if (reading == READ_INNER || reading == READ_ENTERPRISE) {
+        major = display_inner(minor, handle, text);
+        if (major != GSS_S_COMPLETE) {
+            return major;
+        }
+        bytes = kb_buf_bytes(text);
+    }
+    return kb_target_init(out, bytes, reading == READ_HOST_BASED) == KB_OK ? GSS_S_COMPLETE
+                                                                           : kb_bad_name(minor);
+}
+
+OM_uint32 kb_name_client(OM_uint32 *minor, gss_name_t handle, struct kb_buf *out,
+                         int32_t *out_name_type)
+{
+    struct kb_gss_name *name = kb_name_of(handle);
+    enum reading reading;
+
+    *out_name_type = KB_NT_PRINCIPAL;
+    if (name == NULL) {
+        return kb_bad_name(minor);
+    }
+    reading = reading_of(name);
+    if (reading != READ_INNER) {
+        *out_name_type = reading == READ_HOST_BASED   ? KB_NT_SRV_HST
+                         : reading == READ_ENTERPRISE ? KB_NT_ENTERPRISE
+                                                      : KB_NT_PRINCIPAL;
+        kb_buf_add(out, kb_bytes_of_buffer(&name->text));
+    } else {
+        return display_inner(minor, handle, out);
+    }
+    return out->status == KB_OK ? GSS_S_COMPLETE : kb_no_memory(minor);
+}
+
+/* Whether a name may wait with its import into the platform until that is asked for. The platform
+ * takes what it wants to refuse at once, and so it must where nothing is configured for us; the
+ * import costs it the reading of krb5.conf, which a name of ours mostly saves. */
+static bool may_wait(const struct kb_gss_name *name)
+{
+    const struct kb_principal *principal;
+    struct kb_target target;
+    enum reading reading = reading_of(name);
+
+    if (!kb_standing_now().ours) {
+        return false;
+    }
+    if (reading == READ_HOST_BASED) {
+        return kb_target_init(&target, kb_bytes_of_buffer(&name->text), true) == KB_OK;
+    }
+    if (reading != READ_PRINCIPAL ||
+        kb_principal_parse(kb_bytes_of_buffer(&name->text), KB_NT_PRINCIPAL, KB_NONE,
+                           (struct kb_principal **)(uintptr_t)&principal) != KB_OK) {
+        return false;
+    }
+    kb_principal_free(principal);
+    return true;
+}
+
+bool kb_name_waits(gss_name_t handle)
+{
+    struct kb_gss_name *name = kb_name_of(handle);
+
+    return name != NULL && atomic_load(&name->inner) == GSS_C_NO_NAME;
+}
+
 OM_uint32 kb_name_take(OM_uint32 *minor, const struct kb_mech *mech, gss_name_t inner,
                        gss_name_t *out)
 {
@@ -117,7 +265,7 @@ static OM_uint32 import(OM_uint32 *minor, const struct kb_mech *mech, gss_buffer
 {
     struct kb_gss_name *name;
     gss_name_t inner;
-    OM_uint32 major;
+    OM_uint32 major = GSS_S_COMPLETE;
 
     if (out == NULL) {
         return GSS_S_CALL_INACCESSIBLE_WRITE;
@@ -127,7 +275,9 @@ static OM_uint32 import(OM_uint32 *minor, const struct kb_mech *mech, gss_buffer
     if (name == NULL) {
         return kb_no_memory(minor);
     }
-    major = kb_name_inner(minor, (gss_name_t)name, &inner);
+    if (!may_wait(name)) {
+        major = kb_name_inner(minor, (gss_name_t)name, &inner);
+    }
     if (major != GSS_S_COMPLETE) {
         name_free(name);
         return major;
@@ -167,12 +317,19 @@ OM_uint32 gssi_release_name(OM_uint32 *minor, gss_name_t *handle)
 OM_uint32 gssi_display_name(OM_uint32 *minor, gss_name_t handle, gss_buffer_t text, gss_OID *type)
 {
     KB_ENTER(minor);
+    struct kb_gss_name *name = kb_name_of(handle);
     gss_name_t inner;
     OM_uint32 major;
 
     kb_give_nothing(text);
-    if (handle == GSS_C_NO_NAME) {
+    if (name == NULL) {
         return kb_bad_name(minor);
+    }
+    if (name->canonical && text != NULL) {
+        if (type != NULL) {
+            *type = name->type;
+        }
+        return kb_give_bytes(minor, kb_bytes_of_buffer(&name->text), text);
     }
     major = kb_name_inner(minor, handle, &inner);
     if (major != GSS_S_COMPLETE) {
@@ -232,6 +389,7 @@ OM_uint32 gssi_duplicate_name(OM_uint32 *minor, const gss_name_t handle, gss_nam
     if (copy == NULL) {
         return kb_no_memory(minor);
     }
+    copy->canonical = name->canonical;
     inner = atomic_load(&name->inner);
     if (inner != GSS_C_NO_NAME) {
         major = gss_duplicate_name(minor, inner, &inner_copy);

@@ -1,7 +1,6 @@
 /* plugin.c - what libgssapi asks of the plugin as a whole, and of its mechanisms without a handle.
  */
-#include "mech/report/error.h"
-#include "mech/spi/forward.h"
+#include "mech/spi/handle.h"
 
 /* Under libgssapi's list lock: only OID sets may be touched here; and whether a call is ours is
  * decided per call, since users, environment and files may change in a process. */
@@ -19,6 +18,7 @@ gss_OID_set gss_mech_interposer(gss_OID own)
         memcpy(first_bytes, own->elements, own->length);
         first.elements = first_bytes;
         first.length = own->length;
+        kb_options_set_oid(kb_bytes_of(first_bytes, first.length));
     }
     /* The same library under a second OID: the first one interposes, an empty set declines. (NULL
      * would have us asked again at every gss_indicate_mechs.) */
@@ -131,8 +131,7 @@ OM_uint32 gssi_mech_invoke(OM_uint32 *minor, const gss_OID oid, const gss_OID ob
     gss_OID_desc inner;
 
     if (mech == NULL) {
-        *minor = kb_error_minor(KB_E_UNSUPPORTED);
-        return GSS_S_UNAVAILABLE;
+        return kb_unsupported_minor(minor);
     }
     inner = mech->inner;
     return gssspi_mech_invoke(minor, &inner, object, value);

@@ -2,7 +2,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "mech/report/error.h"
+#include "mech/login/tell.h"
+#include "mech/report/last_error.h"
+#include "mech/spi/fail.h"
 #include "mech/spi/handle.h"
 
 /* The value that this thread is asking the platform about: libgssapi sends numbers that no
@@ -16,14 +18,13 @@ static OM_uint32 display_errno(OM_uint32 *minor, OM_uint32 value, gss_buffer_t t
     return kb_give_bytes(minor, kb_str(strerror_r((int)value, buf, sizeof(buf))), text);
 }
 
-static OM_uint32 display_ours(OM_uint32 *minor, enum kb_error_code code, gss_buffer_t text)
+static OM_uint32 display_ours(OM_uint32 *minor, OM_uint32 value, gss_buffer_t text)
 {
-    struct kb_error err = {.code = code};
     struct kb_buf line;
     OM_uint32 major;
 
     kb_buf_init(&line, 2048);
-    kb_error_line(&err, &line);
+    (void)kb_last_error_line(value, &line);
     major = kb_give_bytes(minor, kb_str(kb_buf_str(&line)), text);
     kb_buf_wipe(&line);
     return major;
@@ -44,16 +45,15 @@ OM_uint32 gssi_display_status(OM_uint32 *minor, OM_uint32 value, int type, gss_O
                               OM_uint32 *message_context, gss_buffer_t text)
 {
     KB_ENTER(minor);
-    enum kb_error_code code = kb_error_of_minor(value);
 
     (void)oid; /* always our own: the number alone tells whose it is */
     kb_give_nothing(text);
     if (type != GSS_C_MECH_CODE || text == NULL || message_context == NULL) {
         return GSS_S_BAD_STATUS;
     }
-    if (code != KB_E_NONE) {
+    if (kb_error_of_minor(value) != KB_E_NONE) {
         *message_context = 0;
-        return display_ours(minor, code, text);
+        return display_ours(minor, value, text);
     }
     if (asking != 0 && asking == value) {
         *message_context = 0;
@@ -62,26 +62,93 @@ OM_uint32 gssi_display_status(OM_uint32 *minor, OM_uint32 value, int type, gss_O
     return display_inner(minor, value, message_context, text);
 }
 
+/* A sentence of our own, and a major that may differ from the row's. */
+static OM_uint32 fail_with(OM_uint32 *minor, OM_uint32 major, enum kb_error_code code,
+                           const char *sentence)
+{
+    struct kb_error err = {0};
+
+    (void)kb_error_set(&err, code, "%s", sentence);
+    (void)kb_fail(minor, &err);
+    return major;
+}
+
 OM_uint32 kb_unsupported_minor(OM_uint32 *minor)
 {
-    *minor = kb_error_minor(KB_E_UNSUPPORTED);
-    return GSS_S_UNAVAILABLE;
+    return fail_with(minor, GSS_S_UNAVAILABLE, KB_E_UNSUPPORTED,
+                     "Kerbside does not support this on a context or credential of its own");
+}
+
+OM_uint32 kb_bad_mech(OM_uint32 *minor)
+{
+    return fail_with(minor, GSS_S_BAD_MECH, KB_E_UNSUPPORTED,
+                     "Kerbside takes part in the krb5 mechanism; as one of its own it is not to be "
+                     "had");
 }
 
 OM_uint32 kb_bad_name(OM_uint32 *minor)
 {
-    *minor = kb_error_minor(KB_E_TARGET);
-    return GSS_S_BAD_NAME;
+    return fail_with(minor, GSS_S_BAD_NAME, KB_E_TARGET, "This is not the name of a principal");
 }
 
 OM_uint32 kb_bad_cred(OM_uint32 *minor)
 {
-    *minor = kb_error_minor(KB_E_NO_SECRET);
-    return GSS_S_DEFECTIVE_CREDENTIAL;
+    return fail_with(minor, GSS_S_DEFECTIVE_CREDENTIAL, KB_E_INTERNAL,
+                     "The credential is not one of Kerbside's");
+}
+
+OM_uint32 kb_not_for_accepting(OM_uint32 *minor)
+{
+    return fail_with(minor, GSS_S_NO_CRED, KB_E_NO_SECRET,
+                     "The credential was acquired for initiating and cannot accept");
 }
 
 OM_uint32 kb_bad_ctx(OM_uint32 *minor)
 {
-    *minor = kb_error_minor(KB_E_CONTEXT_STATE);
-    return GSS_S_NO_CONTEXT;
+    return fail_with(minor, GSS_S_NO_CONTEXT, KB_E_CONTEXT_STATE,
+                     "The context is not established, or is no initiator's");
+}
+
+OM_uint32 kb_bad_qop(OM_uint32 *minor)
+{
+    return fail_with(minor, GSS_S_BAD_QOP, KB_E_UNSUPPORTED,
+                     "Kerberos has one quality of protection, the default");
+}
+
+OM_uint32 kb_fail(OM_uint32 *minor, const struct kb_error *err)
+{
+    *minor = kb_last_error_put(err);
+    return kb_error_major(err->code);
+}
+
+OM_uint32 kb_fail_login(OM_uint32 *minor, const struct kb_options *options,
+                        const struct kb_error *err)
+{
+    kb_tell_failure(options, err);
+    return kb_fail(minor, err);
+}
+
+OM_uint32 kb_fail_status(OM_uint32 *minor, enum kb_status status)
+{
+    static const struct {
+        enum kb_status status;
+        enum kb_error_code code;
+    } rows[] = {
+        {KB_BAD_INTEGRITY, KB_E_MIC},       {KB_MALFORMED, KB_E_TOKEN},
+        {KB_CUT_SHORT, KB_E_TOKEN},         {KB_WRONG_TYPE, KB_E_TOKEN},
+        {KB_NOT_FOUND, KB_E_CONTEXT_STATE},
+    };
+    struct kb_error err = {0};
+    enum kb_error_code code = KB_E_INTERNAL;
+
+    if (status == KB_NO_MEMORY) {
+        return kb_no_memory(minor);
+    }
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (rows[i].status == status) {
+            code = rows[i].code;
+        }
+    }
+    (void)kb_error_status(&err, code, status, "The message");
+    return kb_fail(minor, &err);
 }

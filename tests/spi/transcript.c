@@ -103,10 +103,48 @@ static void do_loop(gss_OID mech, OM_uint32 flags, int more)
     end_loop(&l);
 }
 
-static void contexts(char **args)
+static void with_bindings(void)
 {
     struct gss_channel_bindings_struct one = {0}, two = {0};
     struct loop l = {.mech = &krb5_oid, .bindings = &one, .accept_bindings = &two};
+
+    one.application_data = (gss_buffer_desc){3, (void *)"one"};
+    two.application_data = (gss_buffer_desc){3, (void *)"one"};
+    printf("--- equal bindings\n");
+    run_loop(&l);
+    end_loop(&l);
+    two.application_data = (gss_buffer_desc){3, (void *)"two"};
+    printf("--- other bindings\n");
+    run_loop(&l);
+    end_loop(&l);
+    one.initiator_addrtype = two.initiator_addrtype = GSS_C_AF_INET;
+    one.initiator_address = two.initiator_address = (gss_buffer_desc){4, (void *)"\x7f\0\0\1"};
+    two.application_data = one.application_data;
+    printf("--- bindings with an address\n");
+    run_loop(&l);
+    end_loop(&l);
+}
+
+/* What our engine does as well. */
+static void basic(char **args)
+{
+    (void)args;
+    do_loop(&krb5_oid, 0, 0);
+    do_loop(&krb5_oid, GSS_C_REPLAY_FLAG | GSS_C_SEQUENCE_FLAG, 0);
+    do_loop(&krb5_oid, GSS_C_MUTUAL_FLAG | GSS_C_REPLAY_FLAG | GSS_C_SEQUENCE_FLAG, 0);
+    do_loop(&krb5_oid, GSS_C_MUTUAL_FLAG | GSS_C_CONF_FLAG | GSS_C_INTEG_FLAG, 0);
+    do_loop(&krb5_oid, GSS_C_MUTUAL_FLAG | GSS_C_DCE_STYLE, 0);
+    do_loop(&spnego_oid, GSS_C_MUTUAL_FLAG | GSS_C_CONF_FLAG | GSS_C_SEQUENCE_FLAG, 0);
+    do_loop(&spnego_oid, 0, 0);
+    do_loop(&krb5_old_oid, GSS_C_MUTUAL_FLAG, 0);
+    do_loop(&krb5_wrong_oid, GSS_C_MUTUAL_FLAG, 0);
+    do_loop(GSS_C_NO_OID, GSS_C_MUTUAL_FLAG, 0);
+    with_bindings();
+}
+
+static void contexts(char **args)
+{
+    struct loop l = {.mech = &krb5_oid, .service = "nosuch@localhost"};
 
     (void)args;
     do_loop(&krb5_oid, 0, 0);
@@ -120,16 +158,7 @@ static void contexts(char **args)
     do_loop(&krb5_wrong_oid, GSS_C_MUTUAL_FLAG, 0);
     do_loop(GSS_C_NO_OID, GSS_C_MUTUAL_FLAG, 0);
 
-    one.application_data = (gss_buffer_desc){3, (void *)"one"};
-    two.application_data = (gss_buffer_desc){3, (void *)"one"};
-    printf("--- equal bindings\n");
-    run_loop(&l);
-    end_loop(&l);
-    two.application_data = (gss_buffer_desc){3, (void *)"two"};
-    printf("--- other bindings\n");
-    run_loop(&l);
-    end_loop(&l);
-    l = (struct loop){.mech = &krb5_oid, .service = "nosuch@localhost"};
+    with_bindings();
     printf("--- unknown service\n");
     run_loop(&l);
     end_loop(&l);
@@ -156,6 +185,7 @@ static void half_open(char **args)
         tell("wrap", gss_wrap(&minor, ctx, 1, 0, &junk, NULL, &out));
         tell("get_mic", gss_get_mic(&minor, ctx, 0, &junk, &out));
         tell("export", gss_export_sec_context(&minor, &ctx, &out));
+        gss_release_buffer(&ignored, &out);
         tell("init with junk",
              gss_init_sec_context(&minor, GSS_C_NO_CREDENTIAL, &ctx, target, &krb5_oid,
                                   GSS_C_MUTUAL_FLAG, 0, NULL, &junk, NULL, &out, NULL, NULL));
@@ -480,6 +510,7 @@ int main(int argc, char **argv)
         void (*run)(char **args);
         int num_args;
     } scenarios[] = {
+        {"basic", basic, 0},
         {"add_creds", add_creds, 0},
         {"contexts", contexts, 0},
         {"creds", creds, 0},

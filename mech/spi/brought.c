@@ -1,0 +1,166 @@
+#include "mech/spi/brought.h"
+
+#include <stdlib.h>
+
+/* MIT's keys. Their case counts; `password` is a secret itself, not our option's way to one. */
+enum mit_key { NO_KEY, KEY_PASSWORD, KEY_CLIENT_KEYTAB, KEY_CCACHE, KEY_VERIFY, KEY_ACCEPTORS };
+
+static enum mit_key mit_key_of(const char *key)
+{
+    static const struct {
+        const char *name;
+        enum mit_key key;
+    } rows[] = {
+        {"password", KEY_PASSWORD}, {"client_keytab", KEY_CLIENT_KEYTAB},
+        {"ccache", KEY_CCACHE},     {"verify", KEY_VERIFY},
+        {"keytab", KEY_ACCEPTORS},  {"rcache", KEY_ACCEPTORS},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (strcmp(rows[i].name, key) == 0) {
+            return rows[i].key;
+        }
+    }
+    return NO_KEY;
+}
+
+static bool make_settings(struct kb_brought *brought)
+{
+    if (brought->own == NULL) {
+        brought->own = kb_settings_new();
+    }
+    return brought->own != NULL;
+}
+
+static enum kb_status no_memory(struct kb_error *err)
+{
+    return kb_error_set(err, KB_E_NO_MEMORY, "No memory for a credential");
+}
+
+static enum kb_status set(struct kb_brought *brought, const char *name, kb_bytes value,
+                          struct kb_error *err)
+{
+    return make_settings(brought) ? kb_settings_set(brought->own, kb_str(name), value, err)
+                                  : no_memory(err);
+}
+
+static enum kb_status set_password(struct kb_brought *brought, kb_bytes password,
+                                   struct kb_error *err)
+{
+    brought->log_in_now = true;
+    return make_settings(brought) ? kb_settings_set_password(brought->own, password, err)
+                                  : no_memory(err);
+}
+
+static bool is_memory(const char *name)
+{
+    return strncmp(name, "MEMORY:", 7) == 0;
+}
+
+static enum kb_status take_mit_key(struct kb_brought *brought, enum mit_key key, const char *value,
+                                   struct kb_error *err)
+{
+    switch (key) {
+    case KEY_PASSWORD:
+        return set_password(brought, kb_str(value), err);
+    case KEY_CLIENT_KEYTAB:
+        /* A keytab in libkrb5's memory cannot be seen from here. */
+        if (is_memory(value)) {
+            brought->platforms = true;
+            return KB_OK;
+        }
+        return set(brought, "KeytabFile", kb_str(value), err);
+    case KEY_CCACHE:
+        brought->platforms = true;
+        return KB_OK;
+    case KEY_VERIFY:
+        brought->verify = true;
+        return KB_OK;
+    default:
+        return KB_OK;
+    }
+}
+
+/* The store's part that is not ours. Its strings stay the caller's. */
+static bool keep_for_platform(struct kb_brought *brought, const gss_key_value_element_desc *element,
+                              OM_uint32 room)
+{
+    if (brought->rest_elements == NULL) {
+        brought->rest_elements = calloc(room, sizeof(*brought->rest_elements));
+        brought->rest.elements = brought->rest_elements;
+    }
+    if (brought->rest_elements == NULL) {
+        return false;
+    }
+    brought->rest_elements[brought->rest.count++] = *element;
+    return true;
+}
+
+static void add_to_key(struct kb_buf *key, kb_bytes part)
+{
+    kb_buf_printf(key, "%zu:", part.len);
+    kb_buf_add(key, part);
+}
+
+static enum kb_status take_element(struct kb_brought *brought, bool ours,
+                                   const gss_key_value_element_desc *element, OM_uint32 room,
+                                   struct kb_error *err)
+{
+    enum mit_key key = mit_key_of(element->key);
+
+    add_to_key(&brought->key, kb_str(element->key));
+    add_to_key(&brought->key, kb_str(element->value));
+    if (key == NO_KEY && kb_option_is_name(kb_str(element->key))) {
+        return set(brought, element->key, kb_str(element->value), err);
+    }
+    if (!keep_for_platform(brought, element, room)) {
+        return no_memory(err);
+    }
+    return ours ? take_mit_key(brought, key, element->value, err) : KB_OK;
+}
+
+static bool names_user(gss_const_key_value_set_t store)
+{
+    for (OM_uint32 i = 0; store != NULL && i < store->count; i++) {
+        if (kb_equal_nocase(kb_str(store->elements[i].key), KB_LIT("User"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum kb_status kb_brought_init(struct kb_brought *brought, bool ours, kb_bytes client,
+                               const gss_buffer_desc *password, gss_const_key_value_set_t store,
+                               struct kb_error *err)
+{
+    enum kb_status st = KB_OK;
+
+    memset(brought, 0, sizeof(*brought));
+    kb_buf_init(&brought->key, 1u << 20);
+    add_to_key(&brought->key, client);
+    for (OM_uint32 i = 0; store != NULL && i < store->count && st == KB_OK; i++) {
+        if (store->elements[i].key != NULL && store->elements[i].value != NULL) {
+            st = take_element(brought, ours, &store->elements[i], store->count, err);
+        }
+    }
+    if (st == KB_OK && password != NULL && ours) {
+        add_to_key(&brought->key, kb_bytes_of_buffer(password));
+        st = set_password(brought, kb_bytes_of_buffer(password), err);
+    }
+    if (st == KB_OK && brought->own != NULL && kb_settings_has_identity(brought->own)) {
+        brought->own_secret = true;
+        /* A secret belongs to the name that was given with it. */
+        if (client.len > 0 && !names_user(store)) {
+            st = set(brought, "User", client, err);
+        }
+    }
+    return st;
+}
+
+void kb_brought_wipe(struct kb_brought *brought)
+{
+    kb_settings_free(brought->own);
+    kb_buf_wipe(&brought->key);
+    free(brought->rest_elements);
+    *brought = (struct kb_brought){0};
+}

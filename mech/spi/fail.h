@@ -1,0 +1,21 @@
+/* fail.h - an error object becomes a major, a minor and, when somebody asks, one line. status.c. */
+#ifndef KB_FAIL_H
+#define KB_FAIL_H
+
+#include <gssapi/gssapi.h>
+
+#include "mech/options/options.h"
+#include "mech/report/error.h"
+
+/* kb_fail keeps the error's text for this thread and returns its major. */
+OM_uint32 kb_fail(OM_uint32 *minor, const struct kb_error *err);
+
+/* kb_fail_login is kb_fail, and leaves the sentence in the log: many programs drop the minor
+ * status. `options` may be NULL. */
+OM_uint32 kb_fail_login(OM_uint32 *minor, const struct kb_options *options,
+                        const struct kb_error *err);
+
+/* kb_fail_status is kb_fail for a plain status of a message on an existing context. */
+OM_uint32 kb_fail_status(OM_uint32 *minor, enum kb_status status);
+
+#endif

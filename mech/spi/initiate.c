@@ -1,0 +1,267 @@
+#include "mech/spi/initiate.h"
+
+#include <stdlib.h>
+
+#include "mech/login/clock.h"
+#include "mech/login/login.h"
+#include "mech/login/tell.h"
+#include "mech/protocol/token.h"
+#include "mech/spi/decide.h"
+#include "mech/spi/fail.h"
+
+/* Mostly enough for an AP-REQ: then a warm login allocates nothing for it. */
+#define TOKEN_BLOCK 3072
+#define TOKEN_CEILING (4u << 20)
+
+/* What is kept while the acceptor has not answered. */
+struct kb_half_open {
+    const struct kb_options *options;
+    struct kb_identity *identity;
+    struct kb_credential *ticket;
+    struct kb_target target; /* over `text` */
+    char text[];
+};
+
+void kb_half_open_free(struct kb_half_open *half_open)
+{
+    if (half_open != NULL) {
+        kb_options_put(half_open->options);
+        kb_identity_put(half_open->identity);
+        kb_credential_free(half_open->ticket);
+        free(half_open);
+    }
+}
+
+static bool keep_half_open(struct kb_gss_ctx *ctx, const struct kb_login *login,
+                           const struct kb_target *target, struct kb_credential *ticket)
+{
+    struct kb_half_open *half_open = malloc(sizeof(*half_open) + target->asked.len + 1);
+
+    if (half_open == NULL) {
+        return false;
+    }
+    memcpy(half_open->text, target->asked.ptr, target->asked.len);
+    half_open->text[target->asked.len] = '\0';
+    *half_open =
+        (struct kb_half_open){.options = kb_options_ref(login->options),
+                              .identity = kb_identity_ref(login->identity),
+                              .ticket = kb_credential_ref(ticket),
+                              .target = {.asked = kb_bytes_of(half_open->text, target->asked.len),
+                                         .host_based = target->host_based}};
+    ctx->half_open = half_open;
+    return true;
+}
+
+/* What is granted of what was asked for. CONF and INTEG always, as the platform does; not DELEG,
+ * which is not built, nor TRANS, since a context of ours cannot be exported. */
+static uint32_t granted_flags(const struct kb_gss_cred *cred, OM_uint32 req_flags)
+{
+    uint32_t flags =
+        req_flags & (KB_GSS_MUTUAL | KB_GSS_REPLAY | KB_GSS_SEQUENCE | KB_GSS_CONF | KB_GSS_INTEG |
+                     KB_GSS_DCE_STYLE | KB_GSS_IDENTIFY | KB_GSS_EXTENDED_ERROR);
+
+    if (cred == NULL || !cred->no_ci_flags) {
+        flags |= KB_GSS_CONF | KB_GSS_INTEG;
+    }
+    return flags;
+}
+
+static struct kb_channel_bindings bindings_of(gss_channel_bindings_t given)
+{
+    return (struct kb_channel_bindings){
+        .initiator_addrtype = given->initiator_addrtype,
+        .acceptor_addrtype = given->acceptor_addrtype,
+        .initiator_address = kb_bytes_of_buffer(&given->initiator_address),
+        .acceptor_address = kb_bytes_of_buffer(&given->acceptor_address),
+        .application_data = kb_bytes_of_buffer(&given->application_data),
+    };
+}
+
+/* The token as it goes out: framed by the OID that was asked for, bare with DCE_STYLE. */
+static OM_uint32 give_token(OM_uint32 *minor, const struct kb_gss_ctx *ctx, uint16_t id,
+                            kb_bytes message, gss_buffer_t out)
+{
+    kb_bytes oid = kb_bytes_of(ctx->mech->oid->elements, ctx->mech->oid->length);
+
+    if (ctx->dce_style) {
+        return kb_give_bytes(minor, message, out);
+    }
+    out->length = kb_frame_len(oid, message.len);
+    out->value = malloc(out->length);
+    if (out->value == NULL) {
+        out->length = 0;
+        return kb_no_memory(minor);
+    }
+    kb_frame(oid, id, message, out->value);
+    return GSS_S_COMPLETE;
+}
+
+/* A warm login tells nothing, so its events are made only for who wants the messages themselves. */
+static struct kb_events *events_for(const struct kb_options *options)
+{
+    return options->trace_file != NULL || options->log_level > KB_LOG_INFO ? kb_tell_events(options)
+                                                                           : NULL;
+}
+
+/* The AP-REQ for a ticket that is at hand. */
+static OM_uint32 make_request(OM_uint32 *minor, struct kb_gss_ctx *ctx,
+                              const struct kb_login *login, struct kb_credential *ticket,
+                              uint32_t flags, bool bindings_required,
+                              gss_channel_bindings_t bindings, gss_buffer_t out)
+{
+    struct kb_channel_bindings given;
+    struct kb_ap_request request = {.credential = ticket,
+                                    .flags = flags,
+                                    .bindings_required = bindings_required,
+                                    .etypes = login->options->encryption_types.items,
+                                    .num_etypes = login->options->encryption_types.num,
+                                    .clock_offset = ticket->clock_offset};
+    uint8_t block[TOKEN_BLOCK];
+    struct kb_error err = {0};
+    struct kb_arena arena;
+    struct kb_env env;
+    kb_bytes message;
+    enum kb_status st;
+    OM_uint32 major;
+
+    if (bindings != GSS_C_NO_CHANNEL_BINDINGS) {
+        given = bindings_of(bindings);
+        request.bindings = &given;
+    }
+    kb_clock_env(&env, events_for(login->options));
+    kb_arena_init(&arena, block, sizeof(block), TOKEN_CEILING);
+    st = kb_ap_new(&env, &request, &arena, &ctx->ap, &message);
+    if (st == KB_OK) {
+        major = give_token(minor, ctx, KB_TOK_AP_REQ, message, out);
+    } else {
+        (void)kb_error_status(&err, KB_E_INTERNAL, st, "The request to the service");
+        major = kb_fail(minor, &err);
+    }
+    kb_arena_wipe(&arena);
+    kb_events_free(env.events);
+    return major;
+}
+
+OM_uint32 kb_initiate(OM_uint32 *minor, struct kb_gss_ctx *ctx, struct kb_gss_cred *cred,
+                      const struct kb_options *options, const struct kb_target *target,
+                      OM_uint32 req_flags, gss_channel_bindings_t bindings, gss_buffer_t out)
+{
+    struct kb_login login = {.options = options, .interrupt_fd = -1};
+    struct kb_credential *ticket = NULL;
+    struct kb_error err = {0};
+    uint32_t flags = granted_flags(cred, req_flags);
+    OM_uint32 major;
+
+    if (kb_decide_identity(cred, options, &login.identity, &err) != KB_OK) {
+        return kb_fail_login(minor, options, &err);
+    }
+    if (kb_login_ticket(&login, target, &ticket, &err) != KB_OK) {
+        kb_identity_put(login.identity);
+        return kb_fail_login(minor, options, &err);
+    }
+    ctx->dce_style = (flags & KB_GSS_DCE_STYLE) != 0;
+    major = make_request(minor, ctx, &login, ticket, flags,
+                         (req_flags & GSS_C_CHANNEL_BOUND_FLAG) != 0, bindings, out);
+    if (major == GSS_S_COMPLETE && !kb_ap_established(ctx->ap)) {
+        major = keep_half_open(ctx, &login, target, ticket) ? GSS_S_CONTINUE_NEEDED
+                                                            : kb_no_memory(minor);
+    }
+    kb_credential_free(ticket);
+    kb_identity_put(login.identity);
+    return major;
+}
+
+/* Takes the frame off the acceptor's token. */
+static enum kb_status unframe(const struct kb_gss_ctx *ctx, kb_bytes token, kb_bytes *out)
+{
+    uint16_t id;
+    kb_bytes oid;
+    enum kb_status st;
+
+    if (ctx->dce_style) {
+        *out = token;
+        return KB_OK;
+    }
+    st = kb_unframe(token, &oid, &id, out);
+    if (st == KB_OK &&
+        (!kb_equal(oid, kb_bytes_of(ctx->mech->oid->elements, ctx->mech->oid->length)) ||
+         (id != KB_TOK_AP_REP && id != KB_TOK_ERROR))) {
+        st = KB_WRONG_TYPE;
+    }
+    return st;
+}
+
+static enum kb_status take_reply(struct kb_gss_ctx *ctx, const struct kb_env *env, kb_bytes token,
+                                 struct kb_arena *arena, kb_bytes *out_token, struct kb_error *err)
+{
+    kb_bytes message;
+    enum kb_status st = unframe(ctx, token, &message);
+
+    if (st != KB_OK) {
+        return kb_error_status(err, KB_E_SERVICE_REPLY, st, "The service's answer");
+    }
+    st = kb_ap_reply(ctx->ap, env, message, arena, out_token, err);
+    if (st != KB_OK) {
+        return kb_error_status(err, KB_E_SERVICE_REPLY, st, "The service's answer");
+    }
+    return KB_OK;
+}
+
+/* A failure stays: whoever calls again hears the same. */
+static OM_uint32 stay_failed(struct kb_gss_ctx *ctx, OM_uint32 major, OM_uint32 minor)
+{
+    ctx->failed = major;
+    ctx->failed_minor = minor;
+    return major;
+}
+
+OM_uint32 kb_initiate_reply(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffer_t in,
+                            gss_buffer_t out)
+{
+    struct kb_half_open *half_open = ctx->half_open;
+    struct kb_error err = {0};
+    struct kb_arena arena;
+    struct kb_env env;
+    kb_bytes token = KB_NONE;
+    OM_uint32 major = GSS_S_COMPLETE;
+
+    if (ctx->failed != 0) {
+        *minor = ctx->failed_minor;
+        return ctx->failed;
+    }
+    if (half_open == NULL) {
+        return kb_bad_ctx(minor); /* established already */
+    }
+    kb_clock_env(&env, events_for(half_open->options));
+    kb_arena_init(&arena, NULL, 0, TOKEN_CEILING);
+    if (take_reply(ctx, &env, kb_bytes_of_buffer(in), &arena, &token, &err) == KB_OK) {
+        if (token.len > 0) {
+            major = give_token(minor, ctx, KB_TOK_AP_REP, token, out);
+        }
+    } else {
+        if (err.code == KB_E_TICKET_EXPIRED) {
+            kb_login_drop(half_open->identity, &half_open->target, half_open->ticket);
+        }
+        major = kb_fail_login(minor, half_open->options, &err);
+    }
+    kb_arena_wipe(&arena);
+    kb_events_free(env.events);
+    if (GSS_ERROR(major)) {
+        return stay_failed(ctx, major, *minor);
+    }
+    ctx->half_open = NULL;
+    kb_half_open_free(half_open);
+    return major;
+}
+
+OM_uint32 kb_ctx_lifetime(const struct kb_gss_ctx *ctx)
+{
+    int64_t left = kb_ap_endtime(ctx->ap) - kb_clock_now();
+
+    return left <= 0 ? 0 : left < GSS_C_INDEFINITE ? (OM_uint32)left : GSS_C_INDEFINITE - 1;
+}
+
+OM_uint32 kb_ctx_ret_flags(const struct kb_gss_ctx *ctx)
+{
+    return kb_ap_flags(ctx->ap);
+}

@@ -1,0 +1,27 @@
+/* ours.h - contexts of our engine: messages and queries, the `ours` column of entries.def.
+ *
+ * Each gets a context that is not the platform's, established or not. Several threads may be in
+ * these on one context. */
+#ifndef KB_OURS_H
+#define KB_OURS_H
+
+#include "mech/spi/handle.h"
+
+OM_uint32 kb_ours_context_time(OM_uint32 *minor, struct kb_gss_ctx *ctx, OM_uint32 *time_rec);
+OM_uint32 kb_ours_query(OM_uint32 *minor, struct kb_gss_ctx *ctx, const gss_OID object,
+                        gss_buffer_set_t *data);
+OM_uint32 kb_ours_get_mic(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_qop_t qop,
+                          gss_buffer_t message, gss_buffer_t token);
+OM_uint32 kb_ours_verify_mic(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffer_t message,
+                             gss_buffer_t token, gss_qop_t *qop);
+OM_uint32 kb_ours_wrap(OM_uint32 *minor, struct kb_gss_ctx *ctx, int conf_req, gss_qop_t qop,
+                       gss_buffer_t message, int *conf, gss_buffer_t token);
+OM_uint32 kb_ours_unwrap(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffer_t token,
+                         gss_buffer_t message, int *conf, gss_qop_t *qop);
+OM_uint32 kb_ours_wrap_size_limit(OM_uint32 *minor, struct kb_gss_ctx *ctx, int conf_req,
+                                  gss_qop_t qop, OM_uint32 token_len, OM_uint32 *message_len);
+OM_uint32 kb_ours_inquire(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_name_t *source,
+                          gss_name_t *target, OM_uint32 *lifetime, OM_uint32 *flags, int *local,
+                          int *open);
+
+#endif

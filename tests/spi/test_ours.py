@@ -1,0 +1,80 @@
+#!/usr/bin/python3
+"""Contexts of our engine beside the platform's own: the same transcript, but for TRANS (a context of
+ours cannot be exported) and the sentences of errors."""
+import difflib
+import os
+import re
+import subprocess
+import sys
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "realm"))
+import harness              # noqa: E402
+from kdc import ENCTYPES    # noqa: E402
+from realm import Realm     # noqa: E402
+
+BUILD = os.environ.get("KB_BUILDDIR", os.getcwd())
+TRANSCRIPT = os.path.join(BUILD, "tests", "spi", "transcript")
+
+# Of enctypes, where krb5.conf says nothing.
+MITS_ORDER = (" EncryptionTypes=aes256-cts-hmac-sha1-96,aes128-cts-hmac-sha1-96,"
+              "aes256-cts-hmac-sha384-192,aes128-cts-hmac-sha256-128")
+
+
+def essence(transcript):
+    """Without TRANS and PROT_READY among the flags (the platform tells the latter in some answers
+    only), and without texts of errors, which are indented by four."""
+    lines = [line for line in transcript.splitlines(True) if not line.startswith("    ")]
+    return [re.sub(r"flags ([0-9a-f]+),", lambda m: f"flags {int(m[1], 16) & ~0x180:x},", line)
+            for line in lines]
+
+
+class TestBeside(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.realm = Realm()
+        cls.realm.__enter__()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.realm.close()
+
+    def run_transcript(self, options, *args):
+        env = self.realm.env(options=options, plugin=options is not None,
+                             krb5_conf=self.realm.krb5_conf,
+                             KRB5_KTNAME="FILE:" + self.realm.path("service.keytab"))
+        wrapper = os.environ.get("KB_WRAPPER", "").split() if options else []
+        done = subprocess.run([*wrapper, TRANSCRIPT, *args], env=env, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        return done.stdout
+
+    def test_basic(self):
+        for user in ["alice"] + ["user-" + enctype for enctype in ENCTYPES]:
+            with self.subTest(user=user):
+                with open(self.realm.password_file(user)) as secret:
+                    subprocess.run(["kinit", "-f", "-r", "7d", user], stdin=secret, stdout=subprocess.DEVNULL,
+                                   env=self.realm.env(plugin=False), check=True)
+                alone = essence(self.run_transcript(None, "basic"))
+                os.unlink(self.realm.path("ccache"))
+                for secret in ("password", "keytab"):
+                    options = self.realm.identity(secret, user) + MITS_ORDER
+                    ours = self.run_transcript(options, "basic")
+                    self.assertNotIn("(no text)", ours)
+                    self.assertIn("flags 3e, local 1", ours)
+                    self.assertNotRegex(ours, "flags 1[0-9a-f]{2}, local 1")
+                    if alone != essence(ours):
+                        self.fail("\n" + "".join(difflib.unified_diff(
+                            alone, essence(ours), "platform", "ours with a " + secret)))
+
+    def test_the_rest_is_told(self):
+        """What our engine has no part in yet says so, and does no harm."""
+        text = self.run_transcript(self.realm.identity("keytab"), "contexts")
+        self.assertIn("wrap_iov: 00100000", text)
+        self.assertNotIn("(no text)", text)
+        self.assertNotIn("(no text)", self.run_transcript(self.realm.identity("keytab"), "half_open"))
+
+
+if __name__ == "__main__":
+    harness.main("krb5kdc", "kadmin.local", "kinit", plugin=True)
