@@ -44,7 +44,9 @@ static int listener(int type, bool six, uint16_t port)
     int fd = socket(six ? AF_INET6 : AF_INET, type | SOCK_CLOEXEC, 0);
     int one = 1;
 
-    must(fd >= 0);
+    if (fd < 0) {
+        return -1;
+    }
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     if (bind(fd, (struct sockaddr *)&address, len) != 0) {
         close(fd);
@@ -128,14 +130,15 @@ static void *serve(void *arg)
         if (poll(fds, 3, -1) < 0 && errno == EINTR) {
             continue;
         }
-        if (fds[0].revents != 0) {
-            return NULL;
-        }
         if (fds[1].revents != 0) {
             take_datagram(mock);
         }
         if (fds[2].revents != 0) {
             take_connection(mock);
+        }
+        /* Last, so that what was sent before the stop is counted. */
+        if (fds[0].revents != 0 && fds[1].revents == 0 && fds[2].revents == 0) {
+            return NULL;
         }
     }
 }
@@ -201,6 +204,40 @@ uint16_t mock_free_port(void)
     mock_start(&mock, mock_udp_silent, mock_tcp_silent);
     mock_stop(&mock);
     return mock.port;
+}
+
+bool mock_have_ipv6(void)
+{
+    int fd = listener(SOCK_DGRAM, true, 0);
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return fd >= 0;
+}
+
+void deaf_start(struct deaf *deaf)
+{
+    struct sockaddr_in6 address;
+    socklen_t len;
+
+    deaf->listener = listener(SOCK_STREAM, false, 0);
+    must(deaf->listener >= 0 && listen(deaf->listener, 0) == 0);
+    deaf->port = port_of(deaf->listener);
+    len = loopback(&address, false, deaf->port);
+    for (size_t i = 0; i < sizeof(deaf->fillers) / sizeof(deaf->fillers[0]); i++) {
+        deaf->fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        must(deaf->fillers[i] >= 0);
+        (void)connect(deaf->fillers[i], (struct sockaddr *)&address, len);
+    }
+}
+
+void deaf_stop(struct deaf *deaf)
+{
+    for (size_t i = 0; i < sizeof(deaf->fillers) / sizeof(deaf->fillers[0]); i++) {
+        close(deaf->fillers[i]);
+    }
+    close(deaf->listener);
 }
 
 void mock_send(struct mock *mock, const struct sockaddr_in6 *to, socklen_t to_len, const char *text)

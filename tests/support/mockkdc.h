@@ -49,6 +49,16 @@ void mock_stop(struct mock *mock);
 /* mock_free_port is a port on which nobody listens. */
 uint16_t mock_free_port(void);
 
+bool mock_have_ipv6(void);
+
+/* A port that neither accepts nor refuses connections: its queue is full. */
+struct deaf {
+    uint16_t port;
+    int listener, fillers[8];
+};
+void deaf_start(struct deaf *deaf);
+void deaf_stop(struct deaf *deaf);
+
 /* What the functions are made of. */
 void mock_send(struct mock *mock, const struct sockaddr_in6 *to, socklen_t to_len,
                const char *text);

@@ -256,6 +256,45 @@ static void a_proof_moves_from_udp_to_tcp_of_one_kdc(void **state)
     assert_int_equal(kdc.num_tcp, 2);
 }
 
+/* While nobody has a byte of it, a proof may choose among the KDCs by who accepts a connection. */
+static void a_proof_goes_to_the_first_that_accepts(void **state)
+{
+    struct deaf deaf;
+    struct mock kdc;
+    struct asker asker;
+
+    (void)state;
+    deaf_start(&deaf);
+    mock_start(&kdc, NULL, mock_tcp_final);
+    asker_start(&asker, 5000);
+    asker_add(&asker, "127.0.0.1", deaf.port, KB_TCP);
+    asker_add(&asker, "127.0.0.1", kdc.port, KB_TCP);
+    assert_int_equal(asker_ask(&asker, "proof", true), KB_OK);
+    assert_peer(&asker, &kdc, "tcp");
+    assert_true(asker.took_ms >= 49);
+    asker_stop(&asker);
+    mock_stop(&kdc);
+    deaf_stop(&deaf);
+}
+
+/* A connection that is not made cannot have carried a proof. */
+static void a_proof_without_a_connection_is_not_judged(void **state)
+{
+    struct deaf deaf;
+    struct asker asker;
+
+    (void)state;
+    deaf_start(&deaf);
+    asker_start(&asker, 5000);
+    asker_add(&asker, "127.0.0.1", deaf.port, KB_TCP);
+    asker.judged = true;
+    assert_int_equal(asker_ask(&asker, "proof", true), KB_ERROR);
+    assert_non_null(strstr(asker.err.text, " tcp: no connection in 0."));
+    assert_true(asker.took_ms >= 299);
+    asker_stop(&asker);
+    deaf_stop(&deaf);
+}
+
 static void silent_udp_falls_back_to_tcp(void **state)
 {
     struct mock kdc;
@@ -450,6 +489,8 @@ int main(void)
         cmocka_unit_test(a_refused_proof_is_not_judged),
         cmocka_unit_test(a_proof_that_was_read_is_judged),
         cmocka_unit_test(a_proof_moves_from_udp_to_tcp_of_one_kdc),
+        cmocka_unit_test(a_proof_goes_to_the_first_that_accepts),
+        cmocka_unit_test(a_proof_without_a_connection_is_not_judged),
         cmocka_unit_test(silent_udp_falls_back_to_tcp),
         cmocka_unit_test(a_named_transport_is_the_only_one),
         cmocka_unit_test(a_weak_answer_gives_way_to_a_better_one),
