@@ -92,6 +92,8 @@ static enum kb_status work_init(struct work *work, const struct kb_login *login,
     }
     work->locate = (struct kb_locate){.options = options,
                                       .realm = kb_identity_principal(work->identity)->realm};
+    kb_clock_env(&work->env, kb_tell_events(options));
+    config.events = work->env.events;
     work->net = kb_net_new(&config, kb_locate_kdcs, &work->locate, &work->wait);
     if (work->net == NULL) {
         return kb_error_set(err, KB_E_NO_MEMORY, "No memory for a login");
@@ -99,7 +101,6 @@ static enum kb_status work_init(struct work *work, const struct kb_login *login,
     if (!kb_provider_loaded()) {
         kb_net_idle(work->net, load_crypto, NULL);
     }
-    kb_clock_env(&work->env, kb_tell_events(options));
     set_policy(work);
     return KB_OK;
 }

@@ -352,7 +352,8 @@ static enum kb_verdict verdict(void *machine, kb_bytes message)
 
 void asker_session(struct asker *asker)
 {
-    struct kb_net_config config = {.udp_limit = 1465, .max_packet_size = 4096};
+    struct kb_net_config config = {
+        .udp_limit = 1465, .max_packet_size = 4096, .events = asker->events};
 
     asker->net = kb_net_new(&config, locate, asker, &asker->wait);
     must(asker->net != NULL);

@@ -79,6 +79,7 @@ void mock_tcp_silent(struct mock *mock, unsigned nth, int fd, kb_bytes request);
 
 struct asker {
     struct kb_wait wait;
+    struct kb_events *events; /* NULL: nobody listens; asker_session takes them */
     struct kb_net_session *net;
     struct kb_kdc kdcs[KB_MAX_KDCS];
     size_t num_kdcs;

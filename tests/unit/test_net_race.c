@@ -7,6 +7,10 @@
 
 #include <cmocka.h>
 
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "mech/report/events.h"
 #include "tests/support/mockkdc.h"
 
 /* Two KDCs and somebody who asks them. */
@@ -475,6 +479,42 @@ static void many_kdcs_are_all_named(void **state)
     asker_stop(&asker);
 }
 
+/* Which way a message went can be read in the log. */
+static void the_log_tells_the_way(void **state)
+{
+    struct pair pair;
+    char path[] = "test_net_race.XXXXXX", log[2000], line[100];
+    int fd = mkstemp(path);
+    struct kb_events_config config = {.log_level = KB_LOG_DEBUG, .log_file = path};
+    struct kb_net_session *quiet;
+    ssize_t len;
+
+    (void)state;
+    assert_true(fd >= 0);
+    pair_start(&pair, NULL, NULL, mock_udp_too_big, mock_tcp_final);
+    quiet = pair.asker.net;
+    pair.asker.events = kb_events_new(&config);
+    assert_non_null(pair.asker.events);
+    asker_session(&pair.asker);
+    asker_calm(&pair.asker);
+    kb_net_free(quiet);
+    assert_int_equal(asker_ask(&pair.asker, "hello", false), KB_OK);
+    pair_stop(&pair);
+    kb_events_free(pair.asker.events);
+    len = read(fd, log, sizeof(log) - 1);
+    assert_true(len > 0);
+    log[len] = '\0';
+    snprintf(line, sizeof(line), "127.0.0.1:%u udp: Connection refused", (unsigned)pair.a.port);
+    assert_non_null(strstr(log, line));
+    snprintf(line, sizeof(line), "127.0.0.1:%u udp: its answer is too big for UDP, asking over TCP",
+             (unsigned)pair.b.port);
+    assert_non_null(strstr(log, line));
+    snprintf(line, sizeof(line), "127.0.0.1:%u tcp: answered", (unsigned)pair.b.port);
+    assert_non_null(strstr(log, line));
+    close(fd);
+    unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -498,6 +538,7 @@ int main(void)
         cmocka_unit_test(a_late_answer_waits_to_the_end_of_the_proof),
         cmocka_unit_test(a_forged_not_now_does_not_cost_the_answer),
         cmocka_unit_test(a_forged_too_big_does_not_cost_the_answer),
+        cmocka_unit_test(the_log_tells_the_way),
         cmocka_unit_test(many_kdcs_are_all_named),
     };
 
