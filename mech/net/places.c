@@ -10,6 +10,7 @@ static struct kb_places *locate(struct kb_net_session *net, kb_bytes realm, bool
     struct kb_places *places;
     uint8_t *name;
 
+    num = num < KB_MAX_KDCS ? num : KB_MAX_KDCS;
     if (num == 0) {
         (void)kb_error_set(err, KB_E_NO_KDC, "No KDC is known");
         return NULL;

@@ -31,10 +31,9 @@ struct kb_attempt {
 
 struct kb_lane {
     struct kb_place *place;
-    enum kb_transport
-        transports[2]; /* first choice; what is tried after it, KB_ANY_TRANSPORT: none */
-    unsigned tried[2]; /* addresses that had an attempt, by choice */
-    unsigned first;    /* the address to begin with: the one that answered before */
+    enum kb_transport transports[2]; /* by choice; KB_ANY_TRANSPORT: there is no second one */
+    unsigned tried[2];               /* addresses that had an attempt, by choice */
+    unsigned first;                  /* the address to begin with: the one that answered before */
 };
 
 enum kb_race_state {
@@ -83,9 +82,8 @@ struct kb_race {
 /* lanes.c: whom to ask next. */
 void kb_lanes_init(struct kb_race *race);
 
-/* kb_lanes_next finds the next address to try. KB_OK: *out_lane, *out_address, *out_transport.
- * KB_NOT_FOUND: none now (a name may still be on its way, or the other transport be due later).
- * KB_NO_MEMORY. */
+/* kb_lanes_next finds the next address to try; with `other_transport` also by the second choice.
+ * KB_NOT_FOUND: none now (a name may still be on its way). KB_NO_MEMORY. */
 struct kb_candidate {
     struct kb_place *place; /* NULL: a name was asked for, nothing to send yet */
     struct kb_address address;
