@@ -115,6 +115,21 @@ static void work_wipe(struct work *work)
 /* --- driving a machine ---------------------------------------------------------------------------
  */
 
+/* Which KDC it goes to is net's business, and may be several. */
+static void trail_request(struct work *work, const struct kb_send *send)
+{
+    struct kb_buf to;
+
+    if (!kb_trail_wanted(work->env.events)) {
+        return;
+    }
+    kb_buf_init(&to, 1000);
+    kb_buf_add_str(&to, "a KDC of ");
+    kb_buf_add_escaped(&to, send->realm);
+    kb_trail(work->env.events, KB_CLIENT, kb_buf_str(&to), send->message);
+    kb_buf_wipe(&to);
+}
+
 /* One message out and its answer in. */
 static enum kb_step exchange(struct work *work, struct kb_fetch *fetch, struct kb_send *send,
                              struct kb_error *err)
@@ -125,7 +140,7 @@ static enum kb_step exchange(struct work *work, struct kb_fetch *fetch, struct k
     kb_bytes reply;
 
     kb_arena_init(&arena, NULL, 0, MAX_REPLY);
-    kb_trail(work->env.events, KB_CLIENT, "", send->message);
+    trail_request(work, send);
     switch (
         kb_net_exchange(work->net, send, kb_fetch_verdict, fetch, &arena, &reply, &judged, err)) {
     case KB_OK:
