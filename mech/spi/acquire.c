@@ -1,5 +1,6 @@
 /* acquire.c - credentials: acquired. No network and no string-to-key here, but for a password that
  * the program hands over, maybe only to have it checked. */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "mech/login/login.h"
@@ -234,29 +235,26 @@ static OM_uint32 acquire_decided(OM_uint32 *minor, struct request *req, const st
     return major;
 }
 
-/* The principal that the caller named, and its text. */
-static OM_uint32 read_client(OM_uint32 *minor, gss_name_t name, struct kb_principal **out,
-                             struct kb_buf *text)
+/* The principal that the caller named, and its text. KB_MALFORMED: not one that we can read. */
+static enum kb_status read_client(gss_name_t name, struct kb_principal **out, struct kb_buf *text)
 {
     struct kb_buf given;
     int32_t name_type;
+    OM_uint32 minor;
     enum kb_status st = KB_MALFORMED;
-    OM_uint32 major;
 
     kb_buf_init(&given, KB_NAME_MAX);
-    major = kb_name_client(minor, name, &given, &name_type);
-    if (major == GSS_S_COMPLETE) {
+    if (kb_name_client(&minor, name, &given, &name_type) == GSS_S_COMPLETE) {
         st = kb_options_client(kb_buf_bytes(&given), name_type, out);
+    } else if (minor == ENOMEM) {
+        st = KB_NO_MEMORY;
     }
     kb_buf_wipe(&given);
-    if (major != GSS_S_COMPLETE) {
-        return major;
-    }
     if (st == KB_OK) {
         kb_principal_unparse(*out, text);
         st = text->status;
     }
-    return st == KB_OK ? GSS_S_COMPLETE : kb_bad_name(minor);
+    return st;
 }
 
 static OM_uint32 acquire_brought(OM_uint32 *minor, struct request *req, const struct kb_mech *mech,
@@ -288,22 +286,25 @@ static OM_uint32 acquire_initiator(OM_uint32 *minor, struct request *req,
     struct kb_applicant applicant = {.client = KB_NONE};
     struct kb_principal *principal = NULL;
     struct kb_buf client;
-    OM_uint32 major = GSS_S_COMPLETE;
+    enum kb_status st = KB_OK;
+    OM_uint32 major;
 
     if (!standing.ours && !standing.disabled && req->store == GSS_C_NO_CRED_STORE) {
         return acquire_platforms(minor, req, mech, out, time_rec);
     }
     kb_buf_init(&client, KB_NAME_MAX);
     if (req->name != GSS_C_NO_NAME) {
-        /* A name that we cannot read is not covered; the platform says what is wrong with it. */
-        major = read_client(minor, req->name, &principal, &client);
+        st = read_client(req->name, &principal, &client);
         applicant.principal = principal;
         applicant.client = kb_buf_bytes(&client);
     }
-    if (major != GSS_S_COMPLETE) {
+    if (st == KB_OK) {
+        major = acquire_brought(minor, req, mech, &applicant, standing.ours, out, time_rec);
+    } else if (st == KB_MALFORMED) {
+        /* Not covered then; the platform says what is wrong with it. */
         major = acquire_platforms(minor, req, mech, out, time_rec);
     } else {
-        major = acquire_brought(minor, req, mech, &applicant, standing.ours, out, time_rec);
+        major = kb_no_memory(minor);
     }
     kb_principal_free(principal);
     kb_buf_wipe(&client);

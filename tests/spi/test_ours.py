@@ -68,6 +68,36 @@ class TestBeside(unittest.TestCase):
                         self.fail("\n" + "".join(difflib.unified_diff(
                             alone, essence(ours), "platform", "ours with a " + secret)))
 
+    def test_threads(self):
+        program = os.path.join(BUILD, "tests", "spi", "threads")
+        env = self.realm.env(options=self.realm.identity("password"))
+        with self.realm.counting() as seen:
+            done = subprocess.run([*os.environ.get("KB_WRAPPER", "").split(), program,
+                                   "alice@" + self.realm.name, "16", "20"], env=env,
+                                  stderr=subprocess.PIPE, text=True, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(seen["AS"] + seen["TGS"], 2, dict(seen))
+
+    def test_short_memory(self):
+        """Each allocation of the plugin fails once: no crash, and nobody else is logged in."""
+        preload = os.path.join(BUILD, "tests", "spi", ".libs", "failing_malloc.so")
+        if not os.path.exists(preload):
+            self.skipTest("not in a build with sanitizers")
+        for scenario in ("half_open", "names"):
+            number, reached = 0, True
+            while reached:
+                number += 1
+                self.assertLess(number, 1000)
+                env = self.realm.env(options=self.realm.identity("keytab"),
+                                     krb5_conf=self.realm.krb5_conf, LD_PRELOAD=preload,
+                                     KB_FAIL_MALLOC=str(number),
+                                     KRB5_KTNAME="FILE:" + self.realm.path("service.keytab"))
+                done = subprocess.run([TRANSCRIPT, scenario], env=env, stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE, text=True, timeout=60)
+                self.assertEqual(done.returncode, 0, f"allocation {number}: {done.stdout}")
+                reached = "not reached" not in done.stderr
+            self.assertGreater(number, 50)
+
     def test_the_rest_is_told(self):
         """What our engine has no part in yet says so, and does no harm."""
         text = self.run_transcript(self.realm.identity("keytab"), "contexts")
