@@ -148,6 +148,8 @@ void kb_as_explain(struct kb_as *as, const struct kb_krberror *error, struct kb_
         .secret = proved ? as->request.keys->what : NULL,
         .keytab = proved && !as->request.keys->salted,
         .now = as->env.now(as->env.now_ctx),
+        .etypes = as->request.policy->etypes,
+        .num_etypes = as->request.policy->num_etypes,
     };
 
     kb_krberror_explain(err, error, &about);
@@ -196,11 +198,10 @@ static enum kb_step unusable(struct kb_as *as, const struct kb_fault *fault)
 
     kb_text_principal(&name, as->request.client);
     if (fault->what == NULL) {
-        kb_error_set(
-            &as->error, fault->code,
-            "%s: the reply of KDC %.64s does not decrypt with %.100s: that is wrong, or the "
-            "reply is forged",
-            name.text, as->peer, as->request.keys->what);
+        kb_error_set(&as->error, fault->code,
+                     "%s: the reply of KDC %.64s does not decrypt with %.100s: it is wrong, or the "
+                     "reply is forged",
+                     name.text, as->peer, as->request.keys->what);
         kb_as_add_both_sides(as, &as->error);
     } else {
         kb_error_set(&as->error, fault->code, "%s: the reply of KDC %.64s cannot be used: %s",

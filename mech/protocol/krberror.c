@@ -5,6 +5,7 @@
 
 #include "asn1/names.h"
 #include "asn1/reader.h"
+#include "crypto/enctype.h"
 #include "mech/protocol/text.h"
 
 #define KRB_ERROR 30
@@ -76,6 +77,12 @@ static void take_ntstatus(struct kb_krberror *error)
     error->padata.num = num;
 }
 
+/* Older KDCs count the NUL at its end. */
+static kb_bytes without_nul(kb_bytes text)
+{
+    return text.len > 0 && text.ptr[text.len - 1] == 0 ? kb_bytes_of(text.ptr, text.len - 1) : text;
+}
+
 enum kb_status kb_krberror_decode(kb_bytes message, struct kb_arena *arena, struct kb_krberror *out)
 {
     kb_krb_error error;
@@ -90,7 +97,7 @@ enum kb_status kb_krberror_decode(kb_bytes message, struct kb_arena *arena, stru
     }
     out->code = error.error_code;
     out->stime = (struct kb_timestamp){error.stime, error.susec};
-    out->e_text = error.has_e_text ? error.e_text : KB_NONE;
+    out->e_text = error.has_e_text ? without_nul(error.e_text) : KB_NONE;
     out->crealm = error.has_crealm ? error.crealm : KB_NONE;
     if (error.has_e_data && error.e_data.len > 0) {
         st = read_e_data(error.e_data, arena, &out->padata);
@@ -101,12 +108,15 @@ enum kb_status kb_krberror_decode(kb_bytes message, struct kb_arena *arena, stru
 
 /* --- explaining --- */
 
+enum { AS = 1, TGS = 2, ANY = AS | TGS };
+
 static const struct code_row {
     int32_t code;
-    enum kb_error_code as, tgs;
+    int exchange;
+    enum kb_error_code kind;
     const char *phrase;
 } code_rows[] = {
-#define KB_KDC_CODE(number, as_kind, tgs_kind, phrase) {number, as_kind, tgs_kind, phrase},
+#define KB_KDC_CODE(number, exchange, kind, phrase) {number, exchange, kind, phrase},
 #define KB_NTSTATUS(number, name, kind, phrase)
 #include "mech/protocol/krberror.def"
 #undef KB_KDC_CODE
@@ -119,7 +129,7 @@ static const struct status_row {
     enum kb_error_code kind;
     const char *phrase;
 } status_rows[] = {
-#define KB_KDC_CODE(number, as_kind, tgs_kind, phrase)
+#define KB_KDC_CODE(number, exchange, kind, phrase)
 #define KB_NTSTATUS(number, name, kind, phrase) {number, name, kind, phrase},
 #include "mech/protocol/krberror.def"
 #undef KB_KDC_CODE
@@ -132,11 +142,11 @@ struct meaning {
     const char *status_name; /* NULL: no NTSTATUS that we know */
 };
 
-static void meaning_of_code(int32_t code, bool in_tgs, struct meaning *out)
+static void meaning_of_code(int32_t code, int exchange, struct meaning *out)
 {
     for (size_t i = 0; i < sizeof(code_rows) / sizeof(code_rows[0]); i++) {
-        if (code_rows[i].code == code) {
-            out->kind = in_tgs ? code_rows[i].tgs : code_rows[i].as;
+        if (code_rows[i].code == code && (code_rows[i].exchange & exchange) != 0) {
+            out->kind = code_rows[i].kind;
             out->phrase = code_rows[i].phrase;
         }
     }
@@ -164,7 +174,7 @@ static struct meaning meaning_of(const struct kb_krberror *error,
 {
     struct meaning m = {.kind = KB_E_KDC_ERROR};
 
-    meaning_of_code(error->code, about->service != NULL, &m);
+    meaning_of_code(error->code, about->service != NULL ? TGS : AS, &m);
     meaning_of_status(error->ntstatus, &m);
     if (m.kind == KB_E_WRONG_PASSWORD && about->keytab) {
         m.kind = KB_E_KEY_REFUSED;
@@ -182,13 +192,13 @@ static struct meaning meaning_of(const struct kb_krberror *error,
     return m;
 }
 
-/* ", whose clock is 600 seconds ahead of ours" */
+/* ", whose clock is 600 seconds ahead of ours," */
 static void clock_phrase(char out[80], const struct kb_krberror *error,
                          const struct kb_krberror_about *about)
 {
     int64_t ahead = seconds_ahead(error, about);
 
-    snprintf(out, 80, ", whose clock is %" PRId64 " seconds %s ours", ahead < 0 ? -ahead : ahead,
+    snprintf(out, 80, ", whose clock is %" PRId64 " seconds %s ours,", ahead < 0 ? -ahead : ahead,
              ahead < 0 ? "behind" : "ahead of");
 }
 
@@ -202,6 +212,10 @@ static void said(char *out, size_t size, const struct kb_krberror *error, const 
     if (error->e_text.len > 0 && (size_t)len < size) {
         len += snprintf(out + len, size - (size_t)len, ": \"%s\"",
                         kb_text_escaped(&text, error->e_text));
+    }
+    if (error->code == KB_KDC_WRONG_REALM && error->crealm.len > 0 && (size_t)len < size) {
+        len += snprintf(out + len, size - (size_t)len, ", to realm %s",
+                        kb_text_escaped(&text, error->crealm));
     }
     if (error->ntstatus != 0 && (size_t)len < size) {
         snprintf(out + len, size - (size_t)len, ", %s (0x%08" PRIx32 ")",
@@ -222,11 +236,23 @@ static void subject(char *out, size_t size, const struct kb_krberror_about *abou
     }
 }
 
+/* What was asked for where nothing of it was right. */
+static void add_etypes(struct kb_error *err, const struct kb_krberror_about *about)
+{
+    for (size_t i = 0; i < about->num_etypes; i++) {
+        size_t len = strlen(err->text);
+        char buf[24];
+
+        snprintf(err->text + len, sizeof(err->text) - len, "%s%s",
+                 i == 0 ? "; asked for was " : ", ", kb_enctype_name(about->etypes[i], buf));
+    }
+}
+
 void kb_krberror_explain(struct kb_error *err, const struct kb_krberror *error,
                          const struct kb_krberror_about *about)
 {
     struct meaning m = meaning_of(error, about);
-    char subject_text[340], said_text[300], clock[80] = "";
+    char subject_text[340], said_text[460], clock[80] = "";
     bool secret =
         about->secret != NULL && (m.kind == KB_E_WRONG_PASSWORD || m.kind == KB_E_KEY_REFUSED);
 
@@ -244,6 +270,9 @@ void kb_krberror_explain(struct kb_error *err, const struct kb_krberror *error,
                                     : kb_error_text(m.kind),
                  secret ? about->secret : "", about->peer != NULL && *about->peer ? " " : "",
                  about->peer != NULL ? about->peer : "", clock, said_text);
+    if (m.kind == KB_E_NO_ENCTYPE) {
+        add_etypes(err, about);
+    }
     err->kdc_code = error->code;
     err->ntstatus = error->ntstatus;
 }

@@ -52,6 +52,8 @@ struct kb_krberror_about {
     const char *secret;      /* what a proof in the request was made with; NULL: it had none */
     bool keytab;             /* that secret is a keytab */
     struct kb_timestamp now; /* our clock */
+    const int32_t *etypes;   /* that were asked for */
+    size_t num_etypes;
 };
 
 /* kb_krberror_explain makes the error object: what failed, with whom, what the KDC said by name,

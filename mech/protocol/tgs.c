@@ -206,6 +206,8 @@ static enum kb_step final_error(struct kb_tgs *tgs, const struct kb_krberror *er
         .service = tgs->asked,
         .peer = tgs->peer,
         .now = tgs->env.now(tgs->env.now_ctx),
+        .etypes = tgs->request.policy->etypes,
+        .num_etypes = tgs->request.policy->num_etypes,
     };
     struct kb_text service;
 
