@@ -12,16 +12,6 @@ static uint32_t options_of(const struct kb_policy *policy)
            (policy->renew_life > 0 ? KB_OPT_RENEWABLE : 0);
 }
 
-/* Nonces have 31 bits: some KDCs read them as signed. */
-static enum kb_status draw_nonce(const struct kb_rng *rng, uint32_t *out)
-{
-    uint8_t b[4];
-    enum kb_status st = kb_random(rng, b, sizeof(b));
-
-    *out = ((uint32_t)(b[0] & 0x7f) << 24) | ((uint32_t)b[1] << 16) | ((uint32_t)b[2] << 8) | b[3];
-    return st;
-}
-
 /* What is asked for is remembered in as->terms, for the reply to be compared with. */
 static enum kb_status make_terms(struct kb_as *as, int64_t now)
 {
@@ -39,7 +29,7 @@ static enum kb_status make_terms(struct kb_as *as, int64_t now)
         terms->rtime = now + (policy->renew_life > policy->ticket_life ? policy->renew_life
                                                                        : policy->ticket_life);
     }
-    return draw_nonce(&as->env.rng, &terms->nonce);
+    return kb_kdc_nonce(&as->env.rng, &terms->nonce);
 }
 
 static enum kb_status make_body(struct kb_as *as, kb_bytes *out)
@@ -56,15 +46,10 @@ static enum kb_status make_body(struct kb_as *as, kb_bytes *out)
         .has_rtime = terms->rtime != 0,
         .rtime = terms->rtime,
         .nonce = terms->nonce,
-        .etype.num = terms->num_etypes,
     };
+    enum kb_status st = kb_kdc_etypes(terms, &as->arena, &body.etype);
 
-    body.etype.items = kb_arena_alloc(&as->arena, terms->num_etypes * sizeof(kb_int32));
-    if (body.etype.items == NULL) {
-        return KB_NO_MEMORY;
-    }
-    memcpy(body.etype.items, terms->etypes, terms->num_etypes * sizeof(kb_int32));
-    return kb_encode_kdc_req_body(&as->arena, &body, out);
+    return st == KB_OK ? kb_encode_kdc_req_body(&as->arena, &body, out) : st;
 }
 
 static enum kb_status encode(struct kb_as *as, const kb_pa_data *proof, kb_bytes body)

@@ -14,6 +14,32 @@ bool kb_etype_allowed(const int32_t *etypes, size_t num, int32_t etype)
     return false;
 }
 
+/* 31 bits: some KDCs read it as a signed number. */
+enum kb_status kb_kdc_nonce(const struct kb_rng *rng, uint32_t *out)
+{
+    uint8_t b[4];
+    enum kb_status st = kb_random(rng, b, sizeof(b));
+
+    *out = ((uint32_t)(b[0] & 0x7f) << 24) | ((uint32_t)b[1] << 16) | ((uint32_t)b[2] << 8) | b[3];
+    return st;
+}
+
+enum kb_status kb_kdc_etypes(const struct kb_kdcrep_terms *terms, struct kb_arena *arena,
+                             kb_int32_list *out)
+{
+    size_t size = terms->num_etypes * sizeof(kb_int32);
+
+    out->items = kb_arena_alloc(arena, size);
+    out->num = terms->num_etypes;
+    if (out->items == NULL) {
+        return KB_NO_MEMORY;
+    }
+    if (size > 0) {
+        memcpy(out->items, terms->etypes, size);
+    }
+    return KB_OK;
+}
+
 enum kb_status kb_kdcrep_decode(kb_bytes message, int32_t msg_type, struct kb_arena *arena,
                                 struct kb_kdcrep *out)
 {

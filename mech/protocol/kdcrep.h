@@ -58,6 +58,11 @@ KB_MUST_USE enum kb_status kb_kdcrep_check(const struct kb_kdcrep *rep,
 struct kb_credential *kb_kdcrep_credential(const struct kb_kdcrep *rep, struct kb_key *session_key,
                                            int64_t clock_offset);
 
+/* kb_kdc_nonce draws a request's nonce. kb_kdc_etypes makes its etype list. */
+KB_MUST_USE enum kb_status kb_kdc_nonce(const struct kb_rng *rng, uint32_t *out);
+KB_MUST_USE enum kb_status kb_kdc_etypes(const struct kb_kdcrep_terms *terms,
+                                         struct kb_arena *arena, kb_int32_list *out);
+
 /* kb_etype_allowed tells whether `etype` is in the list. */
 bool kb_etype_allowed(const int32_t *etypes, size_t num, int32_t etype);
 

@@ -10,15 +10,6 @@
  * coincide. */
 #define INHERITED (KB_OPT_FORWARDABLE | KB_OPT_PROXIABLE | KB_OPT_RENEWABLE)
 
-static enum kb_status draw_nonce(const struct kb_rng *rng, uint32_t *out)
-{
-    uint8_t b[4];
-    enum kb_status st = kb_random(rng, b, sizeof(b));
-
-    *out = ((uint32_t)(b[0] & 0x7f) << 24) | ((uint32_t)b[1] << 16) | ((uint32_t)b[2] << 8) | b[3];
-    return st;
-}
-
 static enum kb_status make_terms(struct kb_tgs *tgs, int64_t now, bool canonicalize)
 {
     const struct kb_policy *policy = tgs->request.policy;
@@ -31,7 +22,7 @@ static enum kb_status make_terms(struct kb_tgs *tgs, int64_t now, bool canonical
         .etypes = policy->etypes,
         .num_etypes = policy->num_etypes,
     };
-    return draw_nonce(&tgs->env.rng, &tgs->terms.nonce);
+    return kb_kdc_nonce(&tgs->env.rng, &tgs->terms.nonce);
 }
 
 static enum kb_status make_body(struct kb_tgs *tgs, kb_bytes *out)
@@ -44,15 +35,10 @@ static enum kb_status make_body(struct kb_tgs *tgs, kb_bytes *out)
         .sname = tgs->asked->name,
         .till = terms->till,
         .nonce = terms->nonce,
-        .etype.num = terms->num_etypes,
     };
+    enum kb_status st = kb_kdc_etypes(terms, &tgs->arena, &body.etype);
 
-    body.etype.items = kb_arena_alloc(&tgs->arena, terms->num_etypes * sizeof(kb_int32));
-    if (body.etype.items == NULL) {
-        return KB_NO_MEMORY;
-    }
-    memcpy(body.etype.items, terms->etypes, terms->num_etypes * sizeof(kb_int32));
-    return kb_encode_kdc_req_body(&tgs->arena, &body, out);
+    return st == KB_OK ? kb_encode_kdc_req_body(&tgs->arena, &body, out) : st;
 }
 
 /* The checksum is under the session key, whatever subkey the authenticator brings (RFC 4120
