@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "mech/login/login.h"
+#include "mech/login/tell.h"
 #include "mech/spi/brought.h"
 #include "mech/spi/decide.h"
 #include "mech/spi/fail.h"
@@ -59,6 +60,22 @@ static OM_uint32 acquire_platforms(OM_uint32 *minor, const struct request *req,
     return major == GSS_S_COMPLETE ? kb_cred_take(minor, mech, inner, out) : major;
 }
 
+/* What has no place in the platform's interface is said in the log. */
+static void tell_what_is_left(const struct kb_options *options)
+{
+    struct kb_events *events;
+
+    if (options->kdc_host.num > 0 || options->spn != NULL) {
+        events = kb_tell_events(options);
+        kb_log(events, KB_LOG_INFO,
+               "UsePlatformKerberosAPI=True: %s not handed over, the platform's krb5.conf holds",
+               options->kdc_host.num == 0 ? "SPN is"
+               : options->spn == NULL     ? "KDCHost is"
+                                          : "KDCHost and SPN are");
+        kb_events_free(events);
+    }
+}
+
 /* With UsePlatformKerberosAPI=True: the configured user, by its keytab or password. */
 OM_uint32 kb_acquire_handed_over(OM_uint32 *minor, const struct kb_mech *mech,
                                  const struct kb_options *options, int usage, gss_cred_id_t *out)
@@ -73,6 +90,7 @@ OM_uint32 kb_acquire_handed_over(OM_uint32 *minor, const struct kb_mech *mech,
     gss_buffer_desc secret;
     OM_uint32 ignored, major = GSS_S_COMPLETE;
 
+    tell_what_is_left(options);
     if (options->user != NULL) {
         major = kb_name_of_principal(minor, mech, options->user, &user);
         if (major == GSS_S_COMPLETE) {

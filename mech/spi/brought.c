@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "mech/login/tell.h"
+
 /* MIT's keys. Their case counts; `password` is a secret itself, not our option's way to one. */
 enum mit_key { NO_KEY, KEY_PASSWORD, KEY_CLIENT_KEYTAB, KEY_CCACHE, KEY_VERIFY, KEY_ACCEPTORS };
 
@@ -96,6 +98,24 @@ static bool keep_for_platform(struct kb_brought *brought, const gss_key_value_el
     return true;
 }
 
+/* One store goes to all mechanisms, so a key that nobody knows is no error; a misspelt one of ours
+ * should not vanish all the same. */
+static void tell_near_miss(const char *key)
+{
+    const char *meant = kb_option_near_miss(kb_str(key));
+    struct kb_events *events = meant != NULL ? kb_tell_events(NULL) : NULL;
+    struct kb_buf shown;
+
+    if (events != NULL) {
+        kb_buf_init(&shown, 256);
+        kb_buf_add_escaped(&shown, kb_str(key));
+        kb_log(events, KB_LOG_INFO, "The cred store's key \"%s\" is not known; %s may be meant",
+               kb_buf_str(&shown), meant);
+        kb_buf_wipe(&shown);
+        kb_events_free(events);
+    }
+}
+
 static void add_to_key(struct kb_buf *key, kb_bytes part)
 {
     kb_buf_printf(key, "%zu:", part.len);
@@ -112,6 +132,9 @@ static enum kb_status take_element(struct kb_brought *brought, bool ours,
     add_to_key(&brought->key, kb_str(element->value));
     if (key == NO_KEY && kb_option_is_name(kb_str(element->key))) {
         return set(brought, element->key, kb_str(element->value), err);
+    }
+    if (key == NO_KEY && ours) {
+        tell_near_miss(element->key);
     }
     if (!keep_for_platform(brought, element, room)) {
         return no_memory(err);

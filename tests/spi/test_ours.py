@@ -78,6 +78,19 @@ class TestBeside(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(seen["AS"] + seen["TGS"], 2, dict(seen))
 
+    def test_host_that_opens_libgssapi_locally(self):
+        """Stacks of 64 KiB, a fork between the calls, dlclose at the end."""
+        for secret in ("password", "keytab"):
+            done = subprocess.run([os.path.join(BUILD, "tests", "spi", "host"), "HTTP@localhost",
+                                   "other@localhost", "nosuch@localhost"],
+                                  env=self.realm.env(options=self.realm.identity(secret)),
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                  timeout=60)
+            lines = done.stdout.splitlines()
+            self.assertEqual((done.returncode, lines[:4], len(lines)), (0, ["ok"] * 4, 6), lines)
+            for line in lines[4:]:
+                self.assertIn("nosuch/localhost", line)
+
     def test_short_memory(self):
         """Each allocation of the plugin fails once: no crash, and nobody else is logged in."""
         preload = os.path.join(BUILD, "tests", "spi", ".libs", "failing_malloc.so")
