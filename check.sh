@@ -96,7 +96,8 @@ TSAN_OPTIONS=second_deadlock_stack=1
 export UBSAN_OPTIONS TSAN_OPTIONS
 for kind in address,undefined thread; do
     if build "$kind" CC=gcc CFLAGS="-O1 -g" --enable-sanitizers="$kind"; then
-        tests "unit tests under -fsanitize=$kind" "$root/$kind" TESTS="$(unit_tests "$root/$kind")"
+        tests "unit tests and logins under -fsanitize=$kind" "$root/$kind" \
+            TESTS="$(unit_tests "$root/$kind") tests/consumers/test_threads.py"
     fi
 done
 stage "make distcheck" make -C "$root/gcc" distcheck TESTS="$(unit_tests "$root/gcc")"

@@ -1,0 +1,74 @@
+#!/usr/bin/python3
+"""A C program whose threads all log in at once, from a cold start, with small stacks. It is built as
+the plugin is, so in a sanitizer build this is a whole login under the sanitizer."""
+import os
+import subprocess
+import sys
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "realm")]
+import harness                  # noqa: E402
+from kdc import program         # noqa: E402
+from realm import Realm         # noqa: E402
+
+MANY = os.path.join(os.environ.get("KB_BUILDDIR", os.getcwd()), "tests", "consumers", "many")
+TARGETS = ["HTTP@localhost", "other@localhost", "host@localhost"]
+
+
+class TestThreads(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.realm = Realm()
+        cls.realm.__enter__()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.realm.close()
+
+    def run_many(self, env, *words, wrapper=()):
+        return subprocess.run([*wrapper, MANY, *map(str, words)], env=env, text=True, timeout=120,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def test_one_exchange_for_all(self):
+        for secret, first in (("password", 2), ("keytab", 1)):
+            for threads in (1, 2, 16):
+                with self.subTest(secret=secret, threads=threads):
+                    env = self.realm.env(options=self.realm.identity(secret))
+                    with self.realm.counting() as seen:
+                        done = self.run_many(env, threads, 5, *TARGETS)
+                    self.assertEqual((done.returncode, done.stdout), (0, ""))
+                    self.assertEqual(seen.total, first + len(TARGETS), dict(seen))
+
+    def test_a_failure_wakes_all(self):
+        wrong = self.realm.password_file("wrong", "not it")
+        options = self.realm.identity().replace(self.realm.path("alice.password"), wrong)
+        done = self.run_many(self.realm.env(options=options), 8, 1, "HTTP@localhost")
+        self.assertEqual(done.returncode, 1)
+        lines = [line for line in done.stdout.splitlines() if line.startswith("HTTP@localhost")]
+        self.assertEqual(len(lines), 8, done.stdout)
+        for line in lines:
+            self.assertIn("alice@" + self.realm.name, line)
+        self.assertNotIn("Sanitizer", done.stdout)
+
+    def test_some_targets_fail(self):
+        env = self.realm.env(options=self.realm.identity())
+        done = self.run_many(env, 8, 2, "HTTP@localhost", "nosuch@localhost")
+        self.assertEqual(done.returncode, 1)
+        self.assertNotIn("HTTP@localhost:", done.stdout)
+        self.assertNotIn("Sanitizer", done.stdout)
+
+    @unittest.skipUnless(program("valgrind"), "no valgrind")
+    def test_under_valgrind(self):
+        with open(MANY, "rb") as binary:
+            if b"__asan_init" in (content := binary.read()) or b"__tsan_init" in content:
+                self.skipTest("built with a sanitizer")
+        for secret in ("password", "keytab"):
+            done = self.run_many(self.realm.env(options=self.realm.identity(secret)), 4, 2, *TARGETS,
+                                 wrapper=["valgrind", "-q", "--error-exitcode=99", "--leak-check=full",
+                                          "--errors-for-leak-kinds=definite"])
+            self.assertEqual((done.returncode, done.stdout), (0, ""))
+
+
+if __name__ == "__main__":
+    harness.main("krb5kdc", "kadmin.local", MANY, plugin=True)
