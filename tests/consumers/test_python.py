@@ -114,7 +114,10 @@ class Against(Messages):
         for user in ("nopreauth", "salted"):
             for secret in ("password", "keytab"):
                 with self.subTest(user=user, secret=secret):
-                    client = self.client(secret, user)
+                    # Heimdal's KDC does not say the rounds of an aes-sha2 key when it asks for no
+                    # pre-authentication, and has others than RFC 8009's: no client gets in then.
+                    more = "EncryptionTypes=aes256-cts-hmac-sha1-96"
+                    client = self.client(secret, user, more if self.kind == "heimdal" else "")
                     _, theirs = establish(client, self.server, "HTTP@localhost")
                     self.assertEqual(theirs["name"], f"{user}@{self.realm.name}")
                     client.close()

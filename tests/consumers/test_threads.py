@@ -65,8 +65,7 @@ class TestThreads(unittest.TestCase):
                 self.skipTest("built with a sanitizer")
         for secret in ("password", "keytab"):
             done = self.run_many(self.realm.env(options=self.realm.identity(secret)), 4, 2, *TARGETS,
-                                 wrapper=["valgrind", "-q", "--error-exitcode=99", "--leak-check=full",
-                                          "--errors-for-leak-kinds=definite"])
+                                 wrapper=harness.VALGRIND)
             self.assertEqual((done.returncode, done.stdout), (0, ""))
 
 

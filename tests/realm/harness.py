@@ -8,6 +8,11 @@ from realm import exit_on_signals, plugin_path
 
 SKIPPED = 77
 
+SUPPRESSIONS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "consumers",
+                            "valgrind.supp")
+VALGRIND = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full",
+            "--errors-for-leak-kinds=definite", "--suppressions=" + SUPPRESSIONS]
+
 
 def main(*programs, modules=(), plugin=False):
     """Runs the calling file's tests, or skips them all when something that they need is not there."""

@@ -143,13 +143,14 @@ LogLevel VERBOSE
             "[libdefaults]\n", f"[libdefaults]\n  k5login_directory = {self.dir}/k5login\n"), 0o644)
 
     def command(self, *words, options=()):
-        argv = ["ssh", "-F", "none", "-p", str(self.port), "-o", "StrictHostKeyChecking=no",
+        argv = ["ssh", "-F", "none"]
+        for option in options:      # ssh keeps the first of two
+            argv += ["-o", option]
+        argv += ["-p", str(self.port), "-o", "StrictHostKeyChecking=no",
                 "-o", "UserKnownHostsFile=/dev/null", "-o", "GSSAPIAuthentication=yes",
                 "-o", "PreferredAuthentications=gssapi-with-mic", "-o", "BatchMode=yes",
-                "-o", "LogLevel=ERROR"]
-        for option in options:
-            argv += ["-o", option]
-        return argv + [f"{self.user}@localhost", *words]
+                "-o", "LogLevel=ERROR", f"{self.user}@localhost"]
+        return argv + list(words)
 
     def close(self):
         self.child.stop()
