@@ -123,15 +123,21 @@ enum kb_step kb_as_failed_with(struct kb_as *as, enum kb_status st)
 /* What the keytab has beside what the KDC wants. */
 void kb_as_add_both_sides(struct kb_as *as, struct kb_error *err)
 {
+    static const char sides[] = "; it has ";
     struct kb_buf ours;
-    size_t len = strlen(err->text);
+    char *said = strstr(err->text, sides); /* when less was known of the KDC's side */
+    size_t len;
 
     if (err->code != KB_E_KEY_REFUSED) {
         return;
     }
+    if (said != NULL) {
+        *said = '\0';
+    }
+    len = strlen(err->text);
     kb_buf_init(&ours, 400);
     kb_as_describe_keys(as, &ours);
-    snprintf(err->text + len, sizeof(err->text) - len, "; it has %s", kb_buf_str(&ours));
+    snprintf(err->text + len, sizeof(err->text) - len, "%s%s", sides, kb_buf_str(&ours));
     len = strlen(err->text);
     if (as->wanted[0] != '\0') {
         snprintf(err->text + len, sizeof(err->text) - len, ", the KDC has %s", as->wanted);

@@ -64,11 +64,46 @@ static enum kb_status read_said(struct kb_as *as, const struct kb_krberror *erro
     return st;
 }
 
+/* MIT's KDC drops every method that needs the user's key where it has none of the enctypes asked
+ * for; what needs no key is left. */
+static bool offers_nothing_with_a_key(const kb_method_data *offered)
+{
+    for (size_t i = 0; i < offered->num; i++) {
+        switch (offered->items[i].padata_type) {
+        case KB_PA_FX_COOKIE:
+        case KB_PA_FX_FAST:
+        case KB_PA_AS_FRESHNESS:
+            break;
+        default:
+            return false;
+        }
+    }
+    return offered->num > 0;
+}
+
+static enum kb_step no_key_there(struct kb_as *as, const struct kb_krberror *error)
+{
+    struct kb_text name;
+    struct kb_buf ours;
+
+    kb_buf_init(&ours, 400);
+    kb_as_describe_etypes(as, &ours);
+    kb_error_set(&as->error, KB_E_NO_ENCTYPE,
+                 "%s: KDC %.64s has no key of an encryption type that EncryptionTypes allows (%s)",
+                 kb_text_principal(&name, as->request.client), as->peer, kb_buf_str(&ours));
+    as->error.kdc_code = error->code;
+    kb_buf_wipe(&ours);
+    return kb_as_failed(as);
+}
+
 static enum kb_step no_method(struct kb_as *as, const struct kb_krberror *error)
 {
     struct kb_text name;
     struct kb_buf offered;
 
+    if (offers_nothing_with_a_key(&error->padata)) {
+        return no_key_there(as, error);
+    }
     kb_buf_init(&offered, 400);
     kb_preauth_describe(&error->padata, &offered);
     kb_error_set(&as->error, KB_E_PREAUTH,

@@ -161,7 +161,7 @@ void kb_as_describe_keys(struct kb_as *as, struct kb_buf *out)
     }
 }
 
-static void describe_ours(const struct kb_as *as, struct kb_buf *out)
+void kb_as_describe_etypes(const struct kb_as *as, struct kb_buf *out)
 {
     for (size_t i = 0; i < as->request.policy->num_etypes; i++) {
         add_etype(out, as->request.policy->etypes[i]);
@@ -196,7 +196,7 @@ static enum kb_status no_key(struct kb_as *as, bool allowed)
                      "%s: %.100s has keys of %s, the KDC has those of %s", name.text,
                      as->request.keys->what, kb_buf_str(&ours), as->wanted);
     } else {
-        describe_ours(as, &ours);
+        kb_as_describe_etypes(as, &ours);
         kb_error_set(&as->error, KB_E_NO_ENCTYPE,
                      "%s: the KDC has keys of %s, EncryptionTypes allows %s", name.text, as->wanted,
                      kb_buf_str(&ours));

@@ -124,6 +124,9 @@ bool kb_as_same_key(const struct kb_as *as, const struct kb_key_hint *a,
 /* kb_as_describe_keys appends the enctypes of the client's keytab. */
 void kb_as_describe_keys(struct kb_as *as, struct kb_buf *out);
 
+/* kb_as_describe_etypes appends the enctypes that EncryptionTypes allows. */
+void kb_as_describe_etypes(const struct kb_as *as, struct kb_buf *out);
+
 /* --- as_request.c --- */
 
 /* kb_as_make_request makes as->message, by a clock that is `offset` microseconds from ours; with a

@@ -17,7 +17,9 @@ enum {
     KB_PA_ETYPE_INFO = 11,
     KB_PA_ETYPE_INFO2 = 19,
     KB_PA_FX_COOKIE = 133,
+    KB_PA_FX_FAST = 136,
     KB_PA_REQ_ENC_PA_REP = 149,
+    KB_PA_AS_FRESHNESS = 150,
 };
 
 /* One key that the KDC has for the client. */
