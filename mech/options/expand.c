@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "mech/options/account.h"
-#include "mech/options/table.h"
 #include "mech/options/text.h"
 
 /* --- what a name stands for: heap text, NULL with *err --- */
@@ -121,17 +120,14 @@ static const struct token *token_at(const char *text, const char *at)
 
 static enum kb_status unknown(const char *at, struct kb_error *err)
 {
-    const char *names[NUM_TOKENS], *nearest;
     const char *end = strchr(at, '}');
     kb_bytes word = end != NULL ? kb_bytes_of(at, (size_t)(end - at) + 1) : kb_str(at);
 
-    for (size_t i = 0; i < NUM_TOKENS; i++) {
-        names[i] = tokens[i].name;
-    }
-    nearest = kb_nearest(word, names, NUM_TOKENS);
-    return kb_error_set(err, KB_E_OPTION, "`%s` is not known%s%s%s", kb_show(word).text,
-                        nearest != NULL ? " (did you mean " : "", nearest != NULL ? nearest : "",
-                        nearest != NULL ? "?)" : "");
+    return kb_error_set(
+        err, KB_E_OPTION,
+        "`%s` is not known; there are %%{uid}, %%{euid}, %%{username}, %%{hostname} and "
+        "%%{credentials}",
+        kb_show(word).text);
 }
 
 enum kb_status kb_expand_check(const char *text, struct kb_error *err)

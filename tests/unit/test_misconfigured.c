@@ -1,0 +1,544 @@
+/* mech/options: what can be written wrongly, and the one line that says so. In the messages DIR is
+ * the test's directory. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "mech/options/options.h"
+#include "mech/options/settings.h"
+#include "tests/support/place.h"
+
+#define KNOWN "; there are %{uid}, %{euid}, %{username}, %{hostname} and %{credentials}"
+#define NUM(rows) (sizeof(rows) / sizeof((rows)[0]))
+
+static int open_place(void **state)
+{
+    (void)state;
+    place_open();
+    return 0;
+}
+
+static int close_place(void **state)
+{
+    (void)state;
+    place_close();
+    return 0;
+}
+
+/* The error's sentence with the test's directory shown as DIR. */
+static const char *sentence(const struct kb_error *err)
+{
+    static char text[2048];
+    const char *directory = place_path(""), *at = err->text;
+    size_t len = strlen(directory) - 1;
+    char *to = text;
+
+    while (*at != '\0') {
+        if (strncmp(at, directory, len) == 0) {
+            to = stpcpy(to, "DIR");
+            at += len;
+        } else {
+            *to++ = *at++;
+        }
+    }
+    *to = '\0';
+    return text;
+}
+
+static void assert_error(size_t row, const struct kb_error *err, enum kb_error_code code,
+                         const char *text)
+{
+    if (strcmp(sentence(err), text) != 0 || err->code != code) {
+        fail_msg("row %zu (code %d): %s\nwanted: %s", row, err->code, sentence(err), text);
+    }
+}
+
+static struct kb_error error_of(const char *target, const char *client)
+{
+    struct kb_options_query query = {.target = kb_str(target), .client = kb_str(client)};
+    const struct kb_options *options = NULL;
+    struct kb_error err = {0};
+
+    if (kb_options_get(&query, &options, &err) == KB_OK) {
+        kb_options_put(options);
+    }
+    return err;
+}
+
+/* In our line of the mech.d file. */
+static void a_wrong_line_is_told(void **state)
+{
+    static const struct {
+        const char *options;
+        enum kb_error_code code;
+        const char *text;
+    } rows[] = {
+        /* names */
+        {"Usr=alice@R", KB_E_OPTION, "DIR/mech:1: there is no option `Usr` (did you mean User?)"},
+        {"Pasword=x", KB_E_OPTION,
+         "DIR/mech:1: there is no option `Pasword` (did you mean Password?)"},
+        {"Keytab=/x", KB_E_OPTION,
+         "DIR/mech:1: there is no option `Keytab` (did you mean KeytabFile?)"},
+        {"KDC=x", KB_E_OPTION, "DIR/mech:1: there is no option `KDC` (did you mean KDCHost?)"},
+        {"KDCHsot=x", KB_E_OPTION,
+         "DIR/mech:1: there is no option `KDCHsot` (did you mean KDCHost?)"},
+        {"Username=x", KB_E_OPTION,
+         "DIR/mech:1: there is no option `Username` (did you mean User?)"},
+        {"Elephant=x", KB_E_OPTION, "DIR/mech:1: there is no option `Elephant`"},
+        {"=x", KB_E_OPTION, "DIR/mech:1: no option's name stands before the `=`"},
+        {"Us\x1b[er=x", KB_E_OPTION, "DIR/mech:1: no option's name stands before the `=`"},
+        /* syntax */
+        {"User", KB_E_OPTION, "DIR/mech:1: no `=` behind a word; options are written Name=value"},
+        {"User = alice@R", KB_E_OPTION,
+         "DIR/mech:1: no `=` behind a word; options are written Name=value"},
+        {"Password=my secret", KB_E_OPTION,
+         "DIR/mech:1: no `=` behind a word; options are written Name=value"},
+        {"Password=my s*cret", KB_E_OPTION,
+         "DIR/mech:1: a word that is no Name=value; a value with a blank is written in quotes"},
+        {"Password=\"my secret", KB_E_OPTION,
+         "DIR/mech:1: Password: the closing quote is missing (in a mech.d line a `]` is written "
+         "\\x5d)"},
+        {"Password=\"a]b\"", KB_E_OPTION,
+         "DIR/mech:1: Password: the closing quote is missing (in a mech.d line a `]` is written "
+         "\\x5d)"},
+        {"Password=\"a\"b", KB_E_OPTION, "DIR/mech:1: Password: no blank behind a closing quote"},
+        {"Password=a\"b", KB_E_OPTION,
+         "DIR/mech:1: Password: a quote inside a value; write the whole value in quotes and \\\" "
+         "for it"},
+        {"Password=\"a\\qb\"", KB_E_OPTION,
+         "DIR/mech:1: Password: a backslash in quotes stands before another \\, a \", n, t, r or "
+         "xHH"},
+        {"Password=\"a\\x0\"", KB_E_OPTION,
+         "DIR/mech:1: Password: a backslash in quotes stands before another \\, a \", n, t, r or "
+         "xHH"},
+        {"Password=\"a\\x00\"", KB_E_OPTION,
+         "DIR/mech:1: Password: a backslash in quotes stands before another \\, a \", n, t, r or "
+         "xHH"},
+        /* types and ranges */
+        {"UseTCP=maybe", KB_E_OPTION, "DIR/mech:1: UseTCP=maybe: it must be True or False"},
+        {"UseTCP=", KB_E_OPTION, "DIR/mech:1: UseTCP=: it must be True or False"},
+        {"KDCPort=http", KB_E_OPTION, "DIR/mech:1: KDCPort=http: it is no number from 1 to 65535"},
+        {"KDCPort=0", KB_E_OPTION, "DIR/mech:1: KDCPort=0: it must be from 1 to 65535"},
+        {"KDCPort=65536", KB_E_OPTION, "DIR/mech:1: KDCPort=65536: it must be from 1 to 65535"},
+        {"KDCPort=-1", KB_E_OPTION, "DIR/mech:1: KDCPort=-1: it must be from 1 to 65535"},
+        {"KDCPort=99999999999999999999", KB_E_OPTION,
+         "DIR/mech:1: KDCPort=99999999999999999999: it is no number from 1 to 65535"},
+        {"Timeout=5s", KB_E_OPTION, "DIR/mech:1: Timeout=5s: it is no number from 0 to 86400"},
+        {"LogLevel=4", KB_E_OPTION, "DIR/mech:1: LogLevel=4: it must be from 0 to 3"},
+        {"LogLevel=debug", KB_E_OPTION, "DIR/mech:1: LogLevel=debug: it is no number from 0 to 3"},
+        {"MinIterationsSHA1=0", KB_E_OPTION,
+         "DIR/mech:1: MinIterationsSHA1=0: it must be from 1 to 4294967295"},
+        {"MaxPacketSize=100", KB_E_OPTION,
+         "DIR/mech:1: MaxPacketSize=100: it must be from 1024 to 65535"},
+        {"ClockSkew=\x1b[0m", KB_E_OPTION,
+         "DIR/mech:1: ClockSkew=\\x1b[0m: it is no number from 1 to 86400"},
+        /* encryption types */
+        {"EncryptionTypes=quantum", KB_E_OPTION,
+         "DIR/mech:1: EncryptionTypes=quantum: there is no encryption type `quantum`"},
+        {"EncryptionTypes=aes256-cts-hmac-sha1", KB_E_OPTION,
+         "DIR/mech:1: EncryptionTypes=aes256-cts-hmac-sha1: there is no encryption type "
+         "`aes256-cts-hmac-sha1` (did you mean aes256-cts-hmac-sha1-96?)"},
+        {"EncryptionTypes=rc4-hmac", KB_E_OPTION,
+         "DIR/mech:1: EncryptionTypes=rc4-hmac: encryption type rc4-hmac is not supported yet"},
+        {"EncryptionTypes=aes,des3", KB_E_OPTION,
+         "DIR/mech:1: EncryptionTypes=aes,des3: encryption type des3 is not supported yet"},
+        {"EncryptionTypes=camellia256-cts-cmac", KB_E_OPTION,
+         "DIR/mech:1: EncryptionTypes=camellia256-cts-cmac: encryption type camellia256-cts-cmac "
+         "is not "
+         "supported yet"},
+        {"EncryptionTypes=\"DEFAULT -aes\"", KB_E_OPTION,
+         "DIR/mech:1: EncryptionTypes=DEFAULT -aes: no encryption type is left in the list"},
+        {"EncryptionTypes=\"DEFAULT -ases\"", KB_E_OPTION,
+         "DIR/mech:1: EncryptionTypes=DEFAULT -ases: there is no encryption type `ases` (did you "
+         "mean aes?)"},
+        /* users */
+        {"User= Password=x", KB_E_USER, "DIR/mech:1: User=: it is empty"},
+        {"User=CORP\\alice Password=x", KB_E_USER,
+         "DIR/mech:1: User=CORP\\x5calice: DOMAIN\\user is not understood; write user@REALM"},
+        {"User=alice Password=x", KB_E_NO_REALM, "DIR/mech:1: no realm is known for user alice"},
+        {"User=X/alice Password=x", KB_E_NO_REALM,
+         "DIR/mech:1: no realm is known for user X/alice"},
+        {"User=alice@ Password=x", KB_E_NO_REALM, "DIR/mech:1: no realm is known for user alice@"},
+        {"User=@R Password=x", KB_E_USER, "DIR/mech:1: User=@R is no principal's name"},
+        {"User=a@b@c Password=x", KB_E_USER, "DIR/mech:1: User=a@b@c is no principal's name"},
+        {"User=alice@R, Password=x", KB_E_USER, "DIR/mech:1: User=alice@R,: `R,` is no realm"},
+        {"User=\"alice@R # x\" Password=x", KB_E_USER,
+         "DIR/mech:1: User=alice@R # x: `R # x` is no realm"},
+        /* secrets */
+        {"Password=x", KB_E_USER, "DIR/mech:1: Password is set, but no User"},
+        {"User=alice@R Password=", KB_E_OPTION, "DIR/mech:1: Password: it is empty"},
+        {"User=alice@R Password=file:", KB_E_OPTION, "DIR/mech:1: Password: no path behind file:"},
+        {"User=alice@R Password=env:", KB_E_OPTION,
+         "DIR/mech:1: Password: no variable's name behind env:"},
+        {"User=alice@R Password=fd:3", KB_E_OPTION,
+         "DIR/mech:1: Password: fd: works only in KERBSIDE_OPTIONS and on a credential"},
+        {"User=alice@R Password=file:~bob/x", KB_E_OPTION,
+         "DIR/mech:1: Password: `~` stands for one's own home directory only; write the path"},
+        {"User=alice@R Password=file:%{credentials}/x", KB_E_OPTION,
+         "DIR/mech:1: Password: %{credentials}: $CREDENTIALS_DIRECTORY is not set; systemd sets it "
+         "for a "
+         "service with LoadCredential="},
+        {"KeytabFile=", KB_E_OPTION, "DIR/mech:1: KeytabFile=: it is empty"},
+        {"KeytabFile=MEMORY:x", KB_E_KEYTAB,
+         "DIR/mech:1: KeytabFile=MEMORY:x: MEMORY: keytabs belong to libkrb5 and cannot be seen "
+         "from here"},
+        {"KeytabFile=SRVTAB:/x", KB_E_KEYTAB,
+         "DIR/mech:1: KeytabFile=SRVTAB:/x: keytabs of type SRVTAB: are not read; use FILE: or a "
+         "path"},
+        {"KeytabFile=%{USER}/x", KB_E_OPTION,
+         "DIR/mech:1: KeytabFile=%{USER}/x: `%{USER}` is not known" KNOWN},
+        {"KeytabFile=/x/%{usrname}", KB_E_OPTION,
+         "DIR/mech:1: KeytabFile=/x/%{usrname}: `%{usrname}` is not known" KNOWN " (did you mean "
+         "%{username}?)"},
+        {"LogFile=%{uid", KB_E_OPTION, "DIR/mech:1: LogFile=%{uid: `%{uid` is not known" KNOWN},
+        /* other files */
+        {"ForUser=", KB_E_OPTION, "DIR/mech:1: ForUser: it is empty"},
+        {"Config=/nonexistent/kerbside.conf", KB_E_OPTION,
+         "DIR/mech:1: Config: /nonexistent/kerbside.conf: No such file or directory"},
+        {"Config=/", KB_E_OPTION, "DIR/mech:1: Config: /: Is a directory"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < NUM(rows); i++) {
+        struct kb_standing standing;
+        struct kb_error err;
+
+        place_line(rows[i].options);
+        place_renew();
+        err = error_of(NULL, NULL);
+        assert_error(i, &err, rows[i].code, rows[i].text);
+        assert_int_equal(kb_options_standing(&standing), KB_OK);
+        assert_true(standing.ours); /* nobody else's ticket is used instead */
+    }
+}
+
+/* In an option file. */
+static void a_wrong_file_is_told(void **state)
+{
+    static const struct {
+        const char *text;
+        enum kb_error_code code;
+        const char *message;
+    } rows[] = {
+        {"User alice@R\n", KB_E_OPTION,
+         "a word that is no Name=value; a value with a blank is written in quotes"},
+        {"User\n", KB_E_OPTION, "no `=` behind a word; options are written Name=value"},
+        {"[target HTTP@*\n", KB_E_OPTION, "no `]` at the end of a section's line"},
+        {"[]\n", KB_E_OPTION, "an empty condition in a section's brackets"},
+        {"[target a,]\n", KB_E_OPTION, "an empty condition in a section's brackets"},
+        {"[target]\n", KB_E_OPTION, "no pattern behind `target` in a section's brackets"},
+        {"[tarket x]\n", KB_E_OPTION,
+         "`tarket` begins no condition of a section (did you mean target?); there are target, "
+         "client, "
+         "program and user"},
+        {"[HTTP@www]\n", KB_E_OPTION,
+         "`HTTP@www` begins no condition of a section; there are target, client, program and user"},
+        {"[target x] # note\n", KB_E_OPTION, "no `]` at the end of a section's line"},
+        {"Timeout = 5 # seconds\n", KB_E_OPTION,
+         "Timeout: a comment needs a line of its own; a value with a # is written in quotes"},
+        {"User = \"alice@R\" x\n", KB_E_OPTION, "User: something stands behind the closing quote"},
+        {"User = \"alice@R\n", KB_E_OPTION,
+         "User: the closing quote is missing (in a mech.d line a `]` is written \\x5d)"},
+        {"Config = /x\n", KB_E_OPTION, "Config: an option file takes another in by `include PATH`"},
+        {"ForUser = x\n", KB_E_OPTION,
+         "ForUser stands in a mech.d line only; a section [user NAME] says the same"},
+        {"include /nonexistent\n", KB_E_OPTION, "/nonexistent: No such file or directory"},
+        {"include %{uid\n", KB_E_OPTION, "`%{uid` is not known" KNOWN},
+        {"UseTCP = ja\n", KB_E_OPTION, "UseTCP=ja: it must be True or False"},
+        {"[target x]\nUseTCP = ja\n", KB_E_OPTION, "UseTCP=ja: it must be True or False"},
+        {"[user no-such-user]\nTimeot = 1\n", KB_E_OPTION,
+         "there is no option `Timeot` (did you mean Timeout?)"},
+    };
+
+    (void)state;
+    place_line("Config=~/config");
+    for (size_t i = 0; i < NUM(rows); i++) {
+        char expected[1000];
+        struct kb_error err;
+
+        place_file("config", rows[i].text);
+        place_renew();
+        err = error_of(NULL, NULL);
+        snprintf(expected, sizeof(expected), "DIR/mech:1: Config: DIR/config:%d: %s",
+                 strchr(rows[i].text, '\n')[1] != '\0' ? 2 : 1, rows[i].message);
+        assert_error(i, &err, rows[i].code, expected);
+    }
+}
+
+static void a_wrong_environment_is_told(void **state)
+{
+    static const struct {
+        const char *name, *value;
+        enum kb_error_code code;
+        const char *text;
+    } rows[] = {
+        {"KERBSIDE_OPTIONS", "User=", KB_E_USER, "KERBSIDE_OPTIONS: User=: it is empty"},
+        {"KERBSIDE_OPTIONS", "Timeout=x", KB_E_OPTION,
+         "KERBSIDE_OPTIONS: Timeout=x: it is no number from 0 to 86400"},
+        {"KERBSIDE_OPTIONS", "User=alice@R Password=fd:x", KB_E_OPTION,
+         "KERBSIDE_OPTIONS: Password: no descriptor's number behind fd:"},
+        {"KERBSIDE_OPTIONS", "User=alice@R ForUser=bob", KB_E_OPTION,
+         "KERBSIDE_OPTIONS: ForUser stands in a mech.d line only; a section [user NAME] says the "
+         "same"},
+        {"KERBSIDE_OPTIONS", "Config=/nonexistent", KB_E_OPTION,
+         "KERBSIDE_OPTIONS: Config: /nonexistent: No such file or directory"},
+        {"KERBSIDE_CONFIG", "/nonexistent", KB_E_OPTION,
+         "KERBSIDE_CONFIG: /nonexistent: No such file or directory"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < NUM(rows); i++) {
+        struct kb_error err;
+
+        place_env(rows[i].name, rows[i].value);
+        err = error_of(NULL, NULL);
+        assert_error(i, &err, rows[i].code, rows[i].text);
+        place_env(rows[i].name, NULL);
+    }
+}
+
+static void options_behind_the_type_are_told(void **state)
+{
+    struct kb_error err;
+
+    (void)state;
+    place_file("mech", "kerbside 1.3.6.1.4.1.32473.88.1 kerbside.so <interposer> [User=alice@R]\n");
+    err = error_of(NULL, NULL);
+    assert_error(
+        0, &err, KB_E_OPTION,
+        "DIR/mech:1: the options stand behind <interposer>, where libgssapi does not see them; "
+        "write them before it");
+}
+
+static void a_wrong_krb5_conf_matters_to_identities_only(void **state)
+{
+    struct kb_standing standing;
+    struct kb_error err;
+
+    (void)state;
+    place_file("krb5.conf", "[libdefaults]\n default_realm A\n");
+    err = error_of(NULL, NULL);
+    assert_int_equal(err.code, KB_E_NONE);
+    assert_int_equal(kb_options_standing(&standing), KB_OK);
+    assert_false(standing.ours);
+    place_line("Config=~/config");
+    place_file("config", "[target HTTP@www]\nUser = alice@R\nPassword = x\n");
+    place_renew();
+    err = error_of("HTTP@other", NULL);
+    assert_int_equal(err.code, KB_E_NONE);
+    err = error_of("HTTP@www", NULL);
+    assert_error(0, &err, KB_E_OPTION, "DIR/krb5.conf:2: no `=` in a line");
+    place_file("krb5.conf", "[libdefaults]\n permitted_enctypes = rc4-hmac des3\n");
+    place_renew();
+    err = error_of("HTTP@www", NULL);
+    assert_error(
+        1, &err, KB_E_NO_ENCTYPE,
+        "krb5.conf: permitted_enctypes (rc4-hmac des3) has no encryption type that is supported "
+        "here; set EncryptionTypes to override it");
+}
+
+/* A person who has no file of his own is not misconfigured. */
+static void a_personal_file_may_be_missing(void **state)
+{
+    struct kb_standing standing;
+
+    (void)state;
+    place_line("Config=~/.kerbside.conf");
+    assert_int_equal(kb_options_standing(&standing), KB_OK);
+    assert_false(standing.ours);
+    place_file(".kerbside.conf", "User = alice@R\nPassword = x\n");
+    place_renew();
+    assert_int_equal(kb_options_standing(&standing), KB_OK);
+    assert_true(standing.ours);
+}
+
+static void inline_passwords_others_can_read_are_refused(void **state)
+{
+    static const struct {
+        const char *file;
+        mode_t mode;
+        bool refused;
+    } rows[] = {
+        {"mech", 0600, false}, {"mech", 0640, true},    {"mech", 0604, true},
+        {"mech", 0622, false}, {"config", 0600, false}, {"config", 0644, true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < NUM(rows); i++) {
+        bool line = strcmp(rows[i].file, "mech") == 0;
+        struct kb_error err;
+
+        place_file("config", "\nUser = alice@R\nPassword = \"x\"\n");
+        place_line(line ? "User=alice@R Password=x" : "Config=~/config");
+        place_mode(rows[i].file, rows[i].mode);
+        place_renew();
+        err = error_of(NULL, NULL);
+        if (!rows[i].refused) {
+            assert_int_equal(err.code, KB_E_NONE);
+        } else {
+            assert_error(
+                i, &err, KB_E_PASSWORD_EXPOSED,
+                line ? "DIR/mech:1: Password: the password stands in a file that group or others "
+                       "can read"
+                     : "DIR/config:3: Password: the password stands in a file that group or "
+                       "others can read");
+        }
+    }
+    /* Where it comes from elsewhere, the file may be read by all. */
+    place_file("secret", "x");
+    place_line("User=alice@R Password=file:~/secret");
+    place_mode("mech", 0644);
+    place_renew();
+    assert_int_equal(error_of(NULL, NULL).code, KB_E_NONE);
+}
+
+static struct kb_error password_error(const char *options)
+{
+    struct kb_options_query query = {0};
+    const struct kb_options *snapshot;
+    struct kb_error err = {0};
+    kb_bytes password;
+
+    place_line(options);
+    place_renew();
+    assert_int_equal(kb_options_get(&query, &snapshot, &err), KB_OK);
+    if (kb_options_password(snapshot, &password, &err) == KB_OK) {
+        kb_free_secret((void *)(uintptr_t)password.ptr, password.len);
+    }
+    kb_options_put(snapshot);
+    return err;
+}
+
+static void a_password_that_cannot_be_read_is_told(void **state)
+{
+    static const struct {
+        const char *text, *message;
+    } contents[] = {
+        {"", "the password of Password=file:DIR/secret is empty"},
+        {"\n", "the password of Password=file:DIR/secret is empty"},
+        {"\xef\xbb\xbfx",
+         "the password of Password=file:DIR/secret begins with a byte order mark; write it "
+         "without"},
+    };
+    struct kb_error err;
+    char expected[300];
+    FILE *file;
+
+    (void)state;
+    err = password_error("User=alice@R Password=file:~/none");
+    assert_error(0, &err, KB_E_PASSWORD_SOURCE,
+                 "DIR/mech:1: Password=file:DIR/none: No such file or directory");
+    err = password_error("User=alice@R Password=env:KB_TEST_NONE");
+    assert_error(1, &err, KB_E_PASSWORD_SOURCE,
+                 "DIR/mech:1: Password=env:KB_TEST_NONE: that variable is not set");
+    err = password_error("User=alice@R Password=file:/dev/null");
+    assert_error(2, &err, KB_E_PASSWORD_SOURCE,
+                 "DIR/mech:1: Password=file:/dev/null: not a regular file");
+    for (size_t i = 0; i < NUM(contents); i++) {
+        place_file("secret", contents[i].text);
+        err = password_error("User=alice@R Password=file:~/secret");
+        snprintf(expected, sizeof(expected), "DIR/mech:1: %s", contents[i].message);
+        assert_error(3 + i, &err, KB_E_PASSWORD_SOURCE, expected);
+    }
+    file = fopen(place_path("secret"), "w");
+    fwrite("a\0b\0", 1, 4, file);
+    fclose(file);
+    err = password_error("User=alice@R Password=file:~/secret");
+    assert_error(
+        8, &err, KB_E_PASSWORD_SOURCE,
+        "DIR/mech:1: the password of Password=file:DIR/secret has NUL bytes in it (UTF-16?); write "
+        "it in UTF-8");
+    assert_int_equal(truncate(place_path("secret"), 70000), 0);
+    err = password_error("User=alice@R Password=file:~/secret");
+    assert_error(9, &err, KB_E_PASSWORD_SOURCE,
+                 "DIR/mech:1: Password=file:DIR/secret: larger than 64 KiB");
+    if (geteuid() == 0) {
+        place_file("secret", "x");
+        assert_int_equal(chown(place_path("secret"), 4711, 0), 0);
+        err = password_error("User=alice@R Password=file:~/secret");
+        assert_error(
+            10, &err, KB_E_PASSWORD_SOURCE,
+            "DIR/mech:1: Password=file:DIR/secret: it belongs to user 4711, neither to this "
+            "process's user 0 nor to root");
+    }
+}
+
+static void a_wrong_setting_of_a_credential_is_told(void **state)
+{
+    static const struct {
+        const char *text, *message;
+    } rows[] = {
+        {"User", "no `=`; an option is set by NAME=VALUE"},
+        {"Usr=x", "there is no option `Usr` (did you mean User?)"},
+        {"Config=/x", "Config=/x: it cannot be set for one credential"},
+        {"KDCPort=x", "KDCPort=x: it is no number from 1 to 65535"},
+        {"ForUser=x", "ForUser stands in a mech.d line only; a section [user NAME] says the same"},
+        {"Password=fd:9999", "Password=fd:9999: Bad file descriptor"},
+        {"Password=fd:x", "Password: no descriptor's number behind fd:"},
+        {"Password=", "Password: it is empty"},
+    };
+    struct kb_settings *own = kb_settings_new();
+
+    (void)state;
+    for (size_t i = 0; i < NUM(rows); i++) {
+        struct kb_error err = {0};
+
+        assert_int_equal(kb_settings_set_text(own, kb_str(rows[i].text), &err), KB_ERROR);
+        assert_error(i, &err, err.code, rows[i].message);
+    }
+    assert_false(kb_settings_has_identity(own));
+    kb_settings_free(own);
+    assert_string_equal(kb_option_near_miss(KB_LIT("keytab_file")), "KeytabFile");
+    assert_null(kb_option_near_miss(KB_LIT("rcache")));
+    assert_null(kb_option_near_miss(KB_LIT("keytabfile")));
+}
+
+static void no_message_shows_a_password(void **state)
+{
+    static const char *const lines[] = {
+        "User=alice@R Password=\"hunter2",
+        "User=alice@R Password=hunter2\"",
+        "Password=\"hunter2\"x",
+        "Password=hunter2 KDCPort=x",
+        "Password=hunter2",
+        "User=alice Password=hunter2",
+        "Password=fd:hunter2",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < NUM(lines); i++) {
+        struct kb_error err;
+
+        place_line(lines[i]);
+        place_renew();
+        err = error_of(NULL, NULL);
+        assert_true(err.code != KB_E_NONE);
+        assert_null(strstr(err.text, "hunter2"));
+    }
+}
+
+int main(void)
+{
+#define IN_A_PLACE(test) cmocka_unit_test_setup_teardown(test, open_place, close_place)
+    const struct CMUnitTest tests[] = {
+        IN_A_PLACE(a_wrong_line_is_told),
+        IN_A_PLACE(a_wrong_file_is_told),
+        IN_A_PLACE(a_wrong_environment_is_told),
+        IN_A_PLACE(options_behind_the_type_are_told),
+        IN_A_PLACE(a_wrong_krb5_conf_matters_to_identities_only),
+        IN_A_PLACE(a_personal_file_may_be_missing),
+        IN_A_PLACE(inline_passwords_others_can_read_are_refused),
+        IN_A_PLACE(a_password_that_cannot_be_read_is_told),
+        IN_A_PLACE(a_wrong_setting_of_a_credential_is_told),
+        IN_A_PLACE(no_message_shows_a_password),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
