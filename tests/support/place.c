@@ -50,11 +50,9 @@ const char *place_path(const char *name)
 
 void place_file(const char *name, const char *text)
 {
-    const char *path = place_path(name);
-    FILE *file;
+    const char *path = place_path(name), *aside = place_path(".aside");
+    FILE *file = fopen(aside, "w");
 
-    unlink(path);
-    file = fopen(path, "w");
     assert(file != NULL);
     for (; *text != '\0'; text++) {
         if (text[0] == '%' && text[1] == 's') {
@@ -65,7 +63,8 @@ void place_file(const char *name, const char *text)
         }
     }
     assert(fclose(file) == 0);
-    assert(chmod(path, 0600) == 0);
+    assert(chmod(aside, 0600) == 0);
+    assert(rename(aside, path) == 0);
 }
 
 void place_mode(const char *name, mode_t mode)

@@ -5,11 +5,17 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "mech/options/krb5conf.h"
 #include "mech/options/layers.h"
+#include "mech/options/mechd.h"
 #include "mech/options/options.h"
 #include "mech/options/settings.h"
 #include "tests/support/place.h"
@@ -179,6 +185,418 @@ static void a_credential_has_settings_of_its_own(void **state)
     kb_settings_free(own);
 }
 
+/* --- texts --- */
+
+static void values_are_read_by_their_type(void **state)
+{
+    static const struct {
+        const char *line;
+        int64_t timeout;
+        bool use_tcp, mask;
+    } rows[] = {
+        {"", 60, false, true},
+        {"timeout=0 USETCP=TRUE MaskSensitive=no", 0, true, false},
+        {"Timeout=\"5\" UseTCP=1 MaskSensitive=0", 5, true, false},
+        {"Timeout=5 Timeout=6", 6, false, true},
+        {"Timeout=007", 7, false, true},
+        {"  \t UseTCP=On  ", 60, true, true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < NUM(rows); i++) {
+        const struct kb_options *options;
+
+        place_line(rows[i].line);
+        place_renew();
+        options = get(NULL, NULL, NULL);
+        assert_int_equal(options->timeout, rows[i].timeout);
+        assert_int_equal(options->use_tcp, rows[i].use_tcp);
+        assert_int_equal(options->mask_sensitive, rows[i].mask);
+        kb_options_put(options);
+    }
+}
+
+static void assert_password(const struct kb_options *options, const char *wanted)
+{
+    struct kb_error err = {0};
+    kb_bytes password;
+
+    if (kb_options_password(options, &password, &err) != KB_OK) {
+        fail_msg("%s", err.text);
+    }
+    assert_true(kb_equal(password, kb_str(wanted)));
+    kb_free_secret((void *)(uintptr_t)password.ptr, password.len);
+}
+
+static void passwords_are_read_as_written(void **state)
+{
+    static const struct {
+        const char *option, *content, *password;
+    } rows[] = {
+        {"Password=x", NULL, "x"},
+        {"Password=a=b\\c", NULL, "a=b\\c"},
+        {"Password=\"a b\\\"c\\\\d\\x5de\"", NULL, "a b\"c\\d]e"},
+        {"Password=\"\\xc3\\xa9\"", NULL, "\xc3\xa9"},
+        {"Password=m\xc3\xbcller", NULL, "m\xc3\xbcller"},
+        {"Password=FILE:x", NULL, "FILE:x"},
+        {"Password=~x", NULL, "~x"},
+        {"Password=%{uid}", NULL, "%{uid}"},
+        {"Password=file:~/secret", "s3cret", "s3cret"},
+        {"Password=file:~/secret", "s3cret\n", "s3cret"},
+        {"Password=file:~/secret", "s3cret\r\n", "s3cret"},
+        {"Password=file:~/secret", "s3cret\n\n", "s3cret\n"},
+        {"Password=file:~/secret", " s3cret ", " s3cret "},
+        {"Password=env:KB_TEST_PASSWORD", NULL, "from env\n"},
+    };
+
+    (void)state;
+    place_env("KB_TEST_PASSWORD", "from env\n");
+    for (size_t i = 0; i < NUM(rows); i++) {
+        const struct kb_options *options;
+        char line[200];
+
+        snprintf(line, sizeof(line), "User=alice@R %s", rows[i].option);
+        place_line(line);
+        if (rows[i].content != NULL) {
+            place_file("secret", rows[i].content);
+        }
+        place_renew();
+        options = get(NULL, NULL, NULL);
+        assert_password(options, rows[i].password);
+        assert_false(kb_options_password_exposed(options));
+        if (rows[i].content != NULL) {
+            place_mode("secret", 0644);
+            assert_true(kb_options_password_exposed(options));
+        }
+        kb_options_put(options);
+    }
+    place_env("KB_TEST_PASSWORD", NULL);
+}
+
+static void names_are_expanded(void **state)
+{
+    const struct kb_options *options;
+    char expected[300], host[256];
+
+    (void)state;
+    assert_int_equal(gethostname(host, sizeof(host)), 0);
+    place_env("CREDENTIALS_DIRECTORY", "/run/credentials/x");
+    place_line(
+        "User=host/%{hostname}@R KeytabFile=FILE:%{credentials}/keytab LogFile=~/log.%{euid} "
+        "TraceFile=stderr SPN=HTTP/%{uid}");
+    options = get(NULL, NULL, NULL);
+    snprintf(expected, sizeof(expected), "host/%s@R", host);
+    assert_user(options, expected);
+    assert_string_equal(options->keytab_file, "/run/credentials/x/keytab");
+    snprintf(expected, sizeof(expected), "log.%lu", (unsigned long)geteuid());
+    assert_string_equal(options->log_file, place_path(expected));
+    assert_string_equal(options->trace_file, "stderr");
+    snprintf(expected, sizeof(expected), "HTTP/%lu", (unsigned long)getuid());
+    assert_string_equal(options->spn, expected);
+    kb_options_put(options);
+    place_env("CREDENTIALS_DIRECTORY", NULL);
+}
+
+static void enctype_lists_are_mits(void **state)
+{
+    /* MIT src/lib/krb5/krb/t_etypes.c, with the enctypes that are here */
+    static const struct {
+        const char *list;
+        int32_t etypes[5];
+    } rows[] = {
+        {"aes256-cts-hmac-sha1-96", {18}},
+        {"aes256-cts", {18}},
+        {"AES256-SHA1", {18}},
+        {"aes128-sha2,aes256-sha2", {19, 20}},
+        {"aes", {18, 17, 20, 19}},
+        {"aes-sha2", {20, 19}},
+        {"aes-sha1", {18, 17}},
+        {"DEFAULT", {20, 19, 18, 17}},
+        {"default -aes128-cts", {20, 19, 18}},
+        {"DEFAULT -aes -camellia +aes128-cts", {17}},
+        {"aes256-cts aes256-cts aes128-cts", {18, 17}},
+        {"-aes256-cts DEFAULT", {20, 19, 18, 17}},
+        {"DEFAULT -rc4 -des3", {20, 19, 18, 17}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < NUM(rows); i++) {
+        const struct kb_options *options;
+        char line[200];
+        size_t num = 0;
+
+        snprintf(line, sizeof(line), "EncryptionTypes=\"%s\"", rows[i].list);
+        place_line(line);
+        place_renew();
+        options = get(NULL, NULL, NULL);
+        while (num < 5 && rows[i].etypes[num] != 0) {
+            num++;
+        }
+        assert_int_equal(options->encryption_types.num, num);
+        assert_memory_equal(options->encryption_types.items, rows[i].etypes, num * sizeof(int32_t));
+        kb_options_put(options);
+    }
+}
+
+/* --- the table --- */
+
+static void every_row_is_whole(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < KB_OPT_NUM; i++) {
+        const struct kb_option_row *row = &kb_option_rows[i];
+
+        assert_true(row->help[0] != '\0' && row->help[strlen(row->help) - 1] == '.');
+        assert_ptr_equal(kb_option_find(kb_str(row->name)), row);
+        assert_string_equal(kb_option_nearest(kb_str(row->name)), row->name);
+        if (row->type == KB_OPTION_INTEGER || row->type == KB_OPTION_DURATION) {
+            assert_true(row->min <= row->def_number && row->def_number <= row->max);
+        }
+        assert_int_equal((row->flags & KB_OPT_MASKED) != 0, row->type == KB_OPTION_SECRET);
+    }
+}
+
+/* --- layers --- */
+
+static void later_layers_win(void **state)
+{
+    struct kb_settings *own = kb_settings_new();
+    const struct kb_options *options;
+    struct kb_error err = {0};
+
+    (void)state;
+    place_file("krb5.conf", "[libdefaults]\nclockskew = 2\n");
+    place_line("User=alice@R Password=x");
+    place_renew();
+    options = get(NULL, NULL, NULL);
+    assert_int_equal(options->clock_skew, 2);
+    assert_int_equal(options->clock_skew_from.layer, KB_LAYER_KRB5CONF);
+    kb_options_put(options);
+    place_line("User=alice@R Password=x ClockSkew=3 Config=~/config");
+    place_file("config", "");
+    place_renew();
+    options = get(NULL, NULL, NULL);
+    assert_int_equal(options->clock_skew, 3);
+    kb_options_put(options);
+    place_file("config", "ClockSkew=4\n");
+    place_renew();
+    options = get(NULL, NULL, NULL);
+    assert_int_equal(options->clock_skew, 4);
+    assert_int_equal(options->clock_skew_from.layer, KB_LAYER_CONFIG);
+    kb_options_put(options);
+    place_env("KERBSIDE_OPTIONS", "ClockSkew=5");
+    options = get(NULL, NULL, NULL);
+    assert_int_equal(options->clock_skew, 5);
+    kb_options_put(options);
+    place_file("env-config", "clockskew = 6\n");
+    place_env("KERBSIDE_CONFIG", place_path("env-config"));
+    options = get(NULL, NULL, NULL);
+    assert_int_equal(options->clock_skew, 6);
+    assert_int_equal(options->clock_skew_from.layer, KB_LAYER_ENVIRONMENT);
+    kb_options_put(options);
+    assert_int_equal(kb_settings_set_text(own, KB_LIT("ClockSkew=7"), &err), KB_OK);
+    options = get(NULL, NULL, own);
+    assert_int_equal(options->clock_skew, 7);
+    assert_int_equal(options->clock_skew_from.layer, KB_LAYER_CREDENTIAL);
+    kb_options_put(options);
+    kb_settings_free(own);
+    place_env("KERBSIDE_CONFIG", NULL);
+    /* A Config= in the environment takes the place of the line's. */
+    place_env("KERBSIDE_OPTIONS", "Config=~/env-config");
+    options = get(NULL, NULL, NULL);
+    assert_int_equal(options->clock_skew, 6);
+    assert_int_equal(options->clock_skew_from.layer, KB_LAYER_CONFIG);
+    kb_options_put(options);
+    place_env("KERBSIDE_OPTIONS", NULL);
+}
+
+static void a_descriptor_is_read_once(void **state)
+{
+    struct kb_settings *own = kb_settings_new();
+    const struct kb_options *options;
+    struct kb_error err = {0};
+    char text[64];
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], "one\n", 4), 4);
+    close(ends[1]);
+    snprintf(text, sizeof(text), "User=alice@R Password=fd:%d", ends[0]);
+    place_env("KERBSIDE_OPTIONS", text);
+    options = get(NULL, NULL, NULL);
+    assert_password(options, "one");
+    assert_password(options, "one");
+    kb_options_put(options);
+    close(ends[0]);
+    options = get(NULL, NULL, NULL);
+    assert_password(options, "one");
+    kb_options_put(options);
+    /* of a credential: at once, whatever the number stood for before */
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], "two", 3), 3);
+    close(ends[1]);
+    snprintf(text, sizeof(text), "Password=fd:%d", ends[0]);
+    assert_int_equal(kb_settings_set_text(own, KB_LIT("User=bob@R"), &err), KB_OK);
+    assert_int_equal(kb_settings_set_text(own, kb_str(text), &err), KB_OK);
+    close(ends[0]);
+    options = get(NULL, NULL, own);
+    assert_password(options, "two");
+    kb_options_put(options);
+    kb_settings_free(own);
+    place_env("KERBSIDE_OPTIONS", NULL);
+}
+
+static void a_copy_of_settings_is_independent(void **state)
+{
+    struct kb_settings *own = kb_settings_new(), *copy;
+    struct kb_error err = {0};
+
+    (void)state;
+    assert_int_equal(kb_settings_set_text(own, KB_LIT("User=bob@R"), &err), KB_OK);
+    copy = kb_settings_copy(own);
+    kb_settings_reset(own);
+    assert_false(kb_settings_has_identity(own));
+    assert_true(kb_settings_has_identity(copy));
+    assert_false(kb_settings_has_secret(copy));
+    kb_settings_free(own);
+    kb_settings_free(copy);
+    kb_settings_free(NULL);
+}
+
+/* --- looking again --- */
+
+static void changed_files_are_noticed_within_a_second_or_two(void **state)
+{
+    struct kb_standing standing;
+
+    (void)state;
+    place_line("User=alice@R Password=x");
+    assert_int_equal(kb_options_standing(&standing), KB_OK);
+    assert_true(standing.ours);
+    place_line("Timeout=5");
+    for (int i = 0; i < 30 && standing.ours; i++) {
+        usleep(100000);
+        assert_int_equal(kb_options_standing(&standing), KB_OK);
+    }
+    assert_false(standing.ours);
+    place_remove("mech");
+    place_env("KERBSIDE_OPTIONS", "User=bob@R KeytabFile=/x"); /* at once */
+    assert_int_equal(kb_options_standing(&standing), KB_OK);
+    assert_true(standing.ours);
+    place_env("KERBSIDE_OPTIONS", NULL);
+    assert_int_equal(kb_options_standing(&standing), KB_OK);
+    assert_false(standing.ours);
+}
+
+static void another_user_has_other_options(void **state)
+{
+    const struct kb_options *mine, *theirs, *again;
+
+    (void)state;
+    if (geteuid() != 0) {
+        skip();
+    }
+    chmod(place_path(""), 0755);
+    place_line("User=u%{euid}@R KeytabFile=/x");
+    place_mode("mech", 0644);
+    mine = get(NULL, NULL, NULL);
+    assert_user(mine, "u0@R");
+    assert_int_equal(seteuid(4711), 0);
+    theirs = get(NULL, NULL, NULL);
+    assert_user(theirs, "u4711@R");
+    assert_int_equal(theirs->euid, 4711);
+    assert_int_equal(seteuid(0), 0);
+    again = get(NULL, NULL, NULL);
+    assert_ptr_equal(again, mine);
+    kb_options_put(mine);
+    kb_options_put(theirs);
+    kb_options_put(again);
+}
+
+static void only_so_many_snapshots_are_kept(void **state)
+{
+    const struct kb_options *first, *last = NULL;
+    char client[32];
+
+    (void)state;
+    place_line("User=alice@R Password=x");
+    first = get(NULL, "first@R", NULL);
+    for (int i = 0; i < 200; i++) {
+        kb_options_put(last);
+        snprintf(client, sizeof(client), "c%d@R", i);
+        last = get(NULL, client, NULL);
+    }
+    assert_string_equal(first->user_name, "alice@R"); /* still ours to read */
+    kb_options_put(first);
+    kb_options_put(last);
+}
+
+static void *ask_again_and_again(void *stop)
+{
+    struct kb_settings *own = kb_settings_new();
+    struct kb_error err = {0};
+    unsigned number = 0;
+
+    while (!atomic_load((atomic_bool *)stop)) {
+        struct kb_options_query query = {.target = KB_LIT("HTTP@www"),
+                                         .own = number++ % 3 == 0 ? own : NULL};
+        const struct kb_options *options = NULL;
+        struct kb_standing standing;
+
+        if (kb_options_get(&query, &options, &err) != KB_OK ||
+            kb_options_standing(&standing) != KB_OK ||
+            (options->user == NULL && options->keytab_file == NULL)) {
+            abort();
+        }
+        if (number % 50 == 0 && kb_settings_set_text(own, KB_LIT("Timeout=7"), &err) != KB_OK) {
+            abort();
+        }
+        kb_options_put(options);
+    }
+    kb_settings_free(own);
+    return NULL;
+}
+
+/* Each change is one whole configuration or the other, for every thread and for a child. */
+static void threads_and_children_ask_while_it_changes(void **state)
+{
+    atomic_bool stop = false;
+    pthread_t threads[4];
+
+    (void)state;
+    place_file("a", "User = alice@R\nPassword = x\n[target HTTP@*]\nTimeout = 5\n");
+    place_file("b", "KeytabFile = /x\n[target ldap@*]\nTimeout = 5\n");
+    place_line("Config=~/a");
+    for (size_t i = 0; i < NUM(threads); i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_again_and_again, &stop), 0);
+    }
+    for (int i = 0; i < 20; i++) {
+        pid_t child;
+        int status;
+
+        place_line(i % 2 == 0 ? "Config=~/b" : "Config=~/a");
+        kb_options_set_oid(KB_OWN_OID);
+        usleep(20000);
+        kb_options_fork_prepare();
+        child = fork();
+        if (child == 0) {
+            struct kb_standing standing;
+
+            kb_options_fork_child();
+            _exit(kb_options_standing(&standing) == KB_OK && standing.ours ? 0 : 1);
+        }
+        kb_options_fork_parent();
+        assert_true(child > 0 && waitpid(child, &status, 0) == child);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+    atomic_store(&stop, true);
+    for (size_t i = 0; i < NUM(threads); i++) {
+        pthread_join(threads[i], NULL);
+    }
+    kb_options_set_oid(KB_NONE);
+}
+
 int main(void)
 {
 #define IN_A_PLACE(test) cmocka_unit_test_setup_teardown(test, open_place, close_place)
@@ -188,6 +606,18 @@ int main(void)
         IN_A_PLACE(the_realm_comes_from_krb5_conf),
         IN_A_PLACE(a_repeated_call_gets_the_same_snapshot),
         IN_A_PLACE(a_credential_has_settings_of_its_own),
+        IN_A_PLACE(values_are_read_by_their_type),
+        IN_A_PLACE(passwords_are_read_as_written),
+        IN_A_PLACE(names_are_expanded),
+        IN_A_PLACE(enctype_lists_are_mits),
+        cmocka_unit_test(every_row_is_whole),
+        IN_A_PLACE(later_layers_win),
+        IN_A_PLACE(a_descriptor_is_read_once),
+        IN_A_PLACE(a_copy_of_settings_is_independent),
+        IN_A_PLACE(changed_files_are_noticed_within_a_second_or_two),
+        IN_A_PLACE(another_user_has_other_options),
+        IN_A_PLACE(only_so_many_snapshots_are_kept),
+        IN_A_PLACE(threads_and_children_ask_while_it_changes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
