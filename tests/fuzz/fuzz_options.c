@@ -1,5 +1,5 @@
-/* The first byte chooses: the input is a mechanism configuration whose line is read, an option file,
- * a krb5.conf, or a credential's settings. Nothing is read from disk. */
+/* The first byte chooses: the input is a mechanism configuration whose line is read, an option
+ * file, a krb5.conf, or a credential's settings. Nothing is read from disk. */
 #include "mech/options/krb5conf.h"
 #include "mech/options/match.h"
 #include "mech/options/mechd.h"
@@ -15,7 +15,8 @@ static void use_units(const struct kb_reading *reading)
         for (const struct kb_setting *s = unit->settings; s != NULL; s = s->next) {
             FUZZ_MUST(s->row != NULL && s->text != NULL);
         }
-        kb_call_conditions_hold(unit, KB_LIT("HTTP@www.example.org"), KB_LIT("alice@EXAMPLE.ORG"), NULL);
+        kb_call_conditions_hold(unit, KB_LIT("HTTP@www.example.org"), KB_LIT("alice@EXAMPLE.ORG"),
+                                NULL);
         FUZZ_MUST(kb_unit_compare(unit, unit) == 0);
     }
 }

@@ -121,7 +121,37 @@ def fetch(wire, vectors):
             yield b"\x17" + seed
 
 
-SEEDS = {"fetch": fetch, "ap": ap, "der": der, "keytab": keytab, "token": token}
+def options(wire, vectors):
+    """What README and manual show, and the traps; the first letter says which reader it is for."""
+    oid = "1.3.6.1.4.1.32473.88.1"
+    items = (
+        "User=alice@EXAMPLE.ORG Password=file:/etc/kerbside/password",
+        'Password="a b\\"c\\x5d" KDCHost="kdc1 tcp/kdc2:750,udp/[::1\\x5d:88" EncryptionTypes=aes,-aes128-cts',
+        "KeytabFile=FILE:%{credentials}/keytab ForUser=%www-data Timeout=5 UseTCP=yes Config=~/x",
+    )
+    for item in items:
+        yield f"mkerbside {oid} kerbside.so [{item}] <interposer>\r\n".encode()
+        yield f"m#\n \nkerbside {{{oid}}} k.so - [{item}]<interposer>".encode()
+        for word in item.split():
+            yield b"s" + word.encode()
+    yield (
+        b"c# options\nUser = alice@R\nPassword = \"x y\"\n[target HTTP@*.corp.example, program */curl]\n"
+        b"Timeout=5\ninclude more\n[client a[b,c]?, user %wheel]\nKeytabFile = /x\n"
+    )
+    yield (
+        b"kinclude /x\nmodule y:z\n[libdefaults]*\n default_realm = A\n[realms]\n A = {\n  kdc = k1:88\n"
+        b"  kdc = tcp/k2\n  x = {\n y = \"z\\n\"\n }\n }*\n[domain_realm]\n .example.org = A\n"
+    )
+
+
+SEEDS = {
+    "ap": ap,
+    "der": der,
+    "fetch": fetch,
+    "keytab": keytab,
+    "options": options,
+    "token": token,
+}
 
 
 def main():
