@@ -4,65 +4,65 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define MAX_ENTRY 1048576
 
 /* Calls a getXX_r with a growing buffer: its size cannot be known beforehand. The heap's, since
  * stacks are small. */
-#define LOOK_UP(call, found)                                                                       \
+#define LOOK_UP(call, st)                                                                          \
     do {                                                                                           \
         int result = ERANGE;                                                                       \
         for (size_t size = 1024; result == ERANGE && size <= MAX_ENTRY; size *= 4) {               \
             free(buffer);                                                                          \
             buffer = malloc(size);                                                                 \
-            if (buffer == NULL) {                                                                  \
-                break;                                                                             \
-            }                                                                                      \
-            result = call;                                                                         \
+            result = buffer != NULL ? (call) : ENOMEM;                                             \
         }                                                                                          \
-        found = buffer != NULL && result == 0 && entry != NULL;                                    \
+        st = result == ENOMEM               ? KB_NO_MEMORY                                         \
+             : result == 0 && entry != NULL ? KB_OK                                                \
+                                            : KB_NOT_FOUND;                                        \
     } while (0)
 
-static char *user_field(uid_t uid, bool home)
+static enum kb_status user_field(uid_t uid, bool home, char **out)
 {
     struct passwd space, *entry = NULL;
-    char *buffer = NULL, *copy = NULL;
-    bool found;
+    char *buffer = NULL;
+    enum kb_status st;
 
-    LOOK_UP(getpwuid_r(uid, &space, buffer, size, &entry), found);
-    if (found) {
-        copy = strdup(home ? entry->pw_dir : entry->pw_name);
+    *out = NULL;
+    LOOK_UP(getpwuid_r(uid, &space, buffer, size, &entry), st);
+    if (st == KB_OK) {
+        *out = kb_strdup(kb_str(home ? entry->pw_dir : entry->pw_name));
+        st = *out != NULL ? KB_OK : KB_NO_MEMORY;
     }
     free(buffer);
-    return copy;
+    return st;
 }
 
-char *kb_user_name(uid_t uid)
+enum kb_status kb_user_name(uid_t uid, char **out)
 {
-    return user_field(uid, false);
+    return user_field(uid, false, out);
 }
 
-char *kb_user_home(uid_t uid)
+enum kb_status kb_user_home(uid_t uid, char **out)
 {
-    return user_field(uid, true);
+    return user_field(uid, true, out);
 }
 
-bool kb_group_id(const char *name, gid_t *out)
+enum kb_status kb_group_id(const char *name, gid_t *out)
 {
     struct group space, *entry = NULL;
     char *buffer = NULL, *end;
     unsigned long number = strtoul(name, &end, 10);
-    bool found;
+    enum kb_status st;
 
     if (name[0] >= '0' && name[0] <= '9' && *end == '\0') {
         *out = (gid_t)number;
-        return true;
+        return KB_OK;
     }
-    LOOK_UP(getgrnam_r(name, &space, buffer, size, &entry), found);
-    if (found) {
+    LOOK_UP(getgrnam_r(name, &space, buffer, size, &entry), st);
+    if (st == KB_OK) {
         *out = entry->gr_gid;
     }
     free(buffer);
-    return found;
+    return st;
 }

@@ -35,9 +35,12 @@ static char *expand_euid(uid_t euid, struct kb_error *err)
 
 static char *expand_username(uid_t euid, struct kb_error *err)
 {
-    char *name = kb_user_name(euid);
+    char *name;
+    enum kb_status st = kb_user_name(euid, &name);
 
-    if (name == NULL) {
+    if (st == KB_NO_MEMORY) {
+        kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
+    } else if (st != KB_OK) {
         kb_error_set(err, KB_E_OPTION, "%%{username}: the system knows no user %lu",
                      (unsigned long)euid);
     }
@@ -50,7 +53,7 @@ static char *expand_hostname(uid_t euid, struct kb_error *err)
     char *name;
 
     (void)euid;
-    name = uname(&host) == 0 ? strdup(host.nodename) : NULL;
+    name = uname(&host) == 0 ? kb_strdup(kb_str(host.nodename)) : NULL;
     if (name == NULL) {
         kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
     }
@@ -69,7 +72,7 @@ static char *expand_credentials(uid_t euid, struct kb_error *err)
                      "service with LoadCredential=");
         return NULL;
     }
-    copy = strdup(directory);
+    copy = kb_strdup(kb_str(directory));
     if (copy == NULL) {
         kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
     }
@@ -79,12 +82,20 @@ static char *expand_credentials(uid_t euid, struct kb_error *err)
 static char *expand_home(uid_t euid, struct kb_error *err)
 {
     const char *variable = secure_getenv("HOME");
-    char *home = variable != NULL && variable[0] != '\0' ? strdup(variable) : kb_user_home(euid);
+    enum kb_status st = KB_OK;
+    char *path = NULL;
 
-    if (home == NULL) {
-        kb_error_set(err, KB_E_OPTION, "`~`: user %lu has no home directory", (unsigned long)euid);
+    if (variable != NULL && variable[0] != '\0') {
+        path = kb_strdup(kb_str(variable));
+    } else {
+        st = kb_user_home(euid, &path);
     }
-    return home;
+    if (st == KB_NOT_FOUND) {
+        kb_error_set(err, KB_E_OPTION, "`~`: user %lu has no home directory", (unsigned long)euid);
+    } else if (path == NULL) {
+        kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
+    }
+    return path;
 }
 
 static const struct token {

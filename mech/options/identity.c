@@ -140,30 +140,41 @@ enum kb_status kb_identity_user(const struct kb_identity_choice *choice,
 
 /* --- one identity --- */
 
-static bool same_user(const struct kb_identity_choice *choice, const struct kb_setting *a,
+/* The user of a setting where only its name matters; NULL: it is none, which is told elsewhere. */
+static struct kb_principal *user_of(struct kb_identity_choice *choice,
+                                    const struct kb_setting *setting)
+{
+    struct kb_principal *user = NULL;
+    struct kb_error err = {0};
+
+    if (kb_identity_user(choice, setting, &user, &err) != KB_OK && err.code == KB_E_NO_MEMORY) {
+        choice->no_memory = true;
+    }
+    return user;
+}
+
+static bool same_user(struct kb_identity_choice *choice, const struct kb_setting *a,
                       const struct kb_setting *b)
 {
-    struct kb_principal *x = NULL, *y = NULL;
+    struct kb_principal *x, *y;
     bool same = strcmp(a->text, b->text) == 0;
 
-    if (!same && kb_identity_user(choice, a, &x, NULL) == KB_OK &&
-        kb_identity_user(choice, b, &y, NULL) == KB_OK) {
-        same = kb_principal_equal(x, y);
+    if (same) {
+        return true;
     }
+    x = user_of(choice, a);
+    y = user_of(choice, b);
+    same = x != NULL && y != NULL && kb_principal_equal(x, y);
     kb_principal_free(x);
     kb_principal_free(y);
     return same;
 }
 
-static bool user_in_keytab(const struct kb_identity_choice *choice, const struct kb_setting *user)
+static bool user_in_keytab(struct kb_identity_choice *choice, const struct kb_setting *user)
 {
-    struct kb_principal *principal;
-    bool has;
+    struct kb_principal *principal = choice->keytab != NULL ? user_of(choice, user) : NULL;
+    bool has = principal != NULL && keytab_has(choice, choice->keytab, principal);
 
-    if (choice->keytab == NULL || kb_identity_user(choice, user, &principal, NULL) != KB_OK) {
-        return false;
-    }
-    has = keytab_has(choice, choice->keytab, principal);
     kb_principal_free(principal);
     return has;
 }
@@ -278,6 +289,9 @@ enum kb_status kb_identity_finish(const struct kb_identity_choice *choice,
     struct kb_principal *user;
     struct kb_buf text;
 
+    if (choice->no_memory) {
+        return kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
+    }
     if (find_user(choice, client, &user, err) != KB_OK) {
         return KB_ERROR;
     }

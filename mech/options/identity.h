@@ -15,6 +15,7 @@ struct kb_identity_choice {
     const struct kb_setting *lost_secret; /* which a higher User unset */
     bool named_by_caller; /* the secret comes from a [client] section or the credential itself */
     bool client_is_named; /* else [client] sections may not change the identity */
+    bool no_memory;       /* a comparison could not be made; kb_identity_finish says so */
     uid_t euid;
     const struct kb_krb5conf *krb5conf;
     const struct kb_options_hooks *hooks;

@@ -1,5 +1,6 @@
 #include "mech/options/layers.h"
 
+#include <errno.h>
 #include <glob.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -16,6 +17,11 @@
 #define MECH_CONF "/etc/gss/mech"
 #define MECH_CONF_DIR MECH_CONF ".d"
 #define MAX_ARENA (16 * 1048576)
+
+static enum kb_status no_memory(struct kb_error *err)
+{
+    return kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
+}
 
 /* --- units --- */
 
@@ -78,7 +84,7 @@ enum kb_status kb_unit_add(struct kb_unit *unit, struct kb_arena *arena, kb_byte
     }
     setting = kb_arena_alloc(arena, sizeof(*setting));
     if (setting == NULL) {
-        return kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
+        return no_memory(err);
     }
     *setting = *like;
     setting->row = row;
@@ -127,11 +133,15 @@ static enum kb_status scan_file(struct kb_layers *layers, const char *path, kb_b
     enum kb_status st = KB_OK;
     bool exposed = false;
     struct kb_buf buf;
+    int result;
 
     kb_buf_init(&buf, KB_MAX_CONFIG_FILE);
     /* A file that cannot be read was not read by libgssapi either. */
-    if (kb_read_file(path, &buf, &exposed, &layers->arena, &layers->watched) == 0) {
+    result = kb_read_file(path, &buf, &exposed, &layers->arena, &layers->watched);
+    if (result == 0) {
         kb_mechd_scan(kb_buf_bytes(&buf), oid, &line);
+    } else if (result == ENOMEM) {
+        st = no_memory(err);
     }
     if (line.found) {
         *out = (struct found_line){.found = true, .lost = line.lost};
@@ -141,7 +151,7 @@ static enum kb_status scan_file(struct kb_layers *layers, const char *path, kb_b
         out->like.exposed = exposed;
         out->options = kb_arena_copy(&layers->arena, line.options);
         if (out->like.from.file == NULL || out->options.ptr == NULL) {
-            st = kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
+            st = no_memory(err);
         }
     }
     kb_buf_wipe(&buf);
@@ -158,13 +168,14 @@ static enum kb_status find_line(struct kb_layers *layers, kb_bytes oid, struct f
         return scan_file(layers, layers->environment[KB_ENV_GSS_MECH], oid, out, err);
     }
     if (!kb_watch_path(MECH_CONF_DIR, &layers->arena, &layers->watched)) {
-        return kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
+        return no_memory(err);
     }
     st = scan_file(layers, MECH_CONF, oid, out, err);
-    if (glob(MECH_CONF_DIR "/*.conf", 0, NULL, &paths) == 0) {
-        for (size_t i = 0; i < paths.gl_pathc && st == KB_OK; i++) {
-            st = scan_file(layers, paths.gl_pathv[i], oid, out, err);
-        }
+    if (st == KB_OK && glob(MECH_CONF_DIR "/*.conf", 0, NULL, &paths) == GLOB_NOSPACE) {
+        st = no_memory(err);
+    }
+    for (size_t i = 0; i < paths.gl_pathc && st == KB_OK; i++) {
+        st = scan_file(layers, paths.gl_pathv[i], oid, out, err);
     }
     globfree(&paths);
     return st;
@@ -212,28 +223,33 @@ static enum kb_status read_environment(struct kb_layers *layers, struct kb_readi
 }
 
 /* The Config= that counts: the last one of the mech.d line and KERBSIDE_OPTIONS. */
-static const struct kb_setting *effective_config(const struct kb_reading *reading, uid_t euid)
+static enum kb_status effective_config(const struct kb_reading *reading, uid_t euid,
+                                       const struct kb_setting **out)
 {
-    const struct kb_setting *config = NULL;
-
+    *out = NULL;
     for (const struct kb_unit *unit = reading->first; unit != NULL; unit = unit->next) {
         const struct kb_setting *found = kb_unit_find(unit, KB_OPT_Config);
+        enum kb_status st = found != NULL ? kb_process_conditions(unit, euid) : KB_NOT_FOUND;
 
-        if (found != NULL && kb_process_conditions_hold(unit, euid)) {
-            config = found;
+        if (st == KB_NO_MEMORY) {
+            return st;
         }
+        *out = st == KB_OK ? found : *out;
     }
-    return config;
+    return KB_OK;
 }
 
 static enum kb_status read_config(struct kb_layers *layers, struct kb_reading *reading,
                                   struct kb_error *err)
 {
-    const struct kb_setting *config = effective_config(reading, layers->euid);
+    const struct kb_setting *config;
     const char *path;
     enum kb_status st;
     char buf[256];
 
+    if (effective_config(reading, layers->euid, &config) != KB_OK) {
+        return no_memory(err);
+    }
     if (config == NULL || config->text[0] == '\0') {
         return KB_OK;
     }
@@ -264,10 +280,16 @@ static enum kb_status sort_units(struct kb_layers *layers, const struct kb_readi
 {
     layers->active = kb_arena_alloc(&layers->arena, reading->num * sizeof(*layers->active));
     if (layers->active == NULL) {
-        return kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
+        return no_memory(err);
     }
     for (const struct kb_unit *unit = reading->first; unit != NULL; unit = unit->next) {
-        if (unit->settings != NULL && kb_process_conditions_hold(unit, layers->euid)) {
+        enum kb_status st =
+            unit->settings != NULL ? kb_process_conditions(unit, layers->euid) : KB_NOT_FOUND;
+
+        if (st == KB_NO_MEMORY) {
+            return no_memory(err);
+        }
+        if (st == KB_OK) {
             layers->active[layers->num_active++] = unit;
             layers->num_conditional += kb_unit_is_conditional(unit);
             layers->sets_identity = layers->sets_identity || kb_unit_sets_identity(unit);
@@ -374,12 +396,12 @@ struct kb_layers *kb_layers_load(uid_t euid, kb_bytes oid, bool with_krb5conf)
         sort_units(layers, &reading, &layers->error) != KB_OK) {
         layers->num_active = 0;
     }
-    if (layers->error.code == KB_E_NO_MEMORY) {
-        kb_layers_put(layers);
-        return NULL;
-    }
     if (layers->sets_identity || with_krb5conf) {
         read_krb5conf(layers);
+    }
+    if (layers->error.code == KB_E_NO_MEMORY || layers->krb5conf_error.code == KB_E_NO_MEMORY) {
+        kb_layers_put(layers);
+        return NULL;
     }
     layers->standing = standing_of(layers);
     return layers;

@@ -1,6 +1,5 @@
 #include "mech/options/match.h"
 
-#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -197,39 +196,46 @@ static bool is_number(const char *text, unsigned long number)
     return strcmp(text, digits) == 0;
 }
 
-static bool in_groups(gid_t gid)
+static enum kb_status is_in_groups(gid_t gid)
 {
     int num = getgroups(0, NULL);
     gid_t *groups;
     bool found = getegid() == gid;
 
-    if (found || num <= 0 || (groups = calloc((size_t)num, sizeof(*groups))) == NULL) {
-        return found;
+    if (found || num <= 0) {
+        return found ? KB_OK : KB_NOT_FOUND;
+    }
+    groups = calloc((size_t)num, sizeof(*groups));
+    if (groups == NULL) {
+        return KB_NO_MEMORY;
     }
     num = getgroups(num, groups);
     for (int i = 0; i < num && !found; i++) {
         found = groups[i] == gid;
     }
     free(groups);
-    return found;
+    return found ? KB_OK : KB_NOT_FOUND;
 }
 
-bool kb_match_user(const char *pattern, uid_t euid)
+enum kb_status kb_match_user(const char *pattern, uid_t euid)
 {
+    enum kb_status st;
     char *name;
     gid_t gid;
-    bool matches;
 
     if (pattern[0] == '%') {
-        return kb_group_id(pattern + 1, &gid) && in_groups(gid);
+        st = kb_group_id(pattern + 1, &gid);
+        return st == KB_OK ? is_in_groups(gid) : st;
     }
     if (is_number(pattern, euid)) {
-        return true;
+        return KB_OK;
     }
-    name = kb_user_name(euid);
-    matches = name != NULL && kb_glob(kb_str(pattern), kb_str(name), false);
+    st = kb_user_name(euid, &name);
+    if (st == KB_OK && !kb_glob(kb_str(pattern), kb_str(name), false)) {
+        st = KB_NOT_FOUND;
+    }
     free(name);
-    return matches;
+    return st;
 }
 
 bool kb_match_program(const char *pattern)
@@ -250,15 +256,18 @@ bool kb_match_program(const char *pattern)
 
 /* --- sections --- */
 
-bool kb_process_conditions_hold(const struct kb_unit *unit, uid_t euid)
+enum kb_status kb_process_conditions(const struct kb_unit *unit, uid_t euid)
 {
-    for (const struct kb_condition *c = unit->conditions; c != NULL; c = c->next) {
-        if ((c->kind == KB_IF_USER && !kb_match_user(c->pattern, euid)) ||
-            (c->kind == KB_IF_PROGRAM && !kb_match_program(c->pattern))) {
-            return false;
+    enum kb_status st = KB_OK;
+
+    for (const struct kb_condition *c = unit->conditions; c != NULL && st == KB_OK; c = c->next) {
+        if (c->kind == KB_IF_USER) {
+            st = kb_match_user(c->pattern, euid);
+        } else if (c->kind == KB_IF_PROGRAM && !kb_match_program(c->pattern)) {
+            st = KB_NOT_FOUND;
         }
     }
-    return true;
+    return st;
 }
 
 bool kb_call_conditions_hold(const struct kb_unit *unit, kb_bytes target, kb_bytes client,

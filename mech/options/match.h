@@ -21,14 +21,15 @@ bool kb_match_target(const char *pattern, kb_bytes target, const struct kb_krb5c
 
 bool kb_match_client(const char *pattern, kb_bytes client);
 
-/* kb_match_user: NAME, UID or %GROUP of an effective user. */
-bool kb_match_user(const char *pattern, uid_t euid);
+/* kb_match_user: NAME, UID or %GROUP of an effective user. KB_NOT_FOUND: no; KB_NO_MEMORY. */
+KB_MUST_USE enum kb_status kb_match_user(const char *pattern, uid_t euid);
 
 /* kb_match_program compares with the path of the running executable. */
 bool kb_match_program(const char *pattern);
 
-/* kb_process_conditions_hold: all user and program conditions of a unit. */
-bool kb_process_conditions_hold(const struct kb_unit *unit, uid_t euid);
+/* kb_process_conditions: all user and program conditions of a unit. KB_NOT_FOUND: one does not
+ * hold; KB_NO_MEMORY. */
+KB_MUST_USE enum kb_status kb_process_conditions(const struct kb_unit *unit, uid_t euid);
 
 /* kb_call_conditions_hold: all target and client conditions. */
 bool kb_call_conditions_hold(const struct kb_unit *unit, kb_bytes target, kb_bytes client,
