@@ -10,7 +10,6 @@
 #define TAG_KRB_ERROR 0x7e
 
 #define VERDICT_CEILING (4u << 20)
-#define SECOND INT64_C(1000000)
 
 /* --- making and releasing --- */
 
@@ -193,6 +192,7 @@ enum kb_step kb_as_send(struct kb_as *as, int64_t offset, const struct kb_pa_met
 
 enum kb_step kb_as_ask(struct kb_as *as, int64_t offset, struct kb_send *out_send)
 {
+    as->has_cookie = false; /* it begins anew */
     return kb_as_send(as, offset, NULL, KB_AS_ASKED, out_send);
 }
 
@@ -377,7 +377,7 @@ enum kb_verdict kb_as_verdict(void *machine, kb_bytes message)
     enum kb_verdict verdict = KB_VERDICT_IGNORE;
     struct kb_arena scratch;
 
-    if (message.len == 0) {
+    if (message.len == 0 || (as->state != KB_AS_ASKED && !kb_as_proved(as))) {
         return verdict;
     }
     kb_arena_init(&scratch, NULL, 0, VERDICT_CEILING);

@@ -16,11 +16,12 @@ static enum kb_step final_error(struct kb_as *as, const struct kb_krberror *erro
  * further; within the tolerance there is no reason to. */
 static int64_t retry_offset(struct kb_as *as, const struct kb_krberror *error)
 {
-    int64_t known = as->request.policy->clock_offset;
-    struct kb_timestamp now = as->env.now(as->env.now_ctx);
-    int64_t said = (error->stime.sec - now.sec) * SECOND + error->stime.usec - now.usec;
-    int64_t differs = said > known ? said - known : known - said;
+    int64_t known = as->request.policy->clock_offset, said, differs;
 
+    if (!kb_krberror_offset(error, as->env.now(as->env.now_ctx), &said)) {
+        return known;
+    }
+    differs = said > known ? said - known : known - said;
     if (error->code != KB_KDC_SKEW && error->code != KB_KDC_NEVER_VALID &&
         differs <= as->request.policy->clock_skew * SECOND) {
         return known;
@@ -222,7 +223,7 @@ static enum kb_step on_skew(struct kb_as *as, const struct kb_krberror *error,
                  out_send);
 }
 
-/* An unproved request for times that have passed by the KDC's clock. */
+/* A request for times that have passed by the KDC's clock. */
 static enum kb_step on_never_valid(struct kb_as *as, const struct kb_krberror *error,
                                    struct kb_arena *scratch, struct kb_send *out_send)
 {
@@ -262,6 +263,7 @@ static const struct {
     {KB_AS_ASKED,       KB_KDC_NEVER_VALID,          on_never_valid},
     {KB_AS_ASKED,       KB_KDC_SKEW,                 on_never_valid},
     {KB_AS_FIRST_PROOF, KB_KDC_PREAUTH_REQUIRED,     on_required},
+    {KB_AS_FIRST_PROOF, KB_KDC_NEVER_VALID,          on_never_valid},
     {KB_AS_FIRST_PROOF, KB_KDC_PREAUTH_FAILED,       on_first_refused},
     {KB_AS_FIRST_PROOF, KB_KDC_BAD_INTEGRITY,        on_first_refused},
     {KB_AS_FIRST_PROOF, KB_KDC_ETYPE_NOSUPP,         on_first_refused},

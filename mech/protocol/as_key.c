@@ -134,6 +134,9 @@ bool kb_as_same_key(const struct kb_as *as, const struct kb_key_hint *a,
 
 struct kb_key_hint kb_as_how(const struct kb_as *as, const struct kb_pa_key *key, int32_t etype)
 {
+    if (!as->request.keys->salted) {
+        return (struct kb_key_hint){.etype = etype};
+    }
     return (struct kb_key_hint){etype, key->has_salt ? key->salt : as->default_salt,
                                 key->s2kparams};
 }

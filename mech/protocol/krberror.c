@@ -11,6 +11,9 @@
 #define KRB_ERROR 30
 #define PVNO 5
 
+#define SECOND INT64_C(1000000)
+#define MOST_OFFSET (INT64_C(50) * 365 * 86400) /* seconds */
+
 #define PA_PW_SALT 3
 #define EXTENDED_ERROR_LEN 12 /* MS-KILE 2.2.2: status, reserved, flags */
 
@@ -104,6 +107,14 @@ enum kb_status kb_krberror_decode(kb_bytes message, struct kb_arena *arena, stru
     }
     take_ntstatus(out);
     return st;
+}
+
+bool kb_krberror_offset(const struct kb_krberror *error, struct kb_timestamp now, int64_t *out)
+{
+    int64_t sec = error->stime.sec - now.sec;
+
+    *out = sec * SECOND + error->stime.usec - now.usec;
+    return sec > -MOST_OFFSET && sec < MOST_OFFSET;
 }
 
 /* --- explaining --- */

@@ -8,7 +8,6 @@
 #define TAG_KRB_ERROR 0x7e
 
 #define VERDICT_CEILING (4u << 20)
-#define SECOND INT64_C(1000000)
 
 struct kb_tgs *kb_tgs_new(const struct kb_env *env, const struct kb_tgs_request *request)
 {
@@ -224,7 +223,6 @@ static enum kb_step final_error(struct kb_tgs *tgs, const struct kb_krberror *er
 static enum kb_step retry(struct kb_tgs *tgs, const struct kb_krberror *error,
                           struct kb_send *out_send)
 {
-    struct kb_timestamp now = tgs->env.now(tgs->env.now_ctx);
     int64_t offset = tgs->clock_offset;
     enum kb_step step;
 
@@ -232,8 +230,9 @@ static enum kb_step retry(struct kb_tgs *tgs, const struct kb_krberror *error,
         return final_error(tgs, error);
     }
     tgs->retried = true;
-    if (error->code == KB_KDC_SKEW) {
-        offset = (error->stime.sec - now.sec) * SECOND + error->stime.usec - now.usec;
+    if (error->code == KB_KDC_SKEW &&
+        !kb_krberror_offset(error, tgs->env.now(tgs->env.now_ctx), &offset)) {
+        return final_error(tgs, error);
     }
     step = ask(tgs, offset, tgs->state == KB_TGS_ASKED, out_send);
     out_send->new_attempt = step == KB_SEND && error->code == KB_KDC_REPEAT;
@@ -394,17 +393,18 @@ static enum kb_verdict reply_verdict(struct kb_tgs *tgs, kb_bytes message, struc
 
 enum kb_verdict kb_tgs_verdict(void *machine, kb_bytes message)
 {
+    struct kb_tgs *tgs = machine;
     enum kb_verdict verdict = KB_VERDICT_IGNORE;
     struct kb_arena scratch;
 
-    if (message.len == 0) {
+    if (message.len == 0 || (tgs->state != KB_TGS_ASKED && tgs->state != KB_TGS_PLAIN)) {
         return verdict;
     }
     kb_arena_init(&scratch, NULL, 0, VERDICT_CEILING);
     if (message.ptr[0] == TAG_KRB_ERROR) {
         verdict = error_verdict(message, &scratch);
     } else if (message.ptr[0] == TAG_TGS_REP) {
-        verdict = reply_verdict(machine, message, &scratch);
+        verdict = reply_verdict(tgs, message, &scratch);
     }
     kb_arena_wipe(&scratch);
     return verdict;

@@ -596,6 +596,46 @@ static void never_valid_is_asked_again_by_the_kdcs_clock(void **state)
     lab_wipe(&lab);
 }
 
+/* A time that no request could be made for is not gone by. */
+static void absurd_times_are_not_believed(void **state)
+{
+    static const int64_t absurd[] = {INT64_C(253402300799), INT64_C(-62167219200)}; /* 9999, 0 */
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        kb_pa_enc_ts_enc ts;
+        struct lab lab;
+
+        lab_init(&lab);
+        know(&lab, SALT);
+        lab.kdc.now = absurd[i];
+        start(&lab);
+        give_error(&lab, 37, KB_NONE);
+        assert_proves(&lab);
+        assert_true(minikdc_timestamp(&lab.kdc, lab.send.message, &ts));
+        assert_int_equal(ts.patimestamp, lab.client.now.sec);
+        lab_wipe(&lab);
+    }
+}
+
+static void never_valid_first_proof(void **state)
+{
+    struct lab lab;
+
+    (void)state;
+    lab_init(&lab);
+    know(&lab, SALT);
+    lab.kdc.now += 7 * 86400;
+    start(&lab);
+    give_error(&lab, 11, KB_NONE);
+    assert_asks(&lab);
+    give_error(&lab, 25, info(&lab, SALT));
+    assert_proves(&lab);
+    give_reply(&lab);
+    assert_int_equal(lab.step, KB_DONE);
+    lab_wipe(&lab);
+}
+
 static void repeat_gets_a_fresh_timestamp(void **state)
 {
     kb_bytes repeat;
@@ -825,6 +865,8 @@ int main(void)
         cmocka_unit_test(time_of_preauth_required),
         cmocka_unit_test(known_offset_is_used),
         cmocka_unit_test(never_valid_is_asked_again_by_the_kdcs_clock),
+        cmocka_unit_test(absurd_times_are_not_believed),
+        cmocka_unit_test(never_valid_first_proof),
         cmocka_unit_test(repeat_gets_a_fresh_timestamp),
         cmocka_unit_test(silence_is_asked_without_a_proof),
         cmocka_unit_test(unjudged_proofs_do_not_count),
