@@ -370,8 +370,10 @@ enum kb_status kb_identity_get(const struct kb_options *options, struct kb_ident
         return KB_OK;
     }
     if (options->keytab_file == NULL && options->password == NULL) {
-        return kb_error_set(err, KB_E_NO_SECRET, "No password, keytab or cache for %s",
-                            options->user_name != NULL ? options->user_name : "any user");
+        return kb_error_set(err, KB_E_NO_SECRET, "No password, keytab or cache for %s%s%s",
+                            options->user_name != NULL ? options->user_name : "any user",
+                            options->lost_secret != NULL ? "; " : "",
+                            options->lost_secret != NULL ? options->lost_secret : "");
     }
     if (options->keytab_file == NULL && options->user == NULL) {
         return kb_error_set(err, KB_E_USER, "A password without a user");
