@@ -27,27 +27,19 @@ _Atomic(const struct kb_ssl *) kb_ssl_loaded;
 
 static struct kb_ssl ssl;        /* written under `lock` until kb_ssl_loaded is set */
 static struct failure *failures; /* under `lock` */
-static bool at_fork; /* the fork handlers are registered: by the constructor, else under `lock` */
 static _Atomic(const char *) last_error = "";
 
 /* Guards loading. A fork waits until it is done: the child inherits either nothing or all of it. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-static void lock_for_fork(void)
+void kb_provider_fork_prepare(void)
 {
     pthread_mutex_lock(&lock);
 }
 
-static void unlock_after_fork(void)
+void kb_provider_fork_done(void)
 {
     pthread_mutex_unlock(&lock);
-}
-
-/* At load, not at the first use: a fork that began before the registration runs no handlers, and
- * its child would inherit the lock from a thread that it does not have. */
-static void __attribute__((constructor)) register_fork_handlers(void)
-{
-    at_fork = at_fork || pthread_atfork(lock_for_fork, unlock_after_fork, unlock_after_fork) == 0;
 }
 
 /* Under the lock. */
@@ -213,10 +205,7 @@ enum kb_status kb_provider_load(void)
         return KB_OK;
     }
     pthread_mutex_lock(&lock);
-    if (!at_fork) { /* memory was short, or we are called by an earlier constructor */
-        register_fork_handlers();
-    }
-    st = at_fork ? load_locked() : KB_NO_MEMORY;
+    st = load_locked();
     pthread_mutex_unlock(&lock);
     return st;
 }

@@ -5,8 +5,7 @@
  * another OpenSSL that the host exports (node exports 1,700 of its symbols). Everything of OpenSSL
  * that Kerbside uses stands in one list in crypto/openssl.h, checked against the headers by its
  * types; the default library context is never touched, and nothing here runs from a destructor.
- * Any thread at any time. A fork waits for a load under way: so not under a lock that a fork
- * handler takes. */
+ * Any thread at any time, but under no lock that a fork handler takes: a fork waits for a load. */
 #ifndef KB_PROVIDER_H
 #define KB_PROVIDER_H
 
@@ -23,5 +22,12 @@ bool kb_provider_loaded(void);
 
 /* kb_provider_error is what stopped the last kb_provider_load, for a person; "" if nothing did. */
 const char *kb_provider_error(void);
+
+/* The fork handlers, for pthread_atfork (mech/process.c). They must be registered well before the
+ * first load: a fork that began earlier runs none, and its child may inherit a load that a thread
+ * it does not have has begun. Not by a constructor of ours: that is 10 us of page faults in every
+ * program that touches GSS-API. */
+void kb_provider_fork_prepare(void);
+void kb_provider_fork_done(void);
 
 #endif

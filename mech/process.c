@@ -2,15 +2,18 @@
 
 #include <pthread.h>
 
+#include "crypto/provider.h"
 #include "mech/login/identity.h"
 #include "mech/net/exchange.h"
 #include "mech/options/options.h"
 #include "mech/store/shared.h"
 
-/* Every module with a lock, in the lock order: who holds one may take only those below it. */
+/* Every module with a lock, in the lock order: who holds one may take only those below it. The
+ * provider's is first, since a fork may wait some milliseconds for it: then it holds no other. */
 static const struct fork_hooks {
     void (*prepare)(void), (*parent)(void), (*child)(void);
 } modules[] = {
+    {kb_provider_fork_prepare, kb_provider_fork_done, kb_provider_fork_done},
     {kb_options_fork_prepare, kb_options_fork_parent, kb_options_fork_child},
     {kb_identity_fork_prepare, kb_identity_fork_parent, kb_identity_fork_child},
     {kb_shared_fork_prepare, kb_shared_fork_parent, kb_shared_fork_child},

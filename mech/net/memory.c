@@ -1,6 +1,7 @@
 #include "mech/net/memory.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 
 #define NUM_REALMS 16
 #define REALM_MAX 128 /* realms with longer names are not remembered */
@@ -14,12 +15,12 @@ struct entry {
 
 /* Guards all below. Held for a copy. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct entry entries[NUM_REALMS];
+static struct entry *entries; /* NUM_REALMS; NULL: none so far. Not static: see bench/README.md */
 static uint64_t uses;
 
 static struct entry *find(kb_bytes realm)
 {
-    for (size_t i = 0; i < NUM_REALMS; i++) {
+    for (size_t i = 0; entries != NULL && i < NUM_REALMS; i++) {
         if (entries[i].realm_len > 0 &&
             kb_equal(kb_bytes_of(entries[i].realm, entries[i].realm_len), realm)) {
             entries[i].used = ++uses;
@@ -29,13 +30,17 @@ static struct entry *find(kb_bytes realm)
     return NULL;
 }
 
-/* The entry of a realm, a new one if need be; NULL for a realm that is not remembered. */
+/* The entry of a realm, a new one if need be; NULL for a realm that is not remembered, or where
+ * memory is short: what is known here only saves time. */
 static struct entry *claim(kb_bytes realm)
 {
     struct entry *entry = find(realm);
 
     if (entry != NULL || realm.len == 0 || realm.len > REALM_MAX) {
         return entry;
+    }
+    if (entries == NULL && (entries = calloc(NUM_REALMS, sizeof(*entries))) == NULL) {
+        return NULL;
     }
     entry = &entries[0];
     for (size_t i = 1; i < NUM_REALMS; i++) {
@@ -113,7 +118,8 @@ void kb_memory_set_tcp(kb_bytes realm, bool tcp)
 void kb_memory_clear(void)
 {
     pthread_mutex_lock(&lock);
-    memset(entries, 0, sizeof(entries));
+    free(entries);
+    entries = NULL;
     pthread_mutex_unlock(&lock);
 }
 

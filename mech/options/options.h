@@ -102,9 +102,8 @@ KB_MUST_USE enum kb_status kb_options_password(const struct kb_options *options,
 /* kb_options_password_exposed: is it a file that everybody can read? Worth a warning. */
 bool kb_options_password_exposed(const struct kb_options *options);
 
-/* kb_options_set_oid tells by which OID libgssapi loaded us (DER contents, from
- * gss_mech_interposer; reads nothing). Until then our line is found by the default OID or the label
- * `kerbside`. */
+/* kb_options_set_oid tells by which OID libgssapi loaded us (DER contents; reads nothing). Until
+ * then our line is found by the default OID or the label `kerbside`. */
 void kb_options_set_oid(kb_bytes oid);
 
 /* What the layers above lend: options reads no keytab. Called with no lock held. */

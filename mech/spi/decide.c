@@ -5,27 +5,11 @@
 
 #include "mech/login/identity.h"
 #include "mech/process.h"
-#include "mech/store/keytab.h"
-
-/* options reads no keytab itself. */
-static bool keytab_has(const char *path, const struct kb_principal *principal)
-{
-    struct kb_keytab *keytab = NULL;
-    bool found = false;
-
-    if (kb_keytab_read(path, &keytab, NULL) == KB_OK) {
-        for (size_t i = 0; i < keytab->num && !found; i++) {
-            found = kb_principal_equal(keytab->entries[i].principal, principal);
-        }
-        kb_keytab_free(keytab);
-    }
-    return found;
-}
 
 static void start(void)
 {
     kb_process_start();
-    kb_options_set_hooks(&(struct kb_options_hooks){.keytab_has = keytab_has});
+    kb_options_set_oid(kb_mech_own());
 }
 
 struct kb_standing kb_standing_now(void)

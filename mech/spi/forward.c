@@ -64,6 +64,12 @@ bool kb_mechs_init(gss_const_OID own)
     return true;
 }
 
+kb_bytes kb_mech_own(void)
+{
+    return num_mechs > 0 ? kb_bytes_of(inner_bytes[0], mechs[0].inner.length - mechs[0].oid->length)
+                         : KB_NONE;
+}
+
 bool kb_oid_equal(gss_const_OID a, gss_const_OID b)
 {
     return a != NULL && b != NULL &&

@@ -18,6 +18,9 @@ struct kb_mech {
 /* kb_mechs_init makes the inner OIDs; false when `own` is too long to be believed. */
 bool kb_mechs_init(gss_const_OID own);
 
+/* kb_mech_own is the OID under which libgssapi loaded us (DER contents); empty before. */
+kb_bytes kb_mech_own(void);
+
 /* kb_mech_find returns the mechanism of a public OID. NULL for anything else, and for NULL itself,
  * which is how the mechglue passes our own OID. */
 const struct kb_mech *kb_mech_find(gss_const_OID oid);

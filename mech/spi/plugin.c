@@ -6,23 +6,16 @@
  * decided per call, since users, environment and files may change in a process. */
 gss_OID_set gss_mech_interposer(gss_OID own)
 {
-    static gss_OID_desc first;
-    static uint8_t first_bytes[64];
     OM_uint32 major, minor;
     gss_OID_set set = GSS_C_NO_OID_SET;
 
     if (own == NULL || gss_create_empty_oid_set(&minor, &set) != GSS_S_COMPLETE) {
         return NULL;
     }
-    if (first.length == 0 && own->length <= sizeof(first_bytes) && kb_mechs_init(own)) {
-        memcpy(first_bytes, own->elements, own->length);
-        first.elements = first_bytes;
-        first.length = own->length;
-        kb_options_set_oid(kb_bytes_of(first_bytes, first.length));
-    }
     /* The same library under a second OID: the first one interposes, an empty set declines. (NULL
      * would have us asked again at every gss_indicate_mechs.) */
-    if (first.length == 0 || !kb_oid_equal(own, &first)) {
+    if ((kb_mech_own().len == 0 && !kb_mechs_init(own)) ||
+        !kb_equal(kb_mech_own(), kb_bytes_of(own->elements, own->length))) {
         return set;
     }
     major = gss_add_oid_set_member(&minor, gss_mech_krb5, &set);
