@@ -2,6 +2,7 @@
 #include "mech/protocol/as_machine.h"
 
 #define SECOND 1000000
+#define MOST_TOLERANT 86400 /* seconds that a KDC may accept a timestamp from */
 
 static enum kb_status fail(struct kb_fault *fault, enum kb_error_code code, const char *what)
 {
@@ -84,21 +85,31 @@ static enum kb_status check_request_checksum(const struct kb_as *as, const struc
                : fail(fault, KB_E_KDC_REPLY, "the request was altered on the way to it");
 }
 
-/* RFC 4120 3.1.3: an address-bound ticket is of no use where we asked for none. */
+/* The KDC's clock is what it says under our key, not what ours is (RFC 4120 3.1.5). But one that
+ * has just accepted our timestamp cannot be years away from that. */
+static enum kb_status check_clock(const struct kb_as *as, const kb_enc_kdc_rep_part *part,
+                                  struct kb_fault *fault)
+{
+    if (kb_as_proved(as) && (part->authtime > as->terms.now + MOST_TOLERANT ||
+                             part->authtime < as->terms.now - MOST_TOLERANT)) {
+        return fail(fault, KB_E_CLOCK, "its time is not the one of the login that it accepted");
+    }
+    return KB_OK;
+}
+
 static enum kb_status check_part(struct kb_as *as, struct kb_as_reply *reply, struct kb_key *key,
                                  struct kb_arena *arena, struct kb_fault *fault)
 {
     const kb_enc_kdc_rep_part *part = &reply->rep.part;
     enum kb_status st = check_server(as, &reply->rep, fault);
 
-    if (st == KB_OK && part->has_caddr && part->caddr.num > 0) {
-        st = fail(fault, KB_E_KDC_REPLY, "its ticket is bound to addresses");
+    if (st == KB_OK) {
+        st = check_clock(as, part, fault);
     }
     if (st == KB_OK) {
         st = check_request_checksum(as, &reply->rep, key, arena, fault);
     }
     if (st == KB_OK) {
-        /* The KDC's clock is what it says under our key, not what ours is (RFC 4120 3.1.5). */
         struct kb_kdcrep_terms terms = as->terms;
 
         terms.now = part->authtime;

@@ -21,6 +21,7 @@ static enum kb_status make_terms(struct kb_as *as, int64_t now)
     *terms = (struct kb_kdcrep_terms){
         .options = options_of(policy),
         .till = now + policy->ticket_life,
+        .now = now,
         .skew = policy->clock_skew,
         .etypes = policy->etypes,
         .num_etypes = policy->num_etypes,

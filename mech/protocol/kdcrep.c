@@ -148,6 +148,11 @@ enum kb_status kb_kdcrep_check(const struct kb_kdcrep *rep, const struct kb_kdcr
     if ((part->flags & (TKT_INVALID | TKT_POSTDATED)) != 0) {
         return fail(fault, KB_E_KDC_REPLY, "its ticket is postdated or not valid");
     }
+    /* We ask for tickets without addresses (RFC 4120 3.1.5: "the host address field is correct").
+     */
+    if (part->has_caddr && part->caddr.num > 0) {
+        return fail(fault, KB_E_KDC_REPLY, "its ticket is bound to addresses");
+    }
     st = check_times(part, terms, fault);
     return st == KB_OK ? make_session_key(&part->key, terms, out_session_key, fault) : st;
 }

@@ -162,6 +162,9 @@ static enum kb_step follow(struct kb_tgs *tgs, const struct kb_tgs_reply *reply,
         return tgs->num_visited == 1 ? ask(tgs, tgs->clock_offset, false, out_send)
                                      : refuse_referral(tgs, "refers to itself");
     }
+    if (reply->referral.len == 0) {
+        return refuse_referral(tgs, "refers to a realm without a name");
+    }
     if (was_visited(tgs, reply->referral)) {
         return refuse_referral(tgs, "refers to a realm that sent us there");
     }

@@ -161,6 +161,11 @@ static void later(struct lab *lab, struct minikdc_reply *r)
 {
     r->part.starttime = lab->kdc.now + 3600;
 }
+static void years_ago(struct lab *lab, struct minikdc_reply *r)
+{
+    r->part.authtime = r->part.starttime = lab->kdc.now - INT64_C(86400) * 3650;
+    r->part.endtime = r->part.starttime + 36000;
+}
 static void postdated(struct lab *lab, struct minikdc_reply *r)
 {
     (void)lab;
@@ -243,6 +248,7 @@ static const struct {
     {"long life",         long_life,        KB_E_KDC_REPLY,      KB_E_KDC_REPLY},
     {"long renewal",      long_renewal,     KB_E_KDC_REPLY,      KB_E_KDC_REPLY},
     {"valid later",       later,            KB_E_CLOCK,          KB_E_CLOCK},
+    {"years ago",         years_ago,        KB_E_CLOCK,          KB_E_CLOCK},
     {"postdated",         postdated,        KB_E_KDC_REPLY,      KB_E_KDC_REPLY},
     {"invalid",           invalid,          KB_E_KDC_REPLY,      KB_E_KDC_REPLY},
     {"no starttime",      no_starttime,     TAKEN,               TAKEN},

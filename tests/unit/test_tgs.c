@@ -442,6 +442,14 @@ static void short_session_key(struct lab *lab, struct minikdc_reply *r)
     (void)lab;
     r->part.key.keyvalue.len--;
 }
+static void addresses(struct lab *lab, struct minikdc_reply *r)
+{
+    kb_host_address *address = kb_arena_alloc(&lab->kdc.arena, sizeof(*address));
+
+    *address = (kb_host_address){2, KB_LIT("\x7f\x00\x00\x01")};
+    r->part.has_caddr = true;
+    r->part.caddr = (kb_host_addresses){address, 1};
+}
 static void wrong_msg_type(struct lab *lab, struct minikdc_reply *r)
 {
     (void)lab;
@@ -496,6 +504,7 @@ static const struct {
     {"invalid", invalid, KB_E_KDC_REPLY, KB_VERDICT_WEAK},
     {"rc4 session key", weak_session_key, KB_E_NO_ENCTYPE, KB_VERDICT_WEAK},
     {"short session key", short_session_key, KB_E_KDC_REPLY, KB_VERDICT_WEAK},
+    {"addresses", addresses, KB_E_KDC_REPLY, KB_VERDICT_WEAK},
     {"msg-type", wrong_msg_type, KB_E_KDC_REPLY, KB_VERDICT_IGNORE},
     {"pvno", wrong_pvno, KB_E_KDC_REPLY, KB_VERDICT_IGNORE},
     {"bytes behind", bytes_behind, KB_E_KDC_REPLY, KB_VERDICT_WEAK},
@@ -594,7 +603,8 @@ static void loops_end(void **state)
     static const char *const itself[] = {"A", "A", NULL};
     static const char *const endless[] = {"A", "B", "C", "D", "E", "F", "G",
                                           "H", "I", "J", "K", "L", NULL};
-    static const char *const *const ways[] = {loop, back, itself, endless};
+    static const char *const nameless[] = {"", NULL};
+    static const char *const *const ways[] = {loop, back, itself, endless, nameless};
 
     (void)state;
     for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
