@@ -1,7 +1,8 @@
 /* fetch.h - from a long-term key to a service ticket: the AS and TGS exchanges as one machine.
  *
- * Starts with the AS exchange, or, where a TGT is at hand, with the TGS exchange; a TGT that the
- * KDC calls expired is replaced by a new one once. RFC 4120 3.1, 3.3. Owns an arena (wiped by
+ * Starts with the AS exchange, or, where a TGT is at hand, with the TGS exchange; a TGT that its KDC
+ * does not take (expired, revoked, or the KDC's key is another by now) is replaced by a new one
+ * once. RFC 4120 3.1, 3.3. Owns an arena (wiped by
  * kb_fetch_free), references what it is given in kb_fetch_request, borrows a reply only until the
  * step returns. One thread at a time. */
 #ifndef KB_FETCH_H
