@@ -1,8 +1,7 @@
-/* cred.c - credentials: asked about, changed, exported, stored, released. */
+/* cred.c - credentials: asked about, changed, stored, released. */
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "asn1/reader.h"
 #include "mech/login/login.h"
 #include "mech/options/settings.h"
 #include "mech/spi/decide.h"
@@ -271,7 +270,7 @@ OM_uint32 gssi_inquire_cred_by_mech(OM_uint32 *minor, gss_cred_id_t handle, gss_
                : answer(minor, cred, mech, &answers);
 }
 
-/* --- changed, exported, stored -------------------------------------------------------------------
+/* --- changed, stored -----------------------------------------------------------------------------
  */
 
 OM_uint32 gssi_inquire_cred_by_oid(OM_uint32 *minor, const gss_cred_id_t handle,
@@ -321,100 +320,6 @@ OM_uint32 gssi_set_neg_mechs(OM_uint32 *minor, gss_cred_id_t handle, const gss_O
     }
     return cred->kind == KB_CRED_PLATFORM ? gss_set_neg_mechs(minor, cred->inner, mechs)
                                           : kb_unsupported_minor(minor);
-}
-
-/* The platform's exported credential is `len4 | OID | len4 | token`. The mechglue above writes the
- * same frame around what we return, so the bare token is what a host without the plugin would have
- * exported too, and can import. */
-OM_uint32 gssi_export_cred(OM_uint32 *minor, gss_cred_id_t handle, gss_buffer_t token)
-{
-    KB_ENTER(minor);
-    struct kb_gss_cred *cred = kb_cred_of(handle);
-    gss_buffer_desc framed = GSS_C_EMPTY_BUFFER;
-    struct kb_reader r;
-    kb_bytes bare;
-    OM_uint32 major, ignored;
-
-    kb_give_nothing(token);
-    if (cred == NULL) {
-        return kb_bad_cred(minor);
-    }
-    if (cred->kind != KB_CRED_PLATFORM) {
-        return kb_unsupported_minor(minor);
-    }
-    major = gss_export_cred(minor, cred->inner, &framed);
-    if (major != GSS_S_COMPLETE) {
-        return major;
-    }
-    r = kb_reader(kb_bytes_of_buffer(&framed));
-    kb_get_bytes(&r, kb_get_u32be(&r));
-    bare = kb_get_bytes(&r, kb_get_u32be(&r));
-    if (r.bad || r.rest.len != 0) {
-        *minor = kb_error_minor(KB_E_INTERNAL);
-        major = GSS_S_FAILURE;
-    } else {
-        major = kb_give_bytes(minor, bare, token);
-    }
-    kb_wipe(framed.value, framed.length);
-    gss_release_buffer(&ignored, &framed);
-    return major;
-}
-
-/* `len4 | inner OID | len4 | token`, heap. */
-static bool frame_cred(const struct kb_mech *mech, kb_bytes token, gss_buffer_t out)
-{
-    size_t oid_len = mech->inner.length;
-    uint8_t *p = NULL;
-
-    out->length = 4 + oid_len + 4 + token.len;
-    if (token.len <= UINT32_MAX / 2) {
-        p = malloc(out->length);
-    }
-    out->value = p;
-    if (p == NULL) {
-        return false;
-    }
-    kb_put_u32be(p, (uint32_t)oid_len);
-    memcpy(p + 4, mech->inner.elements, oid_len);
-    kb_put_u32be(p + 4 + oid_len, (uint32_t)token.len);
-    if (token.len > 0) {
-        memcpy(p + 8 + oid_len, token.ptr, token.len);
-    }
-    return true;
-}
-
-static OM_uint32 import_cred(OM_uint32 *minor, const struct kb_mech *mech, gss_buffer_t token,
-                             gss_cred_id_t *out)
-{
-    gss_buffer_desc framed;
-    gss_cred_id_t inner = GSS_C_NO_CREDENTIAL;
-    OM_uint32 major;
-
-    if (out == NULL) {
-        return GSS_S_CALL_INACCESSIBLE_WRITE;
-    }
-    *out = GSS_C_NO_CREDENTIAL;
-    if (!frame_cred(mech, kb_bytes_of_buffer(token), &framed)) {
-        return kb_no_memory(minor);
-    }
-    major = gss_import_cred(minor, &framed, &inner);
-    kb_free_secret(framed.value, framed.length);
-    return major == GSS_S_COMPLETE ? kb_cred_take(minor, mech, inner, out) : major;
-}
-
-OM_uint32 gssi_import_cred(OM_uint32 *minor, gss_buffer_t token, gss_cred_id_t *out)
-{
-    KB_ENTER(minor);
-    return import_cred(minor, kb_mech_krb5(), token, out);
-}
-
-OM_uint32 gssi_import_cred_by_mech(OM_uint32 *minor, gss_OID oid, gss_buffer_t token,
-                                   gss_cred_id_t *out)
-{
-    KB_ENTER(minor);
-    const struct kb_mech *mech = kb_mech_find(oid);
-
-    return mech != NULL ? import_cred(minor, mech, token, out) : kb_bad_mech(minor);
 }
 
 static OM_uint32 store(OM_uint32 *minor, gss_cred_id_t handle, gss_cred_usage_t usage, gss_OID oid,

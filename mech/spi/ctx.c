@@ -356,8 +356,7 @@ OM_uint32 gssi_export_sec_context(OM_uint32 *minor, gss_ctx_id_t *handle, gss_bu
         r = kb_reader(kb_bytes_of_buffer(&framed));
         kb_get_bytes(&r, kb_get_u32be(&r));
         if (r.bad) {
-            *minor = kb_error_minor(KB_E_INTERNAL);
-            major = GSS_S_FAILURE;
+            major = kb_bad_token(minor);
         } else {
             major = kb_give_bytes(minor, r.rest, token);
         }

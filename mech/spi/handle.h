@@ -86,6 +86,7 @@ OM_uint32 kb_unsupported_minor(OM_uint32 *minor);
 OM_uint32 kb_bad_name(OM_uint32 *minor);
 OM_uint32 kb_bad_cred(OM_uint32 *minor);
 OM_uint32 kb_bad_ctx(OM_uint32 *minor);
+OM_uint32 kb_bad_token(OM_uint32 *minor);
 OM_uint32 kb_bad_qop(OM_uint32 *minor);
 OM_uint32 kb_not_for_accepting(OM_uint32 *minor);
 

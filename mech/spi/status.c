@@ -109,6 +109,12 @@ OM_uint32 kb_bad_ctx(OM_uint32 *minor)
                      "The context is not established, or is no initiator's");
 }
 
+OM_uint32 kb_bad_token(OM_uint32 *minor)
+{
+    return fail_with(minor, GSS_S_DEFECTIVE_TOKEN, KB_E_TOKEN,
+                     "This is not an exported credential or context");
+}
+
 OM_uint32 kb_bad_qop(OM_uint32 *minor)
 {
     return fail_with(minor, GSS_S_BAD_QOP, KB_E_UNSUPPORTED,

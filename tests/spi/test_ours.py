@@ -68,6 +68,19 @@ class TestBeside(unittest.TestCase):
                         self.fail("\n" + "".join(difflib.unified_diff(
                             alone, essence(ours), "platform", "ours with a " + secret)))
 
+    def test_copies(self):
+        """gss_add_cred copies by export and import: the copy is the same identity."""
+        options = self.realm.identity("keytab")
+        text = self.run_transcript(options, "add_creds")
+        self.assertNotIn("000d0000", text)
+        self.assertEqual(text.count("name: alice@"), 2)
+        text = self.run_transcript(options, "creds")
+        for wanted in ("default, both", "alice, initiate"):
+            part = text[text.index("--- " + wanted):]
+            part = part[:part.index("release_cred")]
+            self.assertRegex(part, r"export_cred: 0{8}\nimport_cred: 0{8}\ninquire_cred: 0{8}")
+            self.assertNotIn("source: bob", part)
+
     def test_threads(self):
         program = os.path.join(BUILD, "tests", "spi", "threads")
         env = self.realm.env(options=self.realm.identity("password"))
