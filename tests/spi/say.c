@@ -185,6 +185,10 @@ static int step_accept(struct loop *l, gss_buffer_t in, gss_buffer_t out, OM_uin
     }
     print_oid("actual", actual);
     print_name("source", source);
+    if (source != GSS_C_NO_NAME) {
+        printf("  userok root: %d, alice: %d\n", gss_userok(source, "root"),
+               gss_userok(source, "alice"));
+    }
     printf("  flags %x, lifetime %s, token %s, delegated %s\n", flags, lifetime(life),
            out->length > 0 ? "some" : "none", delegated ? "some" : "none");
     if (delegated != GSS_C_NO_CREDENTIAL) {

@@ -77,13 +77,21 @@ class TestSame(unittest.TestCase):
         self.assertIn("userok alice: 0, root: 1", self.same("names"))
 
     def test_denied_userok(self):
-        """The platform denies root@KERBSIDE.TEST by a .k5login; the names alone would match."""
+        """The platform denies root@KERBSIDE.TEST by a .k5login; the names alone would match, and the
+        mechglue compares them where an interposer passes the platform's answer on."""
+        self.realm.add_principal("root", "r")
+        self.kinit("root")
+        self.assertIn("userok root: 1, alice: 0", self.same("export_context"))
         conf, k5login = self.realm.path("k5login.conf"), self.realm.path("k5login")
         os.makedirs(k5login)
         with open(os.path.join(k5login, "root"), "w") as allowed:
             allowed.write("somebody@KERBSIDE.TEST\n")
         with open(self.realm.krb5_conf) as old, open(conf, "w") as new:
-            new.write(old.read().replace("[libdefaults]", f"[libdefaults]\n k5login_directory = {k5login}"))
+            new.write(old.read().replace("[libdefaults]",
+                                         f"[libdefaults]\n k5login_directory = {k5login}"))
+        text = self.same("export_context", KRB5_CONFIG=conf)
+        self.assertIn("source: root@KERBSIDE.TEST", text)
+        self.assertIn("userok root: 0, alice: 0", text)
         self.assertNotIn("root: 1", self.same("names", KRB5_CONFIG=conf))
 
     def test_contexts(self):
