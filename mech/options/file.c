@@ -9,10 +9,16 @@
 
 bool kb_is_secure_exec(void)
 {
-    return getauxval(AT_SECURE) != 0;
+    static _Atomic signed char secure =
+        -1; /* it never changes; getauxval takes a hundred instructions */
+
+    if (secure < 0) {
+        secure = getauxval(AT_SECURE) != 0;
+    }
+    return secure != 0;
 }
 
-void kb_environment(const char *out[KB_NUM_ENVIRONMENT])
+static void take_variable(const char *out[KB_NUM_ENVIRONMENT], const char *entry)
 {
     static const struct {
         const char *name;
@@ -24,20 +30,25 @@ void kb_environment(const char *out[KB_NUM_ENVIRONMENT])
         [KB_ENV_KRB5] = {"KRB5_CONFIG=", 12},
     };
 
+    for (size_t i = 0; i < KB_NUM_ENVIRONMENT; i++) {
+        if (out[i] == NULL && strncmp(entry, names[i].name, names[i].len) == 0) {
+            out[i] = entry + names[i].len;
+        }
+    }
+}
+
+/* Every call of a warm login comes here: a look at two letters of each variable is all it costs. */
+void kb_environment(const char *out[KB_NUM_ENVIRONMENT])
+{
     memset(out, 0, KB_NUM_ENVIRONMENT * sizeof(*out));
     if (environ == NULL || kb_is_secure_exec()) {
         return;
     }
     for (char **entry = environ; *entry != NULL; entry++) {
-        const char *text = *entry;
+        char first = (*entry)[0], second = first != '\0' ? (*entry)[1] : '\0';
 
-        if (text[0] != 'K' && text[0] != 'G') {
-            continue;
-        }
-        for (size_t i = 0; i < KB_NUM_ENVIRONMENT; i++) {
-            if (out[i] == NULL && strncmp(text, names[i].name, names[i].len) == 0) {
-                out[i] = text + names[i].len;
-            }
+        if ((first == 'K' && (second == 'E' || second == 'R')) || (first == 'G' && second == 'S')) {
+            take_variable(out, *entry);
         }
     }
 }

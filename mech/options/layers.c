@@ -417,6 +417,7 @@ void kb_layers_put(struct kb_layers *layers)
 {
     if (layers != NULL && atomic_fetch_sub_explicit(&layers->refs, 1, memory_order_acq_rel) == 1) {
         kb_krb5conf_put(layers->krb5conf);
+        free(layers->matched);
         kb_arena_wipe(&layers->arena);
         free(layers);
     }

@@ -51,6 +51,21 @@ struct kb_unit {
 /* How many sections with a target or client condition can hold for one process. */
 #define KB_MAX_CONDITIONAL 256
 
+/* Which of a configuration's conditional units hold for a query: one bit each, in the order of
+ * `active`. */
+struct kb_matches {
+    uint8_t bits[KB_MAX_CONDITIONAL / 8];
+};
+
+/* Comparing a target with every section's patterns costs more than a warm login may. */
+#define KB_NUM_MATCHED 16
+struct kb_matched {
+    size_t target_len, client_len;
+    char names[240]; /* target, then client */
+    bool used;
+    struct kb_matches matches;
+};
+
 struct kb_layers {
     _Atomic unsigned refs;
     struct kb_arena arena;
@@ -67,7 +82,9 @@ struct kb_layers {
     struct kb_error error; /* the first thing of ours that does not parse; standing.broken */
     struct kb_watch *watched;
     char *environment[KB_NUM_ENVIRONMENT]; /* the values that were seen, NULL where not set */
-    struct kb_options *snapshots;          /* kept ones; guarded by options.c's lock */
+    /* Guarded by options.c's lock: */
+    struct kb_options *snapshots; /* kept ones */
+    struct kb_matched *matched; /* KB_NUM_MATCHED queries and what holds for them; NULL: none yet */
 };
 
 /* kb_unit_is_conditional: does it depend on target or client? kb_unit_has: on this kind? */

@@ -208,6 +208,82 @@ static enum kb_status nested(struct kb_error *err)
                         "nsswitch that uses GSS-API?)");
 }
 
+/* --- what holds for a query --- */
+
+/* The place in layers->matched for a query; NULL: its names are too long to be remembered. */
+static struct kb_matched *matched_place(const struct kb_layers *layers,
+                                        const struct kb_options_query *query)
+{
+    uint32_t hash = 2166136261u; /* FNV-1a */
+
+    if (query->target.len + query->client.len > sizeof(layers->matched->names)) {
+        return NULL;
+    }
+    for (size_t i = 0; i < query->target.len; i++) {
+        hash = (hash ^ query->target.ptr[i]) * 16777619u;
+    }
+    return &layers->matched[(hash ^ hash >> 16 ^ query->client.len) % KB_NUM_MATCHED];
+}
+
+static bool is_matched(const struct kb_matched *place, const struct kb_options_query *query)
+{
+    return place->used && kb_equal(kb_bytes_of(place->names, place->target_len), query->target) &&
+           kb_equal(kb_bytes_of(place->names + place->target_len, place->client_len),
+                    query->client);
+}
+
+static bool recall(struct kb_layers *layers, const struct kb_options_query *query,
+                   struct kb_matches *out)
+{
+    struct kb_matched *place;
+    bool found;
+
+    kb_options_lock();
+    place = layers->matched != NULL ? matched_place(layers, query) : NULL;
+    found = place != NULL && is_matched(place, query);
+    if (found) {
+        *out = place->matches;
+    }
+    kb_options_unlock();
+    return found;
+}
+
+static void remember(struct kb_layers *layers, const struct kb_options_query *query,
+                     const struct kb_matches *matches)
+{
+    struct kb_matched *place;
+
+    kb_options_lock();
+    if (layers->matched == NULL) {
+        layers->matched = calloc(KB_NUM_MATCHED, sizeof(*layers->matched));
+    }
+    place = layers->matched != NULL ? matched_place(layers, query) : NULL;
+    if (place != NULL) {
+        place->used = true;
+        place->target_len = query->target.len;
+        place->client_len = query->client.len;
+        place->matches = *matches;
+        if (query->target.len > 0) {
+            memcpy(place->names, query->target.ptr, query->target.len);
+        }
+        if (query->client.len > 0) {
+            memcpy(place->names + query->target.len, query->client.ptr, query->client.len);
+        }
+    }
+    kb_options_unlock();
+}
+
+static void match(struct kb_layers *layers, const struct kb_options_query *query,
+                  struct kb_matches *out)
+{
+    if (layers->num_conditional == 0) {
+        memset(out, 0, sizeof(*out));
+    } else if (!recall(layers, query, out)) {
+        kb_match_query(layers, query, out);
+        remember(layers, query, out);
+    }
+}
+
 /* --- finding and keeping snapshots --- */
 
 static bool same_client(const struct kb_options *options, kb_bytes client)
@@ -307,7 +383,7 @@ static enum kb_status get_own(struct kb_layers *layers, const struct kb_options_
     struct kb_own *own;
     enum kb_status st;
 
-    kb_match_query(layers, query, &matches);
+    match(layers, query, &matches);
     *out = find_own_snapshot(query->own, layers, query->client, &matches);
     if (*out != NULL) {
         return KB_OK;
@@ -328,9 +404,7 @@ static enum kb_status get_shared(struct kb_layers *layers, const struct kb_optio
     struct kb_matches matches;
     struct kb_options *made;
 
-    if (layers->num_conditional > 0) {
-        kb_match_query(layers, query, &matches);
-    }
+    match(layers, query, &matches);
     *out = find_snapshot(layers, query->client, &matches);
     if (*out != NULL) {
         return KB_OK;

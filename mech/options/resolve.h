@@ -5,12 +5,6 @@
 #include "mech/options/layers.h"
 #include "mech/options/own.h"
 
-/* Which of a configuration's conditional units hold for a query: one bit each, in the order of
- * `active`. */
-struct kb_matches {
-    uint8_t bits[KB_MAX_CONDITIONAL / 8];
-};
-
 struct kb_options_private {
     _Atomic unsigned refs;
     struct kb_arena arena;
