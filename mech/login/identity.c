@@ -8,6 +8,7 @@
 
 #include "crypto/s2k.h"
 #include "mech/net/wait.h"
+#include "mech/options/password.h"
 #include "mech/store/keytab.h"
 
 #define RECHECK_MS 1000   /* how often a secret's source is looked at */
@@ -146,6 +147,15 @@ bool kb_identity_keytab_has(const char *path, const struct kb_principal *princip
     return has;
 }
 
+/* What is wrong with a keytab, and where it was named. */
+static enum kb_status keytab_failed(const struct kb_options *options, struct kb_error *err)
+{
+    char buf[256];
+
+    kb_error_context(err, "%s", kb_origin_text(&options->keytab_file_from, buf, sizeof(buf)));
+    return KB_ERROR;
+}
+
 static enum kb_status read_keytab(struct kb_identity *identity, const struct kb_options *options,
                                   struct kb_error *err)
 {
@@ -157,10 +167,11 @@ static enum kb_status read_keytab(struct kb_identity *identity, const struct kb_
         memset(&identity->keytab_stat, 0, sizeof(identity->keytab_stat));
     }
     if (kb_keytab_read(path, &identity->keytab, err) != KB_OK) {
-        return KB_ERROR;
+        return keytab_failed(options, err);
     }
     if (identity->keytab->num == 0) {
-        return kb_error_set(err, KB_E_KEYTAB_NO_KEY, "The keytab %s is empty", path);
+        (void)kb_error_set(err, KB_E_KEYTAB_NO_KEY, "keytab %s: it is empty", path);
+        return keytab_failed(options, err);
     }
     if (options->user == NULL) {
         identity->client = kb_principal_ref(identity->keytab->entries[0].principal);
@@ -173,12 +184,12 @@ static enum kb_status read_keytab(struct kb_identity *identity, const struct kb_
     kb_buf_init(&name, 300);
     kb_keytab_describe(identity->keytab, &holds);
     kb_name_print(&options->user->name, options->user->realm, &name);
-    (void)kb_error_set(err, KB_E_KEYTAB_NO_KEY, "The keytab %s has no key of %s; it holds %s", path,
+    (void)kb_error_set(err, KB_E_KEYTAB_NO_KEY, "keytab %s: it has no key of %s; it holds %s", path,
                        kb_buf_str(&name),
                        holds.status == KB_OK ? kb_buf_str(&holds) : "many others");
     kb_buf_wipe(&holds);
     kb_buf_wipe(&name);
-    return KB_ERROR;
+    return keytab_failed(options, err);
 }
 
 static enum kb_status read_password(struct kb_identity *identity, const struct kb_options *options,
@@ -194,6 +205,27 @@ static enum kb_status read_password(struct kb_identity *identity, const struct k
     return identity->password.ptr != NULL ? KB_OK : KB_NO_MEMORY;
 }
 
+/* Which password was refused: where the option stands, and to what it points. */
+static void name_password(const struct kb_options *options, struct kb_buf *out)
+{
+    static const char *const kinds[] = {
+        [KB_SECRET_FILE] = "file:", [KB_SECRET_ENV] = "env:", [KB_SECRET_FD] = "fd:"};
+    const struct kb_secret_source *source = options->password;
+    char buf[256];
+
+    if (options->password_from.layer >= PRIVATE_LAYER) {
+        kb_buf_add_str(out, "the password that the program gave");
+        return;
+    }
+    kb_buf_printf(out, "the password of %s",
+                  kb_origin_text(&options->password_from, buf, sizeof(buf)));
+    if (source->kind != KB_SECRET_INLINE) {
+        kb_buf_printf(out, " (%s", kinds[source->kind]);
+        kb_buf_add_escaped(out, kb_str(source->where));
+        kb_buf_add_str(out, ")");
+    }
+}
+
 static bool name_source(struct kb_identity *identity, const struct kb_options *options)
 {
     struct kb_buf buf;
@@ -201,11 +233,8 @@ static bool name_source(struct kb_identity *identity, const struct kb_options *o
     kb_buf_init(&buf, 4200);
     if (identity->keytab != NULL) {
         kb_buf_printf(&buf, "keytab %s", options->keytab_file);
-    } else if (options->password_from.file != NULL) {
-        kb_buf_printf(&buf, "the password of %s:%u", options->password_from.file,
-                      options->password_from.line);
     } else {
-        kb_buf_add_str(&buf, "the password");
+        name_password(options, &buf);
     }
     identity->where = kb_buf_take(&buf, NULL);
     return identity->where != NULL;
@@ -359,6 +388,17 @@ static struct kb_identity *intern(struct kb_identity *made)
     return found;
 }
 
+static enum kb_status no_secret(const struct kb_options *options, struct kb_error *err)
+{
+    const char *lost = options->lost_secret;
+    char buf[256];
+
+    return kb_error_set(err, KB_E_NO_SECRET, "%s: no password, keytab or cache for User=%s%s%s",
+                        kb_origin_text(&options->user_name_from, buf, sizeof(buf)),
+                        options->user_name != NULL ? options->user_name : "",
+                        lost != NULL ? "; " : "", lost != NULL ? lost : "");
+}
+
 enum kb_status kb_identity_get(const struct kb_options *options, struct kb_identity **out,
                                struct kb_error *err)
 {
@@ -370,10 +410,7 @@ enum kb_status kb_identity_get(const struct kb_options *options, struct kb_ident
         return KB_OK;
     }
     if (options->keytab_file == NULL && options->password == NULL) {
-        return kb_error_set(err, KB_E_NO_SECRET, "No password, keytab or cache for %s%s%s",
-                            options->user_name != NULL ? options->user_name : "any user",
-                            options->lost_secret != NULL ? "; " : "",
-                            options->lost_secret != NULL ? options->lost_secret : "");
+        return no_secret(options, err);
     }
     if (options->keytab_file == NULL && options->user == NULL) {
         return kb_error_set(err, KB_E_USER, "A password without a user");

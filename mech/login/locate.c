@@ -86,17 +86,15 @@ static bool read_entry(struct kb_locate *locate, const char *entry, struct kb_kd
 /* Says which option, of which file and line, names no KDC. */
 static size_t bad_entry(const struct kb_options *options, const char *entry, struct kb_error *err)
 {
-    const struct kb_origin *from = &options->kdc_host_from;
     struct kb_buf text;
+    char buf[256];
 
     kb_buf_init(&text, 600);
     kb_buf_add_escaped(&text, kb_str(entry));
     (void)kb_error_set(err, KB_E_OPTION,
                        "KDCHost: \"%s\" is no host, host:port, [IPv6]:port, tcp/host or udp/host",
                        kb_buf_str(&text));
-    if (from->file != NULL) {
-        kb_error_context(err, "%s:%u", from->file, from->line);
-    }
+    kb_error_context(err, "%s", kb_origin_text(&options->kdc_host_from, buf, sizeof(buf)));
     kb_buf_wipe(&text);
     return 0;
 }

@@ -334,6 +334,7 @@ static enum kb_status ask_for_host(struct work *work, const struct kb_target *ta
                                    struct kb_credential **out, struct kb_error *err)
 {
     const struct kb_principal *service;
+    char buf[256];
     enum kb_status st = kb_target_principal(
         target, host, realm_of(work, host.len > 0 ? host : target->host), &service);
 
@@ -344,7 +345,8 @@ static enum kb_status ask_for_host(struct work *work, const struct kb_target *ta
     st = ask_for(work, service, out, err);
     kb_principal_free(service);
     if (st != KB_OK && target->by_option && err->code == KB_E_SERVICE_UNKNOWN) {
-        kb_error_context(err, "SPN=%s", work->login->options->spn);
+        kb_error_context(err, "%s: SPN",
+                         kb_origin_text(&work->login->options->spn_from, buf, sizeof(buf)));
     }
     return st;
 }

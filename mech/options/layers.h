@@ -101,9 +101,6 @@ KB_MUST_USE enum kb_status kb_unit_add(struct kb_unit *unit, struct kb_arena *ar
                                        const char *value, const struct kb_setting *like,
                                        struct kb_error *err);
 
-/* kb_origin_text says where a value was written: "/etc/kerbside.conf:3", "KERBSIDE_OPTIONS". */
-const char *kb_origin_text(const struct kb_origin *origin, char *buf, size_t len);
-
 /* kb_layers_load reads the configuration of the effective user; what does not parse makes a
  * kb_layers too. `oid` is the plugin's own (DER contents) or empty; `with_krb5conf`: read krb5.conf
  * also where no identity is configured. NULL only when memory is short. */

@@ -18,6 +18,10 @@ struct kb_origin {
     unsigned line;
 };
 
+/* kb_origin_text says it: "/etc/kerbside.conf:3", "KERBSIDE_OPTIONS". `buf` (some 256 bytes) may
+ * back what is returned. */
+const char *kb_origin_text(const struct kb_origin *origin, char *buf, size_t len);
+
 /* How OPTION rows become members: the C type of each option type. */
 typedef bool kb_opt_BOOL;
 typedef int64_t kb_opt_INTEGER;

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "asn1/reader.h"
+#include "mech/options/text.h"
 #include "mech/report/error.h"
 #include "mech/spi/decide.h"
 #include "mech/spi/fail.h"
@@ -109,10 +110,13 @@ static OM_uint32 init_ours(OM_uint32 *minor, const struct init_call *call,
 {
     struct kb_target target = *asked;
     struct kb_error err = {0};
+    char buf[256];
     OM_uint32 major;
 
     if (options->spn != NULL && kb_target_of_spn(&target, options->spn) != KB_OK) {
-        (void)kb_error_set(&err, KB_E_OPTION, "SPN=%s is not the name of a service", options->spn);
+        (void)kb_error_set(&err, KB_E_OPTION, "%s: SPN=%s is not the name of a service",
+                           kb_origin_text(&options->spn_from, buf, sizeof(buf)),
+                           kb_show(kb_str(options->spn)).text);
         return kb_fail_login(minor, options, &err);
     }
     major = kb_initiate(minor, ctx, call->cred, options, &target, call->req_flags, call->bindings,

@@ -24,9 +24,12 @@ struct kb_standing kb_standing_now(void)
     return standing;
 }
 
-static enum kb_whose refuse_disabled(struct kb_error *err)
+static enum kb_whose refuse_disabled(const struct kb_options *options, struct kb_error *err)
 {
-    (void)kb_error_set(err, KB_E_DISABLED, "Kerberos is switched off here (Enabled=False)");
+    char buf[256];
+
+    (void)kb_error_set(err, KB_E_DISABLED, "%s: Kerberos is switched off here (Enabled=False)",
+                       kb_origin_text(&options->enabled_from, buf, sizeof(buf)));
     return KB_REFUSED;
 }
 
@@ -34,7 +37,7 @@ static enum kb_whose refuse_disabled(struct kb_error *err)
 static enum kb_whose whose(const struct kb_options *options, struct kb_error *err)
 {
     if (!options->enabled) {
-        return refuse_disabled(err);
+        return refuse_disabled(options, err);
     }
     if (!options->has_identity) {
         return KB_PLATFORMS;
@@ -49,10 +52,7 @@ static enum kb_whose decide_default(const struct kb_standing *standing,
 {
     struct kb_options_query query = {.own = applicant->own};
 
-    if (standing->disabled) {
-        return refuse_disabled(err);
-    }
-    if (standing->platform) {
+    if (standing->disabled || standing->platform) {
         return kb_options_get(&query, out, err) == KB_OK ? whose(*out, err) : KB_REFUSED;
     }
     return standing->any_identity || standing->broken ? KB_OURS : KB_PLATFORMS;

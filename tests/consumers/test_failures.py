@@ -57,7 +57,8 @@ class TestLogins(Failing):
         wrong = self.realm.password_file("wrong", "not it")
         options = f"User={self.me} Password=file:{wrong} KDCHost={self.realm.kdc_host}"
         with self.realm.counting() as seen:
-            self.refused(self.env(options), self.me, "password", self.realm.kdc_host, major=NO_CRED)
+            self.refused(self.env(options), self.me, "password of KERBSIDE_OPTIONS", "file:" + wrong,
+                         self.realm.kdc_host, major=NO_CRED)
         self.assertLessEqual(seen.total, 3, "at most two proofs")
         self.refused(self.env(options), self.me, "password", mech=SPNEGO)
 
@@ -143,6 +144,26 @@ class TestLogins(Failing):
         env["GSS_MECH_CONFIG"] = path
         text = self.refused(env, "password", path)
         self.assertNotIn("inline-secret", text)
+
+    def test_where_it_was_written(self):
+        """File and line of what is to be corrected, also where the login itself found out."""
+        good = f"User = {self.me}\nPassword = file:{self.realm.password_file()}\n" \
+            f"KDCHost = {self.realm.kdc_host}\n"
+        wrong = self.realm.password_file("wrong", "not it")
+        for text, line, words in (
+                (good + f"[target *]\nPassword = file:{wrong}\nUser = {self.me}\n", 5, [wrong]),
+                (good + "[target *]\nEnabled = False\n", 5, ["Enabled=False"]),
+                (good + f"[target *]\nUser = bob@{self.realm.name}\n", 5, ["bob@", "conf:2"]),
+                (good + "KDCHost = 127.0.0.1:99999\n", 4, ["KDCHost", "99999"]),
+                (good + "SPN = @@\n", 4, ["SPN=@@"]),
+                (good + "SPN = nosuch/localhost\n", 4, ["SPN", "nosuch/localhost"]),
+                (good + "KeytabFile = /nonexistent\n", 4, ["/nonexistent"]),
+                (good + f"[target *]\nUser = bob@{self.realm.name}\n"
+                 f"KeytabFile = {self.realm.path('alice.keytab')}\n", 6, ["bob@", "alice@"])):
+            with self.subTest(text=text):
+                path = write(self.realm.path("where.conf"), text)
+                env = self.env(None, krb5_conf=self.realm.empty_conf, KERBSIDE_CONFIG=path)
+                self.refused(env, f"{path}:{line}", *words)
 
     def test_password_without_user(self):
         self.refused(self.env(f"Password=file:{self.realm.password_file()}"), "User")
