@@ -275,7 +275,7 @@ void kb_krberror_explain(struct kb_error *err, const struct kb_krberror *error,
     if (m.kind == KB_E_CLOCK) {
         clock_phrase(clock, error, about);
     }
-    kb_error_set(err, m.kind, "%s: %s%.100s: KDC%s%.64s%s answered %s", subject_text,
+    kb_error_set(err, m.kind, "%s: %s%.300s: KDC%s%.64s%s answered %s", subject_text,
                  secret             ? "the KDC refused "
                  : m.phrase != NULL ? m.phrase
                                     : kb_error_text(m.kind),
