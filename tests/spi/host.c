@@ -16,6 +16,8 @@ static __typeof__(gss_import_name) *import_name;
 static __typeof__(gss_init_sec_context) *init_sec_context;
 static __typeof__(gss_delete_sec_context) *delete_sec_context;
 static __typeof__(gss_display_status) *display_status;
+static __typeof__(gss_release_buffer) *release_buffer;
+static __typeof__(gss_release_name) *release_name;
 
 static gss_OID_desc host_based = {10, (void *)"\x2a\x86\x48\x86\xf7\x12\x01\x02\x01\x04"};
 
@@ -31,10 +33,13 @@ static void *initiate(void *arg)
                                    GSS_C_MUTUAL_FLAG, 0, NULL, NULL, NULL, &out, NULL, NULL))) {
         display_status(&ignored, minor, GSS_C_MECH_CODE, GSS_C_NO_OID, &more, &text);
         printf("%.*s\n", (int)text.length, (char *)text.value);
+        release_buffer(&ignored, &text);
     } else {
         printf("ok\n");
         delete_sec_context(&minor, &ctx, GSS_C_NO_BUFFER);
     }
+    release_buffer(&ignored, &out);
+    release_name(&ignored, &name);
     return NULL;
 }
 
@@ -63,6 +68,8 @@ int main(int argc, char **argv)
     *(void **)&init_sec_context = dlsym(library, "gss_init_sec_context");
     *(void **)&delete_sec_context = dlsym(library, "gss_delete_sec_context");
     *(void **)&display_status = dlsym(library, "gss_display_status");
+    *(void **)&release_buffer = dlsym(library, "gss_release_buffer");
+    *(void **)&release_name = dlsym(library, "gss_release_name");
     for (int i = 1; i < argc; i++) {
         in_small_thread(argv[i]);
         if (fork() == 0) {
