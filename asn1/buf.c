@@ -84,8 +84,29 @@ void kb_buf_printf(struct kb_buf *buf, const char *format, ...)
     va_end(args);
 }
 
+/* Characters that show nothing and change how the rest is shown: directions, joiners, separators of
+ * lines, tags. A foreign text could turn a sentence round with them (Trojan Source,
+ * CVE-2021-42574). */
+static bool is_invisible(uint32_t c)
+{
+    return c == 0xad || c == 0x61c || c == 0x180e || (c >= 0x200b && c <= 0x200f) ||
+           (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff ||
+           (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe0fff);
+}
+
+static uint32_t code_point(const uint8_t *p, size_t len)
+{
+    uint32_t c = p[0] & (0xffu >> (len + 1));
+
+    for (size_t i = 1; i < len; i++) {
+        c = (c << 6) | (p[i] & 0x3f);
+    }
+    return c;
+}
+
 /* Length of the valid UTF-8 sequence of more than one byte at the front of `text`, else 0.
- * Overlong forms, surrogates, C1 controls and what lies beyond U+10FFFF are not valid here. */
+ * Overlong forms, surrogates, C1 controls, invisible characters and what lies beyond U+10FFFF are
+ * not valid here. */
 static size_t utf8_len(kb_bytes text)
 {
     uint8_t c = text.ptr[0];
@@ -107,7 +128,7 @@ static size_t utf8_len(kb_bytes text)
         (c == 0xf4 && text.ptr[1] > 0x8f)) {
         return 0;
     }
-    return len;
+    return is_invisible(code_point(text.ptr, len)) ? 0 : len;
 }
 
 void kb_buf_add_escaped(struct kb_buf *buf, kb_bytes text)

@@ -37,11 +37,17 @@ static void foreign_text_is_escaped(void **state)
         {"a\nb\x1b[0m", 7, "a\\x0ab\\x1b[0m"},
         {"back\\slash", 10, "back\\x5cslash"},
         {"m\xc3\xbcller", 7, "m\xc3\xbcller"},
-        {"\xc0\xaf", 2, "\\xc0\\xaf"},         /* overlong */
+        {"\xc0\xaf", 2, "\\xc0\\xaf"},          /* overlong */
         {"\xed\xa0\x80", 3, "\\xed\\xa0\\x80"}, /* surrogate */
-        {"\xc2\x9b", 2, "\\xc2\\x9b"},         /* C1: the 8-bit CSI */
-        {"\xe2\x82", 2, "\\xe2\\x82"},         /* cut */
+        {"\xc2\x9b", 2, "\\xc2\\x9b"},          /* C1: the 8-bit CSI */
+        {"\xe2\x82", 2, "\\xe2\\x82"},          /* cut */
         {"nul\0", 4, "nul\\x00"},
+        {"\xe2\x80\xae", 3, "\\xe2\\x80\\xae"},          /* U+202E: turns the line round */
+        {"\xe2\x81\xa6", 3, "\\xe2\\x81\\xa6"},          /* U+2066 */
+        {"\xe2\x80\xa8", 3, "\\xe2\\x80\\xa8"},          /* U+2028: a new line */
+        {"\xef\xbb\xbf", 3, "\\xef\\xbb\\xbf"},          /* U+FEFF */
+        {"\xf3\xa0\x81\x81", 4, "\\xf3\\xa0\\x81\\x81"}, /* U+E0041: a tag */
+        {"\xe2\x82\xac\xf0\x9f\x90\xa7", 7, "\xe2\x82\xac\xf0\x9f\x90\xa7"},
     };
 
     (void)state;
