@@ -54,6 +54,9 @@ enum kb_status kb_kdcrep_decode(kb_bytes message, int32_t msg_type, struct kb_ar
     if (st == KB_OK) {
         st = kb_decode_ticket(out->msg.ticket, arena, &out->ticket, NULL);
     }
+    if (st == KB_OK && out->ticket.tkt_vno != PVNO) {
+        st = KB_WRONG_TYPE; /* RFC 4120 5.3: "the version number for the ticket format" is 5 */
+    }
     return st;
 }
 

@@ -18,7 +18,14 @@ static enum kb_status open_reply(struct kb_tgs *tgs, struct kb_kdcrep *rep, stru
                : st;
 }
 
-/* A two-component krbtgt never stands for a service. */
+/* What a KDC may call a service that it knows under another name: a name, and no krbtgt of whatever
+ * length; a two-component one is a referral. */
+static bool can_be_alias(const kb_principal_name *name)
+{
+    return name->name_string.num > 0 && name->name_string.items[0].len > 0 &&
+           !kb_equal(name->name_string.items[0], KB_LIT("krbtgt"));
+}
+
 static enum kb_status classify(struct kb_tgs *tgs, struct kb_tgs_reply *reply,
                                struct kb_fault *fault)
 {
@@ -35,6 +42,8 @@ static enum kb_status classify(struct kb_tgs *tgs, struct kb_tgs_reply *reply,
         reply->answer = KB_TGS_REFERRAL;
     } else if (kb_name_is_tgs(&tgs->asked->name, &(kb_bytes){0})) {
         return fail(fault, KB_E_KDC_REPLY, "its ticket is for no ticket-granting service");
+    } else if (!can_be_alias(&part->sname)) {
+        return fail(fault, KB_E_KDC_REPLY, "its ticket is for no service");
     } else {
         reply->answer = KB_TGS_ALIAS;
     }
