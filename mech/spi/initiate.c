@@ -171,6 +171,18 @@ OM_uint32 kb_initiate(OM_uint32 *minor, struct kb_gss_ctx *ctx, struct kb_gss_cr
     return major;
 }
 
+#define TAG_AP_REP 0x6f
+#define TAG_KRB_ERROR 0x7e
+
+/* RFC 4121 4.1: the token's id says which message it carries. */
+static bool is_message(uint16_t id, kb_bytes message)
+{
+    uint8_t tag = message.len > 0 ? message.ptr[0] : 0;
+
+    return (id == KB_TOK_AP_REP && tag == TAG_AP_REP) ||
+           (id == KB_TOK_ERROR && tag == TAG_KRB_ERROR);
+}
+
 /* Takes the frame off the acceptor's token. */
 static enum kb_status unframe(const struct kb_gss_ctx *ctx, kb_bytes token, kb_bytes *out)
 {
@@ -185,7 +197,7 @@ static enum kb_status unframe(const struct kb_gss_ctx *ctx, kb_bytes token, kb_b
     st = kb_unframe(token, &oid, &id, out);
     if (st == KB_OK &&
         (!kb_equal(oid, kb_bytes_of(ctx->mech->oid->elements, ctx->mech->oid->length)) ||
-         (id != KB_TOK_AP_REP && id != KB_TOK_ERROR))) {
+         !is_message(id, *out))) {
         st = KB_WRONG_TYPE;
     }
     return st;
