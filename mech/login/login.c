@@ -41,6 +41,7 @@ struct work {
     int32_t as_etypes[MAX_ETYPES]; /* those that the identity has keys for */
     size_t num_as_etypes;
     struct kb_hint_buf hint_bytes;
+    struct kb_credential *tgt; /* what this call logged in for; NULL: it did not */
 };
 
 static void load_crypto(void *ctx)
@@ -109,6 +110,7 @@ static void work_wipe(struct work *work)
 {
     kb_net_free(work->net);
     kb_events_free(work->env.events);
+    kb_credential_free(work->tgt);
     kb_wipe(work, sizeof(*work));
 }
 
@@ -256,18 +258,27 @@ static enum kb_status waiting_failed(enum kb_status st, struct kb_error *err)
                : kb_error_status(err, KB_E_INTERNAL, st, "Waiting for another thread's login");
 }
 
+/* The TGT that is kept, or a new one. A call logs in once: whatever KDCs say of the TGT that this
+ * brought, or however short its life is, no further password proofs are made. */
 static enum kb_status obtain_tgt(struct work *work, struct kb_credential **out,
                                  struct kb_error *err)
 {
     struct kb_shared *shared = kb_identity_shared(work->identity);
-    enum kb_status st =
-        kb_shared_enter(shared, TGT_KEY, kb_clock_now(), MIN_LIFE, &work->wait, out, err);
+    enum kb_status st;
 
+    if (work->tgt != NULL) {
+        *out = kb_credential_ref(work->tgt);
+        return KB_OK;
+    }
+    st = kb_shared_enter(shared, TGT_KEY, kb_clock_now(), MIN_LIFE, &work->wait, out, err);
     if (st != KB_NOT_FOUND) {
         return st == KB_OK ? KB_OK : waiting_failed(st, err);
     }
     st = fetch_tgt(work, out, err);
     kb_shared_leave(shared, TGT_KEY, st == KB_OK ? *out : NULL, err);
+    if (st == KB_OK) {
+        work->tgt = kb_credential_ref(*out);
+    }
     return st;
 }
 
@@ -297,8 +308,8 @@ static enum kb_status ask_tgs(struct work *work, const struct kb_principal *serv
     return st;
 }
 
-/* Asks for one candidate. A TGT that the KDC calls expired (a clock was set, a KDC's key was
- * changed) is replaced, once. */
+/* Asks for one candidate. A TGT that was kept and that the KDC calls expired (a clock was set, a
+ * KDC's key was changed) is replaced, once. */
 static enum kb_status ask_for(struct work *work, const struct kb_principal *service,
                               struct kb_credential **out, struct kb_error *err)
 {
@@ -311,10 +322,14 @@ static enum kb_status ask_for(struct work *work, const struct kb_principal *serv
         }
         st = ask_tgs(work, service, tgt, out, err);
         if (st != KB_OK && err->code == KB_E_TICKET_EXPIRED && !again) {
+            bool kept = tgt != work->tgt;
+
             kb_shared_drop(kb_identity_shared(work->identity), TGT_KEY, tgt);
-            kb_credential_free(tgt);
-            *err = (struct kb_error){0};
-            continue;
+            if (kept) {
+                kb_credential_free(tgt);
+                *err = (struct kb_error){0};
+                continue;
+            }
         }
         kb_credential_free(tgt);
         return st;
