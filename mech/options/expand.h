@@ -1,4 +1,4 @@
-/* expand.h - `~` and %{…} in paths and names. OPTIONS: %{uid} %{euid} %{username} %{hostname}
+/* expand.h - `~` and %{…} in paths and names: %{uid} %{euid} %{username} %{hostname}
  * %{credentials}; another one is an error. Any thread; may ask nsswitch. */
 #ifndef KB_EXPAND_H
 #define KB_EXPAND_H

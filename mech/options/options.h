@@ -1,6 +1,6 @@
 /* options.h - one resolved set of options: immutable, counted, made from the table options.def.
  *
- * Where they come from and which wins is ../shared OPTIONS' contract, told to users in kerbside(8).
+ * Where they come from and which wins is told in kerbside(8).
  * `options` reads files and the environment; whoever acts on an option reads its field here.
  * A snapshot may be read by any thread for as long as it holds a reference. */
 #ifndef KB_OPTIONS_H
