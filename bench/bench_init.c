@@ -5,7 +5,9 @@
  *   bench_init count TARGET N  N calls with the ticket at hand, for valgrind to count
  *   bench_init cold TARGET [USER PASSWORD-FILE]
  *                              one first login: wall-clock and the process's CPU
- *   bench_init load            the first call that loads mechanisms, and no login: time, memory */
+ *   bench_init load            the first call that loads mechanisms, and no login: time, memory
+ *
+ * Options in front: -s through SPNEGO; -c one credential for all calls, acquired before. */
 #include <gssapi/gssapi_ext.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -18,6 +20,10 @@ enum { BATCH = 25, MAX_THREADS = 16 };
 
 static char krb5_oid[] = "\x2a\x86\x48\x86\xf7\x12\x01\x02\x02"; /* 1.2.840.113554.1.2.2 */
 static gss_OID_desc krb5_mech = {sizeof(krb5_oid) - 1, krb5_oid};
+static char spnego_oid[] = "\x2b\x06\x01\x05\x05\x02"; /* 1.3.6.1.5.5.2 */
+static gss_OID_desc spnego_mech = {sizeof(spnego_oid) - 1, spnego_oid};
+static gss_OID mech = &krb5_mech;
+static gss_cred_id_t kept; /* GSS_C_NO_CREDENTIAL without -c */
 
 static uint64_t now(clockid_t clock)
 {
@@ -54,7 +60,7 @@ static void initiate(gss_name_t target, gss_cred_id_t cred)
     gss_ctx_id_t ctx = GSS_C_NO_CONTEXT;
     gss_buffer_desc token = GSS_C_EMPTY_BUFFER;
     major =
-        gss_init_sec_context(&minor, cred, &ctx, target, &krb5_mech, GSS_C_MUTUAL_FLAG, 0,
+        gss_init_sec_context(&minor, cred, &ctx, target, mech, GSS_C_MUTUAL_FLAG, 0,
                              GSS_C_NO_CHANNEL_BINDINGS, GSS_C_NO_BUFFER, NULL, &token, NULL, NULL);
     if (GSS_ERROR(major) || token.length == 0)
         fail("gss_init_sec_context", major, minor);
@@ -78,7 +84,7 @@ static void *measure(void *arg)
     for (unsigned done = 0; done < w->count; done += BATCH) {
         uint64_t start = now(CLOCK_THREAD_CPUTIME_ID);
         for (unsigned i = 0; i < BATCH; i++)
-            initiate(w->target, GSS_C_NO_CREDENTIAL);
+            initiate(w->target, kept);
         uint64_t took = (now(CLOCK_THREAD_CPUTIME_ID) - start) / BATCH;
         if (took < w->best)
             w->best = took;
@@ -90,7 +96,7 @@ static void warm(const char *target)
 {
     char line[64];
     gss_name_t name = import(target, GSS_C_NT_HOSTBASED_SERVICE);
-    initiate(name, GSS_C_NO_CREDENTIAL);
+    initiate(name, kept);
     while (fgets(line, sizeof(line), stdin)) {
         unsigned count, threads;
         struct work work[MAX_THREADS];
@@ -119,14 +125,14 @@ static void count(const char *target, unsigned calls)
 {
     gss_name_t name = import(target, GSS_C_NT_HOSTBASED_SERVICE);
     for (unsigned i = 0; i < calls; i++)
-        initiate(name, GSS_C_NO_CREDENTIAL);
+        initiate(name, kept);
 }
 
 static gss_cred_id_t with_password(const char *user, const char *file)
 {
     OM_uint32 major, minor;
     gss_cred_id_t cred;
-    gss_OID_set_desc mechs = {1, &krb5_mech};
+    gss_OID_set_desc mechs = {1, mech};
     char secret[256] = "";
     FILE *in = fopen(file, "r");
     if (!in || !fgets(secret, sizeof(secret), in))
@@ -147,6 +153,15 @@ static void cold(const char *target, const char *user, const char *file)
     initiate(import(target, GSS_C_NT_HOSTBASED_SERVICE), cred);
     printf("%llu %llu\n", (unsigned long long)(now(CLOCK_MONOTONIC) - wall),
            (unsigned long long)(now(CLOCK_PROCESS_CPUTIME_ID) - cpu));
+}
+
+static void keep_credential(void)
+{
+    OM_uint32 minor, major;
+    gss_OID_set_desc mechs = {1, mech};
+    major = gss_acquire_cred(&minor, GSS_C_NO_NAME, 0, &mechs, GSS_C_INITIATE, &kept, NULL, NULL);
+    if (GSS_ERROR(major))
+        fail("gss_acquire_cred", major, minor);
 }
 
 static long kib(const char *key)
@@ -174,7 +189,21 @@ static void load(void)
 
 int main(int argc, char **argv)
 {
-    const char *what = argc > 1 ? argv[1] : "";
+    const char *what;
+    int keep = 0;
+    while (argc > 1 && argv[1][0] == '-') {
+        if (strcmp(argv[1], "-s") == 0)
+            mech = &spnego_mech;
+        else if (strcmp(argv[1], "-c") == 0)
+            keep = 1;
+        else
+            return 2;
+        argc--;
+        argv++;
+    }
+    what = argc > 1 ? argv[1] : "";
+    if (keep)
+        keep_credential();
     if (strcmp(what, "warm") == 0 && argc == 3)
         warm(argv[2]);
     else if (strcmp(what, "count") == 0 && argc == 4)
