@@ -171,7 +171,7 @@ class Bench:
         self.table.title("A process that never logs in: what loading the plugin adds")
         environments = (self.realm.env(plugin=True), self.realm.env(plugin=False))
         seen = ([], [])
-        for _ in range(self.rounds * 5):
+        for _ in range(self.rounds * 15):
             for who, env in enumerate(environments):
                 done = subprocess.run([PROGRAM, "load"], env=env, text=True, stdout=subprocess.PIPE,
                                       check=True)

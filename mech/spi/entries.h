@@ -5,11 +5,8 @@
 #ifndef KB_ENTRIES_H
 #define KB_ENTRIES_H
 
-#include <gssapi/gssapi.h>
-#include <gssapi/gssapi_ext.h>
-#include <gssapi/gssapi_krb5.h>
-
 #include "asn1/bytes.h"
+#include "mech/spi/late.h"
 
 #define KB_EXPORT __attribute__((visibility("default")))
 

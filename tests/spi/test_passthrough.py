@@ -3,6 +3,7 @@
 the plugin and without it, and what it wrote down must be the same. And the entry points: the table,
 the plugin and the installed libgssapi name the same ones."""
 import difflib
+import ctypes
 import os
 import re
 import shutil
@@ -171,12 +172,22 @@ class TestEntryPoints(unittest.TestCase):
         exported = sorted(line.split()[-1] for line in out.splitlines())
         self.assertEqual(exported, sorted(self.table + ["gss_mech_interposer"]))
 
-    def test_table_is_what_libgssapi_looks_for(self):
+    def libgssapi(self):
         out = subprocess.run(["ldd", plugin_path()], text=True, check=True,
                              stdout=subprocess.PIPE).stdout
-        with open(re.search(r"libgssapi_krb5\S* => (\S+)", out)[1], "rb") as library:
+        return re.search(r"libgssapi_krb5\S* => (\S+)", out)[1]
+
+    def test_table_is_what_libgssapi_looks_for(self):
+        with open(self.libgssapi(), "rb") as library:
             names = re.findall(rb"\0(gssi_\w+)(?=\0)", library.read())
         self.assertEqual(sorted(n.decode() for n in names), self.table)
+
+    def test_libgssapi_has_what_is_found_late(self):
+        with open(os.path.join(os.environ.get("KB_SRCDIR", "."), "mech", "spi", "late.h")) as late:
+            wanted = re.findall(r"^#define (gss\w+)\(\.\.\.\)", late.read(), re.M)
+        library = ctypes.CDLL(self.libgssapi())
+        self.assertTrue(wanted)
+        self.assertEqual([name for name in wanted if not hasattr(library, name)], [])
 
 
 if __name__ == "__main__":
