@@ -179,7 +179,7 @@ class Bench:
         ours, mit = ([min(row[i] for row in side) for i in range(3)] for side in seen)
         self.table.line("first gss_indicate_mechs, CPU", ours[0], mit[0], "ns")
         self.table.line("  more by, of 0.15 ms", ours[0] - mit[0], 150000, "ns", 1)
-        self.table.line("memory of its own (private dirty)", ours[2], mit[2], " KiB")
+        self.table.line("memory of its own (anonymous)", ours[2], mit[2], " KiB")
         self.table.line("  more by, of 100 KiB", ours[2] - mit[2], 100, " KiB", 1)
         self.table.line("resident, with what is shared", ours[1], mit[1], " KiB")
 

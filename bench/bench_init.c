@@ -184,7 +184,7 @@ static void load(void)
     uint64_t cpu = now(CLOCK_PROCESS_CPUTIME_ID);
     gss_indicate_mechs(&minor, &mechs);
     cpu = now(CLOCK_PROCESS_CPUTIME_ID) - cpu;
-    printf("%llu %ld %ld\n", (unsigned long long)cpu, kib("Rss:"), kib("Private_Dirty:"));
+    printf("%llu %ld %ld\n", (unsigned long long)cpu, kib("Rss:"), kib("Anonymous:"));
 }
 
 int main(int argc, char **argv)
