@@ -5,13 +5,15 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "crypto/s2k.h"
 #include "mech/net/wait.h"
 #include "mech/options/password.h"
 #include "mech/store/keytab.h"
 
-#define RECHECK_MS 1000   /* how often a secret's source is looked at */
+#define LOOK_US 100       /* how often a secret's source is looked at: a stat is half a warm call */
+#define RECHECK_MS 1000   /* how often it is read again, though it looks the same */
 #define MAX_IDENTITIES 64 /* that are shared; beyond it the oldest is forgotten */
 #define MAX_DERIVED 8     /* keys kept for one password */
 #define PRIVATE_LAYER 6   /* OPTIONS.md: what the program itself handed over */
@@ -31,8 +33,8 @@ struct kb_identity {
     const struct kb_principal *client;
     kb_bytes password;        /* in pages of its own; KB_NONE with a keytab */
     struct kb_keytab *keytab; /* NULL with a password */
-    struct stat keytab_stat;
-    char *where; /* "keytab /etc/…", "the password": for messages */
+    struct stat source;       /* the file of the keytab or the password, all zero for neither */
+    char *where;              /* "keytab /etc/…", "the password": for messages */
     struct kb_shared *shared;
     atomic_uint refs;
     _Atomic int64_t clock_offset; /* microseconds */
@@ -40,7 +42,8 @@ struct kb_identity {
     /* Guarded by `lock`. */
     struct kb_identity *next;
     const struct kb_options *options; /* the snapshot that was last found to mean this identity */
-    int64_t checked_ms;               /* when the secret was last compared with its source */
+    int64_t checked_ms;               /* when the secret was last read from its source */
+    int64_t looked_us;                /* when that was last looked at */
     struct derived *derived;
     struct kb_key_hint hint; /* slices over hint_bytes */
     struct kb_hint_buf hint_bytes;
@@ -156,16 +159,35 @@ static enum kb_status keytab_failed(const struct kb_options *options, struct kb_
     return KB_ERROR;
 }
 
+/* The file that the secret is in: NULL if it is in none. */
+static const char *source_path(const struct kb_options *options)
+{
+    const char *path = options->keytab_file;
+
+    if (path != NULL) {
+        return strncmp(path, "FILE:", 5) == 0 ? path + 5 : path;
+    }
+    return options->password->kind == KB_SECRET_FILE ? options->password->where : NULL;
+}
+
+/* What the file looks like: all zero for no file, and for one that is not there. */
+static struct stat source_now(const struct kb_options *options)
+{
+    const char *path = source_path(options);
+    struct stat now;
+
+    if (path == NULL || stat(path, &now) != 0) {
+        memset(&now, 0, sizeof(now));
+    }
+    return now;
+}
+
 static enum kb_status read_keytab(struct kb_identity *identity, const struct kb_options *options,
                                   struct kb_error *err)
 {
     const char *path = options->keytab_file;
     struct kb_buf holds, name;
 
-    /* Before it is read: a change in between is then seen by the next check. */
-    if (stat(strncmp(path, "FILE:", 5) == 0 ? path + 5 : path, &identity->keytab_stat) != 0) {
-        memset(&identity->keytab_stat, 0, sizeof(identity->keytab_stat));
-    }
     if (kb_keytab_read(path, &identity->keytab, err) != KB_OK) {
         return keytab_failed(options, err);
     }
@@ -257,6 +279,8 @@ static enum kb_status identity_new(const struct kb_options *options, struct kb_i
     if (identity->shared == NULL) {
         goto out;
     }
+    /* Before it is read: a change in between is then seen by the next check. */
+    identity->source = source_now(options);
     st = options->keytab_file != NULL ? read_keytab(identity, options, err)
                                       : read_password(identity, options, err);
     if (st == KB_OK && identity->client == NULL) {
@@ -316,7 +340,7 @@ static bool same_secret(const struct kb_identity *a, const struct kb_identity *b
 {
     if (a->keytab != NULL || b->keytab != NULL) {
         return a->keytab != NULL && b->keytab != NULL && strcmp(a->where, b->where) == 0 &&
-               same_file(&a->keytab_stat, &b->keytab_stat);
+               same_file(&a->source, &b->source);
     }
     return strcmp(a->where, b->where) == 0 && kb_equal_secret(a->password, b->password);
 }
@@ -327,23 +351,56 @@ static bool same_identity(const struct kb_identity *a, const struct kb_identity 
            same_use(a->options, b->options);
 }
 
-/* The identity that was made of this very snapshot, if its secret was looked at just now. */
+/* A changed secret is another identity at once: the old one's tickets are not for it. */
+static bool is_unchanged(const struct kb_identity *identity, const struct kb_options *options)
+{
+    struct stat now = source_now(options);
+    struct kb_error ignored = {0};
+    kb_bytes password;
+    bool same = same_file(&identity->source, &now);
+
+    if (same && options->keytab_file == NULL && options->password->kind == KB_SECRET_ENV) {
+        same = kb_options_password(options, &password, &ignored) == KB_OK;
+        if (same) {
+            same = kb_equal_secret(password, identity->password);
+            kb_free_secret((void *)(uintptr_t)password.ptr, password.len);
+        }
+    }
+    return same;
+}
+
+static int64_t now_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* The identity that was made of this very snapshot, if its secret was read just now. */
 static struct kb_identity *find_fresh(const struct kb_options *options)
 {
-    int64_t now = kb_now_ms();
+    int64_t now = now_us();
     struct kb_identity *identity;
+    bool look = false;
 
     pthread_mutex_lock(&lock);
     identity = identities;
     while (identity != NULL && identity->options != options) {
         identity = identity->next;
     }
-    if (identity != NULL && now - identity->checked_ms < RECHECK_MS) {
+    if (identity != NULL && now / 1000 - identity->checked_ms < RECHECK_MS) {
         kb_identity_ref(identity);
+        look = now - identity->looked_us >= LOOK_US;
+        identity->looked_us = look ? now : identity->looked_us;
     } else {
         identity = NULL;
     }
     pthread_mutex_unlock(&lock);
+    if (look && !is_unchanged(identity, options)) {
+        kb_identity_put(identity);
+        identity = NULL;
+    }
     return identity;
 }
 
