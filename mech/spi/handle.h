@@ -84,6 +84,7 @@ OM_uint32 kb_unsupported_minor(OM_uint32 *minor);
 
 /* kb_bad_*: the major for a handle that is none, the minor set. */
 OM_uint32 kb_bad_name(OM_uint32 *minor);
+OM_uint32 kb_bad_target(OM_uint32 *minor, kb_bytes name);
 OM_uint32 kb_bad_cred(OM_uint32 *minor);
 OM_uint32 kb_bad_ctx(OM_uint32 *minor);
 OM_uint32 kb_bad_token(OM_uint32 *minor);

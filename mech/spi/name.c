@@ -183,8 +183,9 @@ OM_uint32 kb_name_target(OM_uint32 *minor, gss_name_t handle, struct kb_buf *tex
         }
         bytes = kb_buf_bytes(text);
     }
-    return kb_target_init(out, bytes, reading == READ_HOST_BASED) == KB_OK ? GSS_S_COMPLETE
-                                                                           : kb_bad_name(minor);
+    return kb_target_init(out, bytes, reading == READ_HOST_BASED) == KB_OK
+               ? GSS_S_COMPLETE
+               : kb_bad_target(minor, bytes);
 }
 
 OM_uint32 kb_name_client(OM_uint32 *minor, gss_name_t handle, struct kb_buf *out,

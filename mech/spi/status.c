@@ -1,8 +1,10 @@
 /* status.c - minor codes into text: ours from the report, the platform's from the platform. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "mech/login/tell.h"
+#include "mech/options/text.h"
 #include "mech/report/last_error.h"
 #include "mech/spi/fail.h"
 #include "mech/spi/handle.h"
@@ -89,6 +91,15 @@ OM_uint32 kb_bad_mech(OM_uint32 *minor)
 OM_uint32 kb_bad_name(OM_uint32 *minor)
 {
     return fail_with(minor, GSS_S_BAD_NAME, KB_E_TARGET, "This is not the name of a principal");
+}
+
+OM_uint32 kb_bad_target(OM_uint32 *minor, kb_bytes name)
+{
+    char sentence[128];
+
+    snprintf(sentence, sizeof(sentence), "\"%s\" cannot be the name of a service",
+             kb_show(name).text);
+    return fail_with(minor, GSS_S_BAD_NAME, KB_E_TARGET, sentence);
 }
 
 OM_uint32 kb_bad_cred(OM_uint32 *minor)

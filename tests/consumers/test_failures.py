@@ -82,6 +82,10 @@ class TestLogins(Failing):
             self.refused(self.user("alice"), "nosuch/localhost", "service", self.realm.kdc_host,
                          target="nosuch@localhost", mech=mech)
 
+    def test_names_that_are_none(self):
+        for target in ("HTTP/localhost", "@localhost", "a b/c@x"):
+            self.refused(self.user("alice"), f'"{target}" cannot be', "service@host", target=target)
+
     def test_unknown_service_of_an_option(self):
         self.refused(self.user("alice", "SPN=nosuch/localhost"), "nosuch/localhost", "SPN")
 
