@@ -4,8 +4,8 @@
  * KDCs and enctypes that it is used with. Only equal ones share tickets, so a ticket can never make
  * a wrong password succeed. One whose secret the program itself handed over (layer 6) is shared
  * with nobody and lives with its credential. The secret is kept, in wiped memory, to be compared in
- * constant time and for the next login; what is behind it is looked at for change at most once a
- * second, and a changed secret is another identity.
+ * constant time and for the next login; its file or variable is looked at for change at every login
+ * (but not in a tight loop), and a changed secret is another identity.
  *
  * Counted; any thread. kb_identity_get may read the secret's file (no network, no string-to-key).
  */

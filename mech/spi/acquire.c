@@ -2,6 +2,8 @@
  * the program hands over, maybe only to have it checked. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "mech/login/login.h"
 #include "mech/login/tell.h"
@@ -76,14 +78,50 @@ static void tell_what_is_left(const struct kb_options *options)
     }
 }
 
+/* A cache for the tickets of a keytab that is handed over. In the default one the platform would
+ * take whoever is there for the keytab's owner, or leave the owner there for every program. It is
+ * another one when the keytab is changed. */
+static char *private_cache(const struct kb_options *options)
+{
+    const char *path = options->keytab_file;
+    struct kb_buf name;
+    struct stat info;
+
+    if (stat(strncmp(path, "FILE:", 5) == 0 ? path + 5 : path, &info) != 0) {
+        memset(&info, 0, sizeof(info)); /* the platform says what is wrong with it */
+    }
+    kb_buf_init(&name, KB_NAME_MAX);
+    kb_buf_printf(&name, "MEMORY:kerbside-%lu-%llx-%llx-%llx.%lx-", (unsigned long)options->euid,
+                  (unsigned long long)info.st_dev, (unsigned long long)info.st_ino,
+                  (unsigned long long)info.st_mtim.tv_sec, (unsigned long)info.st_mtim.tv_nsec);
+    kb_buf_add_str(&name, options->user_name != NULL ? options->user_name : "");
+    return kb_buf_take(&name, NULL);
+}
+
+static OM_uint32 acquire_by_keytab(OM_uint32 *minor, const struct kb_options *options,
+                                   gss_name_t name, gss_OID_set set, int usage, gss_cred_id_t *out)
+{
+    char *cache = private_cache(options);
+    gss_key_value_element_desc elements[] = {{"client_keytab", options->keytab_file},
+                                             {"ccache", cache}};
+    gss_key_value_set_desc store = {2, elements};
+    OM_uint32 major;
+
+    if (cache == NULL) {
+        return kb_no_memory(minor);
+    }
+    major =
+        gss_acquire_cred_from(minor, name, GSS_C_INDEFINITE, set, usage, &store, out, NULL, NULL);
+    free(cache);
+    return major;
+}
+
 /* With UsePlatformKerberosAPI=True: the configured user, by its keytab or password. */
 OM_uint32 kb_acquire_handed_over(OM_uint32 *minor, const struct kb_mech *mech,
                                  const struct kb_options *options, int usage, gss_cred_id_t *out)
 {
     gss_OID_desc oid = mech->inner;
     gss_OID_set_desc set = {1, &oid};
-    gss_key_value_element_desc element = {"client_keytab", options->keytab_file};
-    gss_key_value_set_desc store = {options->keytab_file != NULL ? 1 : 0, &element};
     gss_name_t name = GSS_C_NO_NAME, user = GSS_C_NO_NAME;
     struct kb_error err = {0};
     kb_bytes password;
@@ -97,7 +135,9 @@ OM_uint32 kb_acquire_handed_over(OM_uint32 *minor, const struct kb_mech *mech,
             major = kb_name_inner(minor, user, &name);
         }
     }
-    if (major == GSS_S_COMPLETE && options->keytab_file == NULL && options->password != NULL) {
+    if (major == GSS_S_COMPLETE && options->keytab_file != NULL) {
+        major = acquire_by_keytab(minor, options, name, &set, usage, out);
+    } else if (major == GSS_S_COMPLETE && options->password != NULL) {
         if (kb_options_password(options, &password, &err) != KB_OK) {
             major = kb_fail_login(minor, options, &err);
         } else {
@@ -107,9 +147,7 @@ OM_uint32 kb_acquire_handed_over(OM_uint32 *minor, const struct kb_mech *mech,
             kb_free_secret(secret.value, secret.length);
         }
     } else if (major == GSS_S_COMPLETE) {
-        major =
-            gss_acquire_cred_from(minor, name, GSS_C_INDEFINITE, &set, usage,
-                                  store.count > 0 ? &store : GSS_C_NO_CRED_STORE, out, NULL, NULL);
+        major = gss_acquire_cred(minor, name, GSS_C_INDEFINITE, &set, usage, out, NULL, NULL);
     }
     gssi_release_name(&ignored, &user);
     return major;

@@ -159,6 +159,22 @@ class TestDefault(Case):
             self.assertEqual(self.who(client, cred="c"), "alice")
             self.assertEqual(self.who(client, mech=SPNEGO), "alice")
 
+    def test_handed_over_beside_somebody_elses_cache(self):
+        """The keytab's owner, never whose ticket lies in the default cache; and none is left there."""
+        keytab = f"KeytabFile={self.realm.path('alice.keytab')} UsePlatformKerberosAPI=True"
+        for user in ("", f"User=alice@{self.realm.name} "):
+            for cache in (True, False):
+                with self.subTest(user=user, cache=cache):
+                    self.setUp()
+                    if cache:
+                        self.kinit()
+                    client = self.client(user + keytab)
+                    with self.realm.counting() as seen:
+                        self.assertEqual(self.who(client), "alice")
+                        self.assertEqual(self.who(client, mech=SPNEGO), "alice")
+                    self.assertLessEqual(seen.total, 3, "its tickets are kept")
+                    self.assertEqual(os.path.exists(self.realm.path("ccache")), cache)
+
     def test_broken(self):
         """It is said at init, where SPNEGO lets it through; nobody else's ticket is used."""
         self.kinit()
