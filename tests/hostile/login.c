@@ -1,10 +1,19 @@
 /* login - a process that logs in, once per line of its input, each time in a child of its own.
- * The line: options, target, mechanism (krb5 or spnego), separated by tabs. The child makes a
- * context with mutual authentication: it writes "token HEX", and "more" where it waits for a line
- * of hex. At the end: result MAJOR MINOR CLIENT SERVICE LIFETIME FLAGS MIC text ONE LINE OF
- * gss_display_status (major, then minor) and its parent: exit STATUS CPU-MICROSECONDS
- * WALL-MILLISECONDS PEAK-KIB KB_HOSTILE_ONE in the environment: no children, all in this process
- * (for leak checkers). */
+ *
+ * The line: options, target, mechanism (krb5 or spnego) and how often, separated by tabs. The child
+ * makes contexts with mutual authentication. It writes
+ *
+ *     token HEX
+ *     more                             now it waits for a line of hex, the service's answer
+ *     result MAJOR MINOR CLIENT SERVICE LIFETIME FLAGS MIC
+ *     text SENTENCES                   of gss_display_status: major, bar, minor
+ *     again                            now it waits for a line before the next one
+ *
+ * and its parent, when the child is gone:
+ *
+ *     exit STATUS CPU-MICROSECONDS WALL-MILLISECONDS PEAK-KIB
+ *
+ * With KB_HOSTILE_ONE in the environment there are no children. */
 #include <gssapi/gssapi.h>
 #include <gssapi/gssapi_krb5.h>
 #include <stdio.h>
@@ -154,13 +163,22 @@ static void log_in(char *target, gss_OID mech)
 
 static void run(void)
 {
-    char *copy = strdup(line), *target = strchr(copy, '\t'), *mech;
+    char *copy = strdup(line), *target = strchr(copy, '\t'), *mech, *times;
 
     *target++ = '\0';
     mech = strchr(target, '\t');
     *mech++ = '\0';
+    times = strchr(mech, '\t');
+    *times++ = '\0';
     setenv("KERBSIDE_OPTIONS", copy, 1);
-    log_in(target, strcmp(mech, "spnego") == 0 ? &spnego : (gss_OID)gss_mech_krb5);
+    for (int left = atoi(times); left > 0; left--) {
+        log_in(target, strcmp(mech, "spnego") == 0 ? &spnego : (gss_OID)gss_mech_krb5);
+        if (left > 1) {
+            printf("again\n");
+            fflush(stdout);
+            (void)read_line();
+        }
+    }
     free(copy);
     fflush(stdout);
 }

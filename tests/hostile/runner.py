@@ -21,12 +21,20 @@ class Case:
 
     def __init__(self, name, *edits, expect="fail", secret="password", options="", kdcs=1, timeout=2,
                  seconds=None, mech="krb5", no_preauth=False, etype=None, check=None, proofs=2,
-                 said=None):
+                 said=None, then=False):
         self.name, self.edits, self.expect, self.secret = name, list(edits), expect, secret
         self.options, self.kdcs, self.timeout, self.mech = options, kdcs, timeout, mech
         self.seconds = timeout * 2 + 8 if seconds is None else seconds
         self.no_preauth, self.etype, self.check, self.proofs, self.said = \
             no_preauth, etype, check, proofs, said
+        self.then = then        # afterwards, in the same process and unbent, it must succeed
+
+
+class Plain(Case):
+    """Bends nothing."""
+
+    def __init__(self, case):
+        super().__init__(case.name, etype=case.etype, no_preauth=case.no_preauth)
 
 
 class Outcome:
@@ -35,6 +43,8 @@ class Outcome:
         self.fields, self.text = [], ""
         self.status, self.cpu, self.wall, self.peak = None, 0, 0, 0
         self.tokens, self.token = 0, b""
+        self.then = None        # what came of the second time: the Outcome
+        self.wrong = []
 
     @property
     def ok(self):
@@ -49,7 +59,9 @@ class Runner:
         self.sockets = mock.Sockets(self.kdc, 2)
         self.service = mock.Service(self.kdc)
         for name, data in (("password", mock.PASSWORD + b"\n"), ("keytab", mock.keytab()),
-                           ("krb5.conf", b""), ("mechs", f"kerbside {OID} {PLUGIN} "
+                           ("krb5.conf", b""),
+                           ("leaks", b"leak:krb5int_open_plugin\n"),     # libkrb5's own
+                           ("mechs", f"kerbside {OID} {PLUGIN} "
                                                          f"<interposer>\n".encode())):
             with open(os.path.join(at, name), "wb", opener=lambda p, f: os.open(p, f, 0o600)) as out:
                 out.write(data)
@@ -58,11 +70,12 @@ class Runner:
         env = {k: v for k, v in os.environ.items() if k in keep}
         env.update(KRB5_CONFIG=at + "/krb5.conf", GSS_MECH_CONFIG=at + "/mechs",
                    KRB5CCNAME="FILE:" + at + "/no-cache", HOME=at)
+        env.setdefault("LSAN_OPTIONS", "print_suppressions=0:suppressions=" + at + "/leaks")
         self.errors = tempfile.TemporaryFile()
         wrapper = os.environ.get("KB_WRAPPER", "").split()
         self.login = subprocess.Popen([*wrapper, LOGIN], env=env, stdin=subprocess.PIPE,
                                       stdout=subprocess.PIPE, stderr=self.errors)
-        self.pending = b""
+        self.pending, self.heard = b"", 0
 
     def close(self):
         self.login.stdin.close()
@@ -71,10 +84,16 @@ class Runner:
         except subprocess.TimeoutExpired:
             self.login.kill()
             code = "hangs at its end"
-        self.errors.seek(0)
-        said = self.errors.read().decode(errors="replace")
+        said = self.complaints()
         self.dir.cleanup()
-        return ([f"login ended with {code}"] if code else []) + ([said] if said.strip() else [])
+        return ([f"login ended with {code}"] if code else []) + said
+
+    def complaints(self):
+        """What sanitizers, valgrind or anybody else wrote since the last time."""
+        end = os.fstat(self.errors.fileno()).st_size
+        said = os.pread(self.errors.fileno(), end - self.heard, self.heard).decode(errors="replace")
+        self.heard = end
+        return [said] if said.strip() else []
 
     def options(self, case):
         at = self.dir.name
@@ -89,7 +108,7 @@ class Runner:
         self.service.reset()
         self.sockets.reset()
         target = "HTTP@host.hostile.test"
-        self.write(f"{self.options(case)}\t{target}\t{case.mech}\n")
+        self.write(f"{self.options(case)}\t{target}\t{case.mech}\t{2 if case.then else 1}\n")
         limit = time.monotonic() + case.seconds * SLOW + 20
         while out.status is None:
             if time.monotonic() > limit:
@@ -118,6 +137,8 @@ class Runner:
 
     def line(self, case, out, line):
         word, _, rest = line.partition(" ")
+        if word != "exit" and out.then:
+            out = out.then
         if word == "token":
             out.tokens += 1
             out.token = bytes.fromhex(rest)
@@ -127,8 +148,16 @@ class Runner:
         elif word == "result":
             out.major, out.minor, *out.fields = [int(f, 16) if i < 2 else f
                                                  for i, f in enumerate(rest.split(" "))]
+            if out.ok:
+                out.wrong = self.judge_success(out)
         elif word == "text":
             out.text = rest
+        elif word == "again":
+            out.then = Outcome()
+            self.seen, self.proofs = list(self.kdc.seen), list(self.kdc.proofs)
+            self.sockets.reset()
+            self.kdc.case = Plain(case)
+            self.write("\n")
         elif word == "exit":
             status, cpu, wall, peak = (int(f) for f in rest.split())
             out.status, out.cpu, out.wall, out.peak = status, cpu / 1e6, wall / 1e3, peak
@@ -138,6 +167,7 @@ class Runner:
     def judge(self, case, out):
         """What is wrong, as sentences."""
         wrong = []
+        wrong += self.complaints()
         if out.status != 0:
             wrong.append(f"the process died: wait status {out.status:#x}")
         if out.major is None:
@@ -148,13 +178,18 @@ class Runner:
             wrong.append(f"{out.wall:.2f} s instead of at most {case.seconds}")
         if out.peak > 100 * 1024 * SLOW:
             wrong.append(f"{out.peak} KiB of memory")
-        if len(self.kdc.proofs) > case.proofs:
-            wrong.append(f"{len(self.kdc.proofs)} proofs")
+        proofs = self.proofs if out.then else self.kdc.proofs
+        if len(proofs) > case.proofs:
+            wrong.append(f"{len(proofs)} proofs")
         if out.ok and case.expect == "fail":
             wrong.append("accepted")
         if not out.ok and case.expect == "ok":
             wrong.append("refused: " + out.text)
-        wrong += self.judge_success(out) if out.ok else self.judge_text(case, out)
+        wrong += out.wrong if out.ok else self.judge_text(case, out)
+        if out.then:
+            wrong += ["afterwards: " + w for w in out.then.wrong]
+            if not out.then.ok:
+                wrong.append("afterwards: refused: " + out.then.text)
         if case.check:
             said = case.check(self, out)
             wrong += [said] if said else []

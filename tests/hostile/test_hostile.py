@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """A hostile KDC and a hostile service, through the real plugin in real processes: nothing crashes, hangs,
 burns two seconds of CPU or is accepted that the encrypted part does not confirm.
-  test_hostile.py [--count N] [--seed N] [--only WORD] [--workers N] [-v]"""
+  test_hostile.py [--count N] [--seed N] [--only WORD] [--every N] [--workers N] [-v]"""
 import argparse
 import multiprocessing
 import os
@@ -39,6 +39,7 @@ def main():
     parser.add_argument("--count", type=int, default=int(os.environ.get("KB_HOSTILE_COUNT", "400")))
     parser.add_argument("--seed", type=int, default=20120)
     parser.add_argument("--only", default="")
+    parser.add_argument("--every", type=int, default=1, help="one case of so many")
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("-v", action="store_true")
     args = parser.parse_args()
@@ -49,6 +50,7 @@ def main():
     krb.self_test()
     began = time.monotonic()
     wanted = [c for c in cases.all_cases(args.count, args.seed) if args.only in c.name]
+    wanted = wanted[::args.every]
     queue = multiprocessing.Queue()
     context = multiprocessing.get_context("fork")
     # Cases that wait come in rows: dealt out like cards, every worker gets some.
