@@ -287,7 +287,7 @@ static enum kb_status obtain_tgt(struct work *work, struct kb_credential **out,
 
 static enum kb_status ask_tgs(struct work *work, const struct kb_principal *service,
                               struct kb_credential *tgt, struct kb_credential **out,
-                              struct kb_error *err)
+                              bool *out_refused, struct kb_error *err)
 {
     struct kb_fetch_request request = {
         .client = kb_identity_principal(work->identity),
@@ -298,41 +298,43 @@ static enum kb_status ask_tgs(struct work *work, const struct kb_principal *serv
     struct kb_fetch *fetch = fetch_new(work, &request, err);
     enum kb_status st = KB_ERROR;
 
+    *out_refused = false;
     if (fetch != NULL) {
         st = drive(work, fetch, err);
         if (st == KB_OK) {
             *out = kb_credential_ref(kb_fetch_ticket(fetch));
+        } else {
+            *out_refused = kb_fetch_tgt_refused(fetch);
         }
         kb_fetch_free(fetch);
     }
     return st;
 }
 
-/* Asks for one candidate. A TGT that was kept and that the KDC calls expired (a clock was set, a
- * KDC's key was changed) is replaced, once. */
+/* Asks for one candidate. A TGT that the KDC does not take (a clock was set, a KDC's key was
+ * changed, it was altered on the way to us, where nothing protects it) is kept no longer; one that
+ * was kept from before is replaced, once. */
 static enum kb_status ask_for(struct work *work, const struct kb_principal *service,
                               struct kb_credential **out, struct kb_error *err)
 {
     for (bool again = false;; again = true) {
         struct kb_credential *tgt;
+        bool refused, kept;
         enum kb_status st;
 
         if (obtain_tgt(work, &tgt, err) != KB_OK) {
             return KB_ERROR;
         }
-        st = ask_tgs(work, service, tgt, out, err);
-        if (st != KB_OK && err->code == KB_E_TICKET_EXPIRED && !again) {
-            bool kept = tgt != work->tgt;
-
+        st = ask_tgs(work, service, tgt, out, &refused, err);
+        kept = tgt != work->tgt;
+        if (refused) {
             kb_shared_drop(kb_identity_shared(work->identity), TGT_KEY, tgt);
-            if (kept) {
-                kb_credential_free(tgt);
-                *err = (struct kb_error){0};
-                continue;
-            }
         }
         kb_credential_free(tgt);
-        return st;
+        if (!refused || !kept || again) {
+            return st;
+        }
+        *err = (struct kb_error){0};
     }
 }
 

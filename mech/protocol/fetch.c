@@ -232,6 +232,11 @@ bool kb_fetch_clock_offset(const struct kb_fetch *fetch, int64_t *out)
     return fetch->as != NULL && kb_as_clock_offset(fetch->as, out);
 }
 
+bool kb_fetch_tgt_refused(const struct kb_fetch *fetch)
+{
+    return fetch->tgs != NULL && kb_tgs_tgt_refused(fetch->tgs);
+}
+
 const struct kb_error *kb_fetch_error(const struct kb_fetch *fetch)
 {
     return &fetch->error;

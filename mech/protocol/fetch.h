@@ -1,7 +1,7 @@
 /* fetch.h - from a long-term key to a service ticket: the AS and TGS exchanges as one machine.
  *
- * Starts with the AS exchange, or, where a TGT is at hand, with the TGS exchange; a TGT that its KDC
- * does not take (expired, revoked, or the KDC's key is another by now) is replaced by a new one
+ * Starts with the AS exchange, or, where a TGT is at hand, with the TGS exchange; a TGT that its
+ * KDC does not take (expired, revoked, or the KDC's key is another by now) is replaced by a new one
  * once. RFC 4120 3.1, 3.3. Owns an arena (wiped by
  * kb_fetch_free), references what it is given in kb_fetch_request, borrows a reply only until the
  * step returns. One thread at a time. */
@@ -49,6 +49,8 @@ struct kb_credential *kb_fetch_ticket(const struct kb_fetch *fetch);          /*
 bool kb_fetch_learned(const struct kb_fetch *fetch, struct kb_key_hint *out); /* lends slices */
 /* The realm's clock minus ours in microseconds, from a decrypted fresh AS-REP; false if none. */
 bool kb_fetch_clock_offset(const struct kb_fetch *fetch, int64_t *out);
+/* After KB_STEP_ERROR: the first KDC does not take the TGT; whoever keeps it should not. */
+bool kb_fetch_tgt_refused(const struct kb_fetch *fetch);
 const struct kb_error *kb_fetch_error(const struct kb_fetch *fetch); /* after KB_STEP_ERROR */
 
 #endif

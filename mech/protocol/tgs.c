@@ -193,6 +193,7 @@ static bool tgt_is_useless(int32_t code)
     case KB_KDC_TKT_EXPIRED:
     case KB_KDC_TGT_REVOKED:
     case KB_KDC_BAD_INTEGRITY:
+    case KB_KDC_MODIFIED: /* what AD says of a TGT that it cannot decrypt */
     case KB_KDC_BADKEYVER:
     case KB_KDC_NOKEY:
         return true;

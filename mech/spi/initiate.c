@@ -5,6 +5,7 @@
 #include "mech/login/clock.h"
 #include "mech/login/login.h"
 #include "mech/login/tell.h"
+#include "mech/protocol/krberror.h"
 #include "mech/protocol/token.h"
 #include "mech/spi/decide.h"
 #include "mech/spi/fail.h"
@@ -219,6 +220,24 @@ static enum kb_status take_reply(struct kb_gss_ctx *ctx, const struct kb_env *en
     return KB_OK;
 }
 
+/* Is it the ticket that the service did not take, or that led to somebody without its key? Then the
+ * next context asks the KDC for another: the service may have a new key, or the ticket was altered
+ * on the way to us, where nothing protects it. Else every context would fail until the ticket ends.
+ */
+static bool is_ticket_refused(const struct kb_error *err)
+{
+    switch (err->code) {
+    case KB_E_TICKET_EXPIRED:
+    case KB_E_MUTUAL:
+        return true;
+    case KB_E_SERVICE_REFUSED:
+        return err->kdc_code == KB_KDC_BAD_INTEGRITY || err->kdc_code == KB_KDC_MODIFIED ||
+               err->kdc_code == KB_KDC_BADKEYVER || err->kdc_code == KB_KDC_NOKEY;
+    default:
+        return false;
+    }
+}
+
 /* A failure stays: whoever calls again hears the same. */
 static OM_uint32 stay_failed(struct kb_gss_ctx *ctx, OM_uint32 major, OM_uint32 minor)
 {
@@ -251,7 +270,7 @@ OM_uint32 kb_initiate_reply(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffer
             major = give_token(minor, ctx, KB_TOK_AP_REP, token, out);
         }
     } else {
-        if (err.code == KB_E_TICKET_EXPIRED) {
+        if (is_ticket_refused(&err)) {
             kb_login_drop(half_open->identity, &half_open->target, half_open->ticket);
         }
         major = kb_fail_login(minor, half_open->options, &err);
