@@ -33,7 +33,6 @@ struct kb_identity {
     const struct kb_principal *client;
     kb_bytes password;        /* in pages of its own; KB_NONE with a keytab */
     struct kb_keytab *keytab; /* NULL with a password */
-    struct stat source;       /* the file of the keytab or the password, all zero for neither */
     char *where;              /* "keytab /etc/…", "the password": for messages */
     struct kb_shared *shared;
     atomic_uint refs;
@@ -42,8 +41,9 @@ struct kb_identity {
     /* Guarded by `lock`. */
     struct kb_identity *next;
     const struct kb_options *options; /* the snapshot that was last found to mean this identity */
-    int64_t checked_ms;               /* when the secret was last read from its source */
-    int64_t looked_us;                /* when that was last looked at */
+    struct stat source; /* the keytab's or the password's file then; all zero for neither */
+    int64_t checked_ms; /* when the secret was last read from its source */
+    int64_t looked_us;  /* when that was last looked at */
     struct derived *derived;
     struct kb_key_hint hint; /* slices over hint_bytes */
     struct kb_hint_buf hint_bytes;
@@ -352,12 +352,13 @@ static bool same_identity(const struct kb_identity *a, const struct kb_identity 
 }
 
 /* A changed secret is another identity at once: the old one's tickets are not for it. */
-static bool is_unchanged(const struct kb_identity *identity, const struct kb_options *options)
+static bool is_unchanged(const struct kb_identity *identity, const struct kb_options *options,
+                         const struct stat *before)
 {
     struct stat now = source_now(options);
     struct kb_error ignored = {0};
     kb_bytes password;
-    bool same = same_file(&identity->source, &now);
+    bool same = same_file(before, &now);
 
     if (same && options->keytab_file == NULL && options->password->kind == KB_SECRET_ENV) {
         same = kb_options_password(options, &password, &ignored) == KB_OK;
@@ -382,6 +383,7 @@ static struct kb_identity *find_fresh(const struct kb_options *options)
 {
     int64_t now = now_us();
     struct kb_identity *identity;
+    struct stat source;
     bool look = false;
 
     pthread_mutex_lock(&lock);
@@ -393,11 +395,12 @@ static struct kb_identity *find_fresh(const struct kb_options *options)
         kb_identity_ref(identity);
         look = now - identity->looked_us >= LOOK_US;
         identity->looked_us = look ? now : identity->looked_us;
+        source = identity->source;
     } else {
         identity = NULL;
     }
     pthread_mutex_unlock(&lock);
-    if (look && !is_unchanged(identity, options)) {
+    if (look && !is_unchanged(identity, options, &source)) {
         kb_identity_put(identity);
         identity = NULL;
     }
@@ -431,6 +434,7 @@ static struct kb_identity *intern(struct kb_identity *made)
         old = found->options;
         found->options = kb_options_ref(made->options);
         found->checked_ms = made->checked_ms;
+        found->source = made->source; /* written again, the same secret is in it */
     } else {
         made->next = identities;
         identities = made;
