@@ -65,7 +65,7 @@ static enum kb_status fail(const char *what, const char *detail)
 }
 
 static const struct {
-    const char *name;
+    char name[40]; /* an array has no relocation at load */
     size_t offset;
 } functions[] = {
 #define ROW(name) {#name, offsetof(struct kb_ssl, name)},

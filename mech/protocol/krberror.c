@@ -125,7 +125,7 @@ static const struct code_row {
     int32_t code;
     int exchange;
     enum kb_error_code kind;
-    const char *phrase;
+    char phrase[80]; /* an array has no relocation at load */
 } code_rows[] = {
 #define KB_KDC_CODE(number, exchange, kind, phrase) {number, exchange, kind, phrase},
 #define KB_NTSTATUS(number, name, kind, phrase)
@@ -136,9 +136,9 @@ static const struct code_row {
 
 static const struct status_row {
     uint32_t status;
-    const char *name;
+    char name[40];
     enum kb_error_code kind;
-    const char *phrase;
+    char phrase[80];
 } status_rows[] = {
 #define KB_KDC_CODE(number, exchange, kind, phrase)
 #define KB_NTSTATUS(number, name, kind, phrase) {number, name, kind, phrase},
@@ -149,7 +149,7 @@ static const struct status_row {
 
 struct meaning {
     enum kb_error_code kind;
-    const char *phrase;      /* NULL: the kind's */
+    const char *phrase;      /* empty: the kind's */
     const char *status_name; /* NULL: no NTSTATUS that we know */
 };
 
@@ -183,13 +183,13 @@ static int64_t seconds_ahead(const struct kb_krberror *error, const struct kb_kr
 static struct meaning meaning_of(const struct kb_krberror *error,
                                  const struct kb_krberror_about *about)
 {
-    struct meaning m = {.kind = KB_E_KDC_ERROR};
+    struct meaning m = {.kind = KB_E_KDC_ERROR, .phrase = ""};
 
     meaning_of_code(error->code, about->service != NULL ? TGS : AS, &m);
     meaning_of_status(error->ntstatus, &m);
     if (m.kind == KB_E_WRONG_PASSWORD && about->keytab) {
         m.kind = KB_E_KEY_REFUSED;
-        m.phrase = NULL;
+        m.phrase = "";
     }
     if (m.kind == KB_E_WRONG_PASSWORD && about->secret == NULL) {
         m.kind = KB_E_PREAUTH;
@@ -276,9 +276,9 @@ void kb_krberror_explain(struct kb_error *err, const struct kb_krberror *error,
         clock_phrase(clock, error, about);
     }
     kb_error_set(err, m.kind, "%s: %s%.300s: KDC%s%.64s%s answered %s", subject_text,
-                 secret             ? "the KDC refused "
-                 : m.phrase != NULL ? m.phrase
-                                    : kb_error_text(m.kind),
+                 secret              ? "the KDC refused "
+                 : *m.phrase != '\0' ? m.phrase
+                                     : kb_error_text(m.kind),
                  secret ? about->secret : "", about->peer != NULL && *about->peer ? " " : "",
                  about->peer != NULL ? about->peer : "", clock, said_text);
     if (m.kind == KB_E_NO_ENCTYPE) {

@@ -4,10 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Arrays, not pointers: those would be relocated in every program that loads us, a page or so of
+ * its own. */
 static const struct row {
     uint32_t major;
     int reference;
-    const char *text, *hint;
+    char text[76], hint[124];
 } rows[] = {
     [KB_E_NONE] = {0, 0, "no error", ""},
 #define KB_ERROR_ROW(code, major, reference, text, hint) [code] = {major, reference, text, hint},
