@@ -2,8 +2,8 @@
 """Where nothing is configured for us, nothing changes: each scenario of transcript.c is run with
 the plugin and without it, and what it wrote down must be the same. And the entry points: the table,
 the plugin and the installed libgssapi name the same ones."""
-import difflib
 import ctypes
+import difflib
 import os
 import re
 import shutil
