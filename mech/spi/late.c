@@ -8,25 +8,31 @@ static OM_uint32 absent(void)
     return GSS_S_UNAVAILABLE;
 }
 
-/* By way of a function that is linked: hosts like Java open libgssapi RTLD_LOCAL, and there may be
- * more than one. The handle is not closed: libgssapi is there as long as we are. */
-static void *library(void)
+/* Where not all of the libraries that opened us count as ours (musl, under a host that like Java
+ * opens libgssapi RTLD_LOCAL): by way of a function that is linked. libgssapi is there as long as
+ * we are, so the handle is not needed further. */
+static void *find_beside(void *linked, const char *name)
 {
-    static _Atomic(void *) handle;
-    void *found = atomic_load(&handle);
-    Dl_info linked;
+    void *found = NULL, *library;
+    Dl_info info;
 
-    if (found == NULL && dladdr((void *)gss_release_oid_set, &linked) != 0) {
-        found = dlopen(linked.dli_fname, RTLD_NOW | RTLD_NOLOAD);
-        atomic_store(&handle, found);
+    if (dladdr(linked, &info) != 0) {
+        library = dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD);
+        if (library != NULL) {
+            found = dlsym(library, name);
+            dlclose(library);
+        }
     }
     return found;
 }
 
 void *kb_late_find(_Atomic(void *) *at, const char *name)
 {
-    void *from = library(), *found = from != NULL ? dlsym(from, name) : NULL;
+    void *found = dlsym(RTLD_DEFAULT, name);
 
+    if (found == NULL) {
+        found = find_beside((void *)gss_release_oid_set, name);
+    }
     if (found == NULL) {
         found = (void *)absent;
     }
