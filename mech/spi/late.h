@@ -1,10 +1,9 @@
 /* late.h - libgssapi's functions, found when they are first called.
  *
  * libgssapi opens us with RTLD_NOW. Linked as usual, all that a pass-through may ever need would be
- * looked up in every program that touches GSS-API, in curl through twenty libraries each: a third
- * of what loading us costs. So only what gss_indicate_mechs needs is linked as usual (forward.c,
- * plugin.c); a call of one of the functions below is looked up once, where it stands, in the
- * libgssapi that we are linked to. Any thread. */
+ * looked up in every program that touches GSS-API, at 900 instructions a name, and more in programs
+ * of many libraries. So only what gss_indicate_mechs needs is linked as usual (forward.c, plugin.c);
+ * a call of one of the functions below is looked up once, where it stands. Any thread. */
 #ifndef KB_LATE_H
 #define KB_LATE_H
 
