@@ -2,8 +2,9 @@
  *
  * libgssapi opens us with RTLD_NOW. Linked as usual, all that a pass-through may ever need would be
  * looked up in every program that touches GSS-API, at 900 instructions a name, and more in programs
- * of many libraries. So only what gss_indicate_mechs needs is linked as usual (forward.c, plugin.c);
- * a call of one of the functions below is looked up once, where it stands. Any thread. */
+ * of many libraries. So only what gss_indicate_mechs needs is linked as usual (forward.c,
+ * plugin.c); a call of one of the functions below is looked up once, where it stands. Any thread.
+ */
 #ifndef KB_LATE_H
 #define KB_LATE_H
 
