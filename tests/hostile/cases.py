@@ -507,6 +507,18 @@ def one_kdc(runner, out):
     return None
 
 
+def before(make, stage):
+    """What an attacker sends before the right answer comes."""
+    def edit(_):
+        kdc = CURRENT[0]
+        kdc.case, case = None, kdc.case          # the right answer, unbent
+        kdc.case = Plain(case)
+        answer = kdc.as_answer() if stage != "tgs" else kdc.tgs_answer()
+        kdc.case = case
+        return make(answer)
+    return edit
+
+
 def proofs():
     """Never more than two password proofs in one login, whatever is answered."""
     codes = (0, 6, 12, 14, 16, 18, 23, 24, 25, 31, 34, 37, 52, 60)
@@ -530,6 +542,22 @@ def proofs():
                                    ("answer-proof", answering((first, kind), (second, "method-data"))),
                                    secret=secret, kdcs=2, check=one_kdc,
                                    options=TCP if (first in (34, 52) or second in (34, 52)) else "UseTCP=True")
+        # datagrams, and two KDCs: a refusal is the first KDC's and stays there
+        for first in (6, 14, 18, 23, 24, 25, 31, 37, 60):
+            for kind in ("none", "method-data", "other-salt", "ntstatus"):
+                yield Case(f"proofs over UDP {first} {kind} ({secret})",
+                           ("answer-proof", answering((first, kind), (first, kind))), secret=secret, kdcs=2,
+                           check=one_kdc, expect="fail")
+                # the refusal is forged, and the right answer comes behind it
+                yield Case(f"proofs over UDP {first} {kind} before the answer ({secret})",
+                           ("answer-proof", before(lambda a, c=first, k=kind: [
+                               ("send", krb_error(c, e_data=E_DATA[k] and E_DATA[k]()).encode()), ("send", a)],
+                               "proof")), secret=secret, kdcs=2, check=one_kdc, expect="any")
+        # every KDC says no to the unproved request first, or nothing at all
+        for code in (29, 52, 6, 7):
+            yield Case(f"proofs at a second KDC, {code} from the first ({secret})",
+                       ("answer-as", lambda _, c=code: krb_error(c).encode() if CURRENT[0].index == 0 else None),
+                       secret=secret, kdcs=2, expect="any" if code in (29, 52) else "any", timeout=2, seconds=12)
         # a TGT that is no good to the TGS: the login begins again, and what it counts does not
         for tgs_code in (32, 20, 31, 44, 45, 33, 37):
             for code in (37, 24, 34):
@@ -603,17 +631,6 @@ def referrals():
 # --- datagrams and streams --------------------------------------------------------------------------
 
 def network():
-
-    def before(make, stage):
-        """What an attacker sends before the right answer comes."""
-        def edit(_):
-            kdc = CURRENT[0]
-            kdc.case, case = None, kdc.case          # the right answer, unbent
-            kdc.case = Plain(case)
-            answer = kdc.as_answer() if stage != "tgs" else kdc.tgs_answer()
-            kdc.case = case
-            return make(answer)
-        return edit
 
     def forged_error(code):
         return krb_error(code, e_text="forged").encode()

@@ -1,6 +1,7 @@
 """A KDC and a service on loopback that answer one client rightly, except for what a case bends: its
 `edit` functions get the fields of a message before it is encoded or encrypted, its `wire` functions
 what is about to be sent. What the client really was told under encryption is kept for the judge."""
+import calendar
 import os
 import select
 import socket
@@ -164,6 +165,8 @@ class Kdc:
     def reply(self, stage, how, sname, app, server_key, until=None):
         now = int(time.time())
         until = until or now + 3600
+        asked = calendar.timegm(time.strptime(value(self.body[5]).decode(), "%Y%m%d%H%M%SZ"))
+        until = min(until, asked) if asked > now else until
         nonce = number(self.body[7])
         session = os.urandom(32)
         ticket_part = Seq(("flags", 0, bits(0x40e00000)),
