@@ -132,7 +132,7 @@ static enum kb_status open_with(struct kb_as *as, struct kb_as_reply *reply,
         enum kb_status found = kb_as_key(as, how, nth, out_key);
 
         if (found != KB_OK) {
-            return found == KB_NOT_FOUND || found == KB_BAD_PARAMS ? KB_BAD_INTEGRITY : found;
+            return found == KB_NOT_FOUND ? KB_BAD_INTEGRITY : found;
         }
         st = kb_kdcrep_open(&reply->rep, *out_key, KB_USAGE_AS_REP, arena);
         if (st != KB_OK) {
@@ -232,6 +232,9 @@ enum kb_status kb_as_check_reply(struct kb_as *as, kb_bytes message, struct kb_a
     case KB_NO_MEMORY:
     case KB_NO_CRYPTO:
         return st;
+    case KB_BAD_PARAMS:
+        return fail(fault, KB_E_ITERATIONS,
+                    "its salt or its number of password hash rounds is out of bounds");
     case KB_BAD_INTEGRITY:
         return fail(fault, as->request.keys->salted ? KB_E_WRONG_PASSWORD : KB_E_KEY_REFUSED, NULL);
     default:
