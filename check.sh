@@ -95,9 +95,10 @@ UBSAN_OPTIONS=print_stacktrace=1
 TSAN_OPTIONS=second_deadlock_stack=1
 export UBSAN_OPTIONS TSAN_OPTIONS
 for kind in address,undefined thread; do
-    if build "$kind" CC=gcc CFLAGS="-O1 -g" --enable-sanitizers="$kind"; then
-        tests "unit tests and logins under -fsanitize=$kind" "$root/$kind" \
-            TESTS="$(unit_tests "$root/$kind") tests/consumers/test_threads.py"
+    dir=${kind%%,*} # a comma in a path separates conditions of a section
+    if build "$dir" CC=gcc CFLAGS="-O1 -g" --enable-sanitizers="$kind"; then
+        tests "unit tests and logins under -fsanitize=$kind" "$root/$dir" \
+            TESTS="$(unit_tests "$root/$dir") tests/consumers/test_threads.py"
     fi
 done
 stage "make distcheck" make -C "$root/gcc" distcheck TESTS="$(unit_tests "$root/gcc")"

@@ -361,7 +361,6 @@ static void an_interrupt_wakes_at_once(void **state)
     assert_int_equal(pthread_create(&thread, NULL, interrupt_soon, &fd), 0);
     assert_int_equal(asker_ask(&asker, "hello", false), KB_ERROR);
     assert_int_equal(asker.err.code, KB_E_INTERRUPTED);
-    assert_true(asker.took_ms >= 49);
     assert_quick(&asker);
     pthread_join(thread, NULL);
     close(fd);
