@@ -9,6 +9,7 @@
 
 #include "crypto/s2k.h"
 #include "mech/net/wait.h"
+#include "mech/options/layers.h"
 #include "mech/options/password.h"
 #include "mech/store/keytab.h"
 
@@ -16,7 +17,6 @@
 #define RECHECK_MS 1000   /* how often it is read again, though it looks the same */
 #define MAX_IDENTITIES 64 /* that are shared; beyond it the oldest is forgotten */
 #define MAX_DERIVED 8     /* keys kept for one password */
-#define PRIVATE_LAYER 6   /* OPTIONS.md: what the program itself handed over */
 
 /* A key that string-to-key made: slow to make again. */
 struct derived {
@@ -235,7 +235,7 @@ static void name_password(const struct kb_options *options, struct kb_buf *out)
     const struct kb_secret_source *source = options->password;
     char buf[256];
 
-    if (options->password_from.layer >= PRIVATE_LAYER) {
+    if (options->password_from.layer >= KB_LAYER_CREDENTIAL) {
         kb_buf_add_str(out, "the password that the program gave");
         return;
     }
@@ -481,7 +481,7 @@ enum kb_status kb_identity_get(const struct kb_options *options, struct kb_ident
     }
     layer = options->keytab_file != NULL ? options->keytab_file_from.layer
                                          : options->password_from.layer;
-    *out = layer == PRIVATE_LAYER ? made : intern(made);
+    *out = layer >= KB_LAYER_CREDENTIAL ? made : intern(made);
     return KB_OK;
 }
 
