@@ -8,6 +8,7 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -156,6 +157,16 @@ static void leave(int status)
     syscall(SYS_exit_group, status);
 }
 
+/* A child that went well ends by SIGKILL: else valgrind misses what OpenSSL keeps for a thread that
+ * the fork left behind. */
+static void vanish(bool well)
+{
+    if (well) {
+        kill(getpid(), SIGKILL);
+    }
+    leave(1);
+}
+
 /* Children forked while other threads load: each finds nothing or all of it, and none hangs. */
 static void threads_and_forks(void **state)
 {
@@ -175,14 +186,15 @@ static void threads_and_forks(void **state)
         children[i] = fork();
         if (children[i] == 0) {
             alarm(20);
-            leave(kb_provider_load() == KB_OK ? 0 : 1);
+            vanish(kb_provider_load() == KB_OK);
         }
     }
     for (size_t i = 0; i < NUM(children); i++) {
         int status;
 
         assert_int_equal(waitpid(children[i], &status, 0), children[i]);
-        assert_int_equal(status, 0);
+        assert_true(WIFSIGNALED(status));
+        assert_int_equal(WTERMSIG(status), SIGKILL); /* SIGALRM: it hung */
     }
     for (size_t i = 0; i < NUM(threads); i++) {
         void *failed;
