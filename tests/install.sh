@@ -6,7 +6,7 @@ set -e
 build="gcc libc6-dev make autoconf automake libtool pkg-config libkrb5-dev libssl-dev"
 demo="$build curl python3 krb5-kdc krb5-admin-server krb5-user apache2-bin libapache2-mod-auth-gssapi"
 check="$demo libcmocka-dev libjansson-dev python3-gssapi openssh-server openssh-client valgrind
-    clang libclang-rt-14-dev xz-utils"
+    clang libclang-rt-14-dev git xz-utils"
 case $1 in
 build) wanted=$build ;;
 demo) wanted=$demo ;;
