@@ -231,6 +231,10 @@ static enum kb_status fetch_tgt(struct work *work, struct kb_credential **out, s
     struct kb_fetch *fetch;
     enum kb_status st = KB_ERROR;
 
+    if (work->login->options->keytab_file != NULL && work->login->options->password != NULL) {
+        kb_log(work->env.events, KB_LOG_INFO,
+               "Warning: KeytabFile and Password are both set; the keytab is used");
+    }
     if (kb_options_password_exposed(work->login->options)) {
         kb_log(work->env.events, KB_LOG_INFO,
                "Warning: the file behind Password can be read by others");
