@@ -359,16 +359,7 @@ static enum kb_verdict reply_verdict(struct kb_as *as, kb_bytes message, struct 
     enum kb_status st = kb_as_check_reply(as, message, scratch, &reply, &fault);
 
     kb_key_free(reply.session_key);
-    switch (st) {
-    case KB_OK:
-    case KB_NO_MEMORY:
-    case KB_NO_CRYPTO:
-        return KB_VERDICT_FINAL;
-    case KB_ERROR:
-        return KB_VERDICT_WEAK;
-    default:
-        return KB_VERDICT_IGNORE;
-    }
+    return kb_kdcrep_verdict(st);
 }
 
 enum kb_verdict kb_as_verdict(void *machine, kb_bytes message)

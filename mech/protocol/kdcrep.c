@@ -186,3 +186,17 @@ struct kb_credential *kb_kdcrep_credential(const struct kb_kdcrep *rep, struct k
     kb_principal_free(parts.server);
     return credential;
 }
+
+enum kb_verdict kb_kdcrep_verdict(enum kb_status st)
+{
+    switch (st) {
+    case KB_OK:
+    case KB_NO_MEMORY:
+    case KB_NO_CRYPTO:
+        return KB_VERDICT_FINAL;
+    case KB_ERROR:
+        return KB_VERDICT_WEAK;
+    default:
+        return KB_VERDICT_IGNORE;
+    }
+}

@@ -7,6 +7,7 @@
 #define KB_KDCREP_H
 
 #include "mech/protocol/credential.h"
+#include "mech/protocol/step.h"
 #include "mech/report/error.h"
 
 enum { KB_AS_REP = 11, KB_TGS_REP = 13 }; /* msg-type */
@@ -65,5 +66,10 @@ KB_MUST_USE enum kb_status kb_kdc_etypes(const struct kb_kdcrep_terms *terms,
 
 /* kb_etype_allowed tells whether `etype` is in the list. */
 bool kb_etype_allowed(const int32_t *etypes, size_t num, int32_t etype);
+
+/* kb_kdcrep_verdict is what a reply is worth whose check ended with `st`: one that does not decrypt
+ * or does not hold (KB_ERROR) cannot be told from a forgery, one that is no reply at all is passed
+ * over. */
+enum kb_verdict kb_kdcrep_verdict(enum kb_status st);
 
 #endif
