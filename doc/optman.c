@@ -1,5 +1,6 @@
 /* optman: standard input with the line @OPTIONS@ replaced by the list of options, for kerbside(8).
  * Built and run when the manual is made, so that it says what the table says. */
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,7 @@ static const char *type_name(const char *type)
     static const char *const names[][2] = {
         {"BOOL", "True or False"}, {"INTEGER", "number"}, {"DURATION", "duration"},
         {"STRING", "text"},        {"PATH", "path"},      {"LIST", "list"},
-        {"ETYPES", "list"},        {"SECRET", "secret"},
+        {"ETYPES", "list"},        {"SECRET", "secret"},  {"WORD", "word"},
     };
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -41,7 +42,19 @@ static const char *type_name(const char *type)
 /* A default stands in the table as C writes it. */
 static void put_default(const char *def)
 {
+    static const char *const words[][2] = {
+#define KB_WORD(option, word, value) {#value, word},
+#include "mech/options/words.def"
+#undef KB_WORD
+    };
     char text[64];
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strcmp(words[i][0], def) == 0) {
+            put(words[i][1]);
+            return;
+        }
+    }
 
     if (def[0] == '"') {
         snprintf(text, sizeof(text), "%.*s", (int)strlen(def) - 2, def + 1);
@@ -52,7 +65,7 @@ static void put_default(const char *def)
 }
 
 static void put_option(const char *name, const char *type, const char *def, long long min,
-                       long long max, const char *scope, const char *help)
+                       long long max, const char *scope, const char *flags, const char *help)
 {
     printf(".TP\n.B %s\n", name);
     put(help);
@@ -64,13 +77,16 @@ static void put_option(const char *name, const char *type, const char *def, long
         fputs("; ", stdout);
         put_default(def);
     }
+    if (strstr(flags, "READ_ONLY") != NULL) {
+        fputs("; can only be asked for", stdout);
+    }
     fputs(strcmp(scope, "PROCESS") == 0 ? "; not for one credential)\n" : ")\n", stdout);
 }
 
 static void put_options(void)
 {
 #define KB_OPTION(name, member, type, def, min, max, scope, flags, help)                           \
-    put_option(#name, #type, #def, min, max, #scope, help);
+    put_option(#name, #type, #def, min, max, #scope, #flags, help);
 #include "mech/options/options.def"
 #undef KB_OPTION
 }

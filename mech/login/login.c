@@ -85,7 +85,7 @@ static enum kb_status work_init(struct work *work, const struct kb_login *login,
     memset(work, 0, sizeof(*work));
     work->login = login;
     work->identity = login->identity;
-    kb_wait_start(&work->wait, options->timeout * 1000, false, login->interrupt_fd);
+    kb_wait_start(&work->wait, options->timeout * 1000, options->absolute_timeout, -1);
     if (kb_identity_etypes(work->identity, options->encryption_types.items,
                            num < MAX_ETYPES ? num : MAX_ETYPES, work->as_etypes,
                            &work->num_as_etypes, err) != KB_OK) {

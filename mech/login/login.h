@@ -10,11 +10,14 @@
 
 #include "mech/login/identity.h"
 #include "mech/names/target.h"
+#include "mech/net/interrupt.h"
+#include "mech/report/listener.h"
 
 struct kb_login {
     const struct kb_options *options;
     struct kb_identity *identity;
-    int interrupt_fd; /* -1: none */
+    struct kb_listener *listener;   /* the credential's callbacks, borrowed; NULL: none */
+    struct kb_interrupt *interrupt; /* the credential's, borrowed; NULL: none */
 };
 
 /* kb_login_ticket returns a counted ticket for `target`, with more than a minute left. */

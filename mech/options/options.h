@@ -22,10 +22,25 @@ struct kb_origin {
  * back what is returned. */
 const char *kb_origin_text(const struct kb_origin *origin, char *buf, size_t len);
 
+/* The values of WORD options; words.def has their words. */
+enum { KB_NAME_PRINCIPAL, KB_NAME_ENTERPRISE };
+enum { KB_CANONICALIZE_NEVER, KB_CANONICALIZE_ALWAYS, KB_CANONICALIZE_FALLBACK };
+enum { KB_DELEGATE_ASKED, KB_DELEGATE_NEVER, KB_DELEGATE_OK_AS_DELEGATE };
+enum { KB_IPV6_AUTO, KB_IPV6_NEVER, KB_IPV6_ONLY };
+enum {
+    KB_TRAFFIC_BEST_EFFORT,
+    KB_TRAFFIC_BACKGROUND,
+    KB_TRAFFIC_EXCELLENT_EFFORT,
+    KB_TRAFFIC_AUDIO_VIDEO,
+    KB_TRAFFIC_VOICE,
+    KB_TRAFFIC_CONTROL,
+};
+
 /* How OPTION rows become members: the C type of each option type. */
 typedef bool kb_opt_BOOL;
 typedef int64_t kb_opt_INTEGER;
 typedef int64_t kb_opt_DURATION;   /* seconds */
+typedef int64_t kb_opt_WORD;       /* one of the enums below */
 typedef const char *kb_opt_STRING; /* NULL: not set. Secrets' sources too: never the secret */
 typedef const char *kb_opt_PATH;   /* expanded */
 

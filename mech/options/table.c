@@ -4,6 +4,7 @@
 #define DEF_BOOL(def) .def_number = (def)
 #define DEF_INTEGER(def) .def_number = (def)
 #define DEF_DURATION(def) .def_number = (def)
+#define DEF_WORD(def) .def_number = (def)
 #define DEF_STRING(def) .def_text = (def)
 #define DEF_PATH(def) .def_text = (def)
 #define DEF_LIST(def) .def_text = (def)
@@ -27,6 +28,49 @@ const struct kb_option_row kb_option_rows[KB_OPT_NUM] = {
 #include "mech/options/options.def"
 #undef KB_OPTION
 };
+
+static const struct word {
+    enum kb_option_id id;
+    const char *text;
+    int64_t value;
+} words[] = {
+#define KB_WORD(option, word, value) {KB_OPT_##option, word, value},
+#include "mech/options/words.def"
+#undef KB_WORD
+};
+
+#define NUM_WORDS (sizeof(words) / sizeof(words[0]))
+
+bool kb_word_value(enum kb_option_id id, kb_bytes word, int64_t *out)
+{
+    for (size_t i = 0; i < NUM_WORDS; i++) {
+        if (words[i].id == id && kb_equal_nocase(kb_str(words[i].text), word)) {
+            *out = words[i].value;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *kb_word_text(enum kb_option_id id, int64_t value)
+{
+    for (size_t i = 0; i < NUM_WORDS; i++) {
+        if (words[i].id == id && words[i].value == value) {
+            return words[i].text;
+        }
+    }
+    return NULL;
+}
+
+void kb_words_list(enum kb_option_id id, struct kb_buf *out)
+{
+    const char *text, *next = kb_word_text(id, 0);
+
+    for (int64_t value = 0; (text = next) != NULL; value++) {
+        next = kb_word_text(id, value + 1);
+        kb_buf_printf(out, "%s%s", value == 0 ? "" : next != NULL ? ", " : " or ", text);
+    }
+}
 
 const struct kb_option_row *kb_option_find(kb_bytes name)
 {

@@ -10,6 +10,7 @@ enum kb_option_type {
     KB_OPTION_BOOL,
     KB_OPTION_INTEGER,
     KB_OPTION_DURATION,
+    KB_OPTION_WORD,
     KB_OPTION_STRING,
     KB_OPTION_PATH,
     KB_OPTION_LIST,
@@ -19,7 +20,7 @@ enum kb_option_type {
 
 enum kb_option_scope { KB_SCOPE_PROCESS, KB_SCOPE_CREDENTIAL, KB_SCOPE_CONTEXT };
 
-enum { KB_OPT_MASKED = 1, KB_OPT_IDENTITY = 2 };
+enum { KB_OPT_MASKED = 1, KB_OPT_IDENTITY = 2, KB_OPT_READ_ONLY = 4 };
 
 /* The number of a row: KB_OPT_User, KB_OPT_Password, … */
 enum kb_option_id {
@@ -36,7 +37,7 @@ struct kb_option_row {
     unsigned flags;
     size_t member; /* offset of the value in struct kb_options, its kb_origin is at `from` */
     size_t from;
-    int64_t def_number;   /* BOOL, INTEGER, DURATION */
+    int64_t def_number;   /* BOOL, INTEGER, DURATION, WORD */
     const char *def_text; /* the other types; NULL: not set */
     int64_t min, max;
     const char *help;
@@ -51,6 +52,13 @@ static inline enum kb_option_id kb_option_id(const struct kb_option_row *row)
 {
     return (enum kb_option_id)(row - kb_option_rows);
 }
+
+/* kb_word_value finds what a word of a WORD option stands for. kb_word_text is the word that is
+ * shown for a value; NULL: it has none. kb_words_list appends "a, b or c": the words to choose
+ * from. */
+bool kb_word_value(enum kb_option_id id, kb_bytes word, int64_t *out);
+const char *kb_word_text(enum kb_option_id id, int64_t value);
+void kb_words_list(enum kb_option_id id, struct kb_buf *out);
 
 /* kb_nearest returns the one of `num` names that is fewest edits away from `word` (case ignored),
  * if that is near enough to be what was meant; else NULL. */

@@ -104,6 +104,21 @@ static enum kb_status parse_number(const struct kb_option_row *row, const char *
                         (long long)row->max, duration ? " seconds (10m, 8h, 7d)" : "");
 }
 
+static enum kb_status parse_word(const struct kb_option_row *row, const char *text, int64_t *out,
+                                 struct kb_error *err)
+{
+    struct kb_buf choice;
+
+    if (kb_word_value(kb_option_id(row), kb_str(text), out)) {
+        return KB_OK;
+    }
+    kb_buf_init(&choice, 256);
+    kb_words_list(kb_option_id(row), &choice);
+    (void)kb_error_set(err, KB_E_OPTION, "it must be %s", kb_buf_str(&choice));
+    kb_buf_wipe(&choice);
+    return KB_ERROR;
+}
+
 /* --- checks of one option --- */
 
 static const char *const other_keytabs[] = {"KEYTAB:", "SRVTAB:", "WRFILE:", "ANY:"};
@@ -203,6 +218,9 @@ enum kb_status kb_value_check(const struct kb_option_row *row, const char *text,
     int64_t number;
     bool truth;
 
+    if ((row->flags & KB_OPT_READ_ONLY) != 0) {
+        return kb_error_set(err, KB_E_OPTION, "it can be asked for, not set");
+    }
     if (text[0] == '\0' && (row->flags & KB_OPT_IDENTITY) != 0) {
         return kb_error_set(err, kb_option_id(row) == KB_OPT_User ? KB_E_USER : KB_E_OPTION,
                             "it is empty");
@@ -214,6 +232,9 @@ enum kb_status kb_value_check(const struct kb_option_row *row, const char *text,
     }
     if (is_number_type(row)) {
         return parse_number(row, text, &number, err);
+    }
+    if (row->type == KB_OPTION_WORD) {
+        return parse_word(row, text, &number, err);
     }
     return text[0] != '\0' ? check_text(row, text, layer, err) : KB_OK;
 }
@@ -324,6 +345,8 @@ static enum kb_status set_member(void *member, struct kb_arena *arena, uid_t eui
     case KB_OPTION_INTEGER:
     case KB_OPTION_DURATION:
         return parse_number(setting->row, setting->text, member, err);
+    case KB_OPTION_WORD:
+        return parse_word(setting->row, setting->text, member, err);
     case KB_OPTION_STRING:
     case KB_OPTION_PATH:
         return set_text(member, arena, euid, setting, err);
@@ -365,6 +388,7 @@ static bool set_default(struct kb_options *options, struct kb_arena *arena,
         return true;
     case KB_OPTION_INTEGER:
     case KB_OPTION_DURATION:
+    case KB_OPTION_WORD:
         *(int64_t *)member = row->def_number;
         return true;
     case KB_OPTION_STRING:

@@ -8,6 +8,7 @@
 #define KB_EVENTS_H
 
 #include "asn1/bytes.h"
+#include "mech/report/listener.h"
 
 struct kb_events;
 
@@ -20,6 +21,9 @@ struct kb_events_config {
     const char *log_file;
     const char *trace_file;
     bool mask_sensitive; /* false: keys are shown in the trail, after a line that warns of it */
+    bool log_packets;    /* LogKerberosPackets: the raw bytes too, where messages are shown */
+    const char *packet_capture;      /* a pcapng file; NULL: none */
+    struct kb_listener *listener[2]; /* the process's and the credential's callbacks; NULL: none */
 };
 
 /* kb_events_new copies `config`; NULL when memory is short. It opens nothing. */

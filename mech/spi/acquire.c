@@ -186,7 +186,7 @@ static OM_uint32 acquire_accept_half(OM_uint32 *minor, const struct request *req
 /* Logs in with a password that the program handed over; once for krb5 and for SPNEGO above it. */
 static OM_uint32 log_in(OM_uint32 *minor, struct kb_gss_cred *cred, kb_bytes request)
 {
-    struct kb_login login = {.options = cred->options, .interrupt_fd = -1};
+    struct kb_login login = {.options = cred->options};
     struct kb_credential *tgt = NULL;
     struct kb_identity *identity = NULL;
     struct kb_error err = {0};

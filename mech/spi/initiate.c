@@ -147,7 +147,7 @@ OM_uint32 kb_initiate(OM_uint32 *minor, struct kb_gss_ctx *ctx, struct kb_gss_cr
                       const struct kb_options *options, const struct kb_target *target,
                       OM_uint32 req_flags, gss_channel_bindings_t bindings, gss_buffer_t out)
 {
-    struct kb_login login = {.options = options, .interrupt_fd = -1};
+    struct kb_login login = {.options = options};
     struct kb_credential *ticket = NULL;
     struct kb_error err = {0};
     uint32_t flags = granted_flags(cred, req_flags);

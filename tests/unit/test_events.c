@@ -161,7 +161,8 @@ static void count_signal(int number)
 
 static void signals_of_a_write_stay_with_us(void **state)
 {
-    struct kb_events_config config = {KB_LOG_INFO, "stderr", NULL, true};
+    struct kb_events_config config = {
+        .log_level = KB_LOG_INFO, .log_file = "stderr", .mask_sensitive = true};
     struct kb_events *events = kb_events_new(&config);
     struct rlimit old, low = {0, 0};
     int fds[2], saved = dup(STDERR_FILENO);
@@ -197,7 +198,10 @@ static void the_system_log(void **state)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     char target[160], got[9000] = "", expect[200];
-    struct kb_events_config config = {KB_LOG_DEBUG, target, target, true};
+    struct kb_events_config config = {.log_level = KB_LOG_DEBUG,
+                                      .log_file = target,
+                                      .trace_file = target,
+                                      .mask_sensitive = true};
     struct kb_events *events;
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
 
@@ -252,7 +256,7 @@ static void the_trail_is_readable(void **state)
 static void showing_secrets_warns_first(void **state)
 {
     char path[128];
-    struct kb_events_config config = {KB_LOG_NONE, NULL, path, false};
+    struct kb_events_config config = {.trace_file = path};
     struct wire *wire = wire_load("gss/heimdal-mit-aes256-sha1-deleg.json");
     kb_bytes cred = wire_hex(wire, "context_tokens[0].ap_req.checksum_8003.krb_cred");
     const char *key = wire_text(wire, "context_tokens[0].ap_req.checksum_8003.krb_cred_info.key");

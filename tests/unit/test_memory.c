@@ -135,7 +135,10 @@ static bool put_error(void *ctx)
 
 static bool tell(void *ctx)
 {
-    const struct kb_events_config config = {KB_LOG_DEBUG, "/dev/null", "/dev/null", true};
+    const struct kb_events_config config = {.log_level = KB_LOG_DEBUG,
+                                            .log_file = "/dev/null",
+                                            .trace_file = "/dev/null",
+                                            .mask_sensitive = true};
     struct kb_events *events = kb_events_new(&config);
     bool whole = events != NULL;
 
