@@ -1,0 +1,183 @@
+#include <stdlib.h>
+
+#include "crypto/s2k.h"
+#include "mech/login/identity_own.h"
+
+#define MAX_DERIVED 8 /* keys kept for one password */
+
+void kb_identity_derived_free(struct kb_derived *derived)
+{
+    for (struct kb_derived *next; derived != NULL; derived = next) {
+        next = derived->next;
+        kb_key_free(derived->key);
+        free(derived);
+    }
+}
+
+static struct kb_key *find_derived(struct kb_identity *identity, int32_t etype, kb_bytes salt,
+                                   kb_bytes params)
+{
+    struct kb_key *key = NULL;
+
+    kb_identity_lock();
+    for (struct kb_derived *d = identity->derived; d != NULL && key == NULL; d = d->next) {
+        if (d->etype == etype && kb_equal(kb_bytes_of(d->bytes, d->salt_len), salt) &&
+            kb_equal(kb_bytes_of(d->bytes + d->salt_len, d->params_len), params)) {
+            key = kb_key_ref(d->key);
+        }
+    }
+    kb_identity_unlock();
+    return key;
+}
+
+static void keep_derived(struct kb_identity *identity, int32_t etype, kb_bytes salt,
+                         kb_bytes params, struct kb_key *key)
+{
+    struct kb_derived *d = malloc(sizeof(*d) + salt.len + params.len), **slot;
+    unsigned num = 0;
+
+    if (d == NULL) {
+        return; /* It is made again, at the cost of its time. */
+    }
+    *d = (struct kb_derived){
+        .etype = etype, .key = kb_key_ref(key), .salt_len = salt.len, .params_len = params.len};
+    if (salt.len > 0) {
+        memcpy(d->bytes, salt.ptr, salt.len);
+    }
+    if (params.len > 0) {
+        memcpy(d->bytes + salt.len, params.ptr, params.len);
+    }
+    kb_identity_lock();
+    d->next = identity->derived;
+    identity->derived = d;
+    for (slot = &identity->derived; *slot != NULL && num < MAX_DERIVED; slot = &(*slot)->next) {
+        num++;
+    }
+    d = *slot;
+    *slot = NULL;
+    kb_identity_unlock();
+    kb_identity_derived_free(d);
+}
+
+static enum kb_status password_key(void *ctx, int32_t etype, kb_bytes salt, kb_bytes s2kparams,
+                                   unsigned nth, struct kb_key **out)
+{
+    struct kb_identity *identity = ctx;
+    enum kb_status st;
+
+    *out = NULL;
+    if (nth > 0) {
+        return KB_NOT_FOUND;
+    }
+    *out = find_derived(identity, etype, salt, s2kparams);
+    if (*out != NULL) {
+        return KB_OK;
+    }
+    st = kb_string_to_key(etype, identity->password, salt, s2kparams, out);
+    if (st == KB_OK) {
+        keep_derived(identity, etype, salt, s2kparams, *out);
+    }
+    return st;
+}
+
+static enum kb_status keytab_key(void *ctx, int32_t etype, kb_bytes salt, kb_bytes s2kparams,
+                                 unsigned nth, struct kb_key **out)
+{
+    struct kb_identity *identity = ctx;
+    const struct kb_keytab_entry *entry =
+        kb_keytab_find(identity->keytab, identity->client, etype, nth);
+
+    (void)salt;
+    (void)s2kparams;
+    *out = entry != NULL ? kb_key_ref(entry->key) : NULL;
+    return entry != NULL ? KB_OK : KB_NOT_FOUND;
+}
+
+struct kb_key_source kb_identity_keys(struct kb_identity *identity)
+{
+    bool password = identity->keytab == NULL;
+
+    return (struct kb_key_source){.get = password ? password_key : keytab_key,
+                                  .ctx = identity,
+                                  .salted = password,
+                                  .what = identity->where};
+}
+
+enum kb_status kb_identity_etypes(const struct kb_identity *identity, const int32_t *etypes,
+                                  size_t num, int32_t *out, size_t *out_num, struct kb_error *err)
+{
+    struct kb_buf holds, ours;
+    char buf[24];
+
+    *out_num = 0;
+    for (size_t i = 0; i < num; i++) {
+        if (identity->keytab == NULL ||
+            kb_keytab_find(identity->keytab, identity->client, etypes[i], 0) != NULL) {
+            out[(*out_num)++] = etypes[i];
+        }
+    }
+    if (*out_num > 0) {
+        return KB_OK;
+    }
+    kb_buf_init(&holds, 600);
+    kb_buf_init(&ours, 300);
+    kb_keytab_describe(identity->keytab, &holds);
+    for (size_t i = 0; i < num; i++) {
+        kb_buf_printf(&ours, "%s%s", i > 0 ? ", " : "", kb_enctype_name(etypes[i], buf));
+    }
+    (void)kb_error_set(
+        err, KB_E_KEYTAB_NO_KEY,
+        "The %s has no key of an allowed encryption type: it holds %s; EncryptionTypes "
+        "allows %s",
+        identity->where, kb_buf_str(&holds), kb_buf_str(&ours));
+    kb_buf_wipe(&holds);
+    kb_buf_wipe(&ours);
+    return KB_ERROR;
+}
+
+/* --- what was learned --- */
+
+static struct kb_key_hint copy_hint(const struct kb_key_hint *hint, struct kb_hint_buf *buf)
+{
+    struct kb_key_hint copy = {.etype = hint->etype};
+
+    if (hint->etype == 0 || hint->salt.len + hint->s2kparams.len > sizeof(buf->bytes)) {
+        return (struct kb_key_hint){0};
+    }
+    if (hint->salt.len > 0) {
+        memcpy(buf->bytes, hint->salt.ptr, hint->salt.len);
+    }
+    if (hint->s2kparams.len > 0) {
+        memcpy(buf->bytes + hint->salt.len, hint->s2kparams.ptr, hint->s2kparams.len);
+    }
+    copy.salt = kb_bytes_of(buf->bytes, hint->salt.len);
+    copy.s2kparams = kb_bytes_of(buf->bytes + hint->salt.len, hint->s2kparams.len);
+    return copy;
+}
+
+void kb_identity_learn(struct kb_identity *identity, const struct kb_key_hint *hint)
+{
+    kb_identity_lock();
+    identity->hint = copy_hint(hint, &identity->hint_bytes);
+    kb_identity_unlock();
+}
+
+struct kb_key_hint kb_identity_hint(struct kb_identity *identity, struct kb_hint_buf *buf)
+{
+    struct kb_key_hint hint;
+
+    kb_identity_lock();
+    hint = copy_hint(&identity->hint, buf);
+    kb_identity_unlock();
+    return hint;
+}
+
+void kb_identity_set_clock_offset(struct kb_identity *identity, int64_t microseconds)
+{
+    atomic_store_explicit(&identity->clock_offset, microseconds, memory_order_relaxed);
+}
+
+int64_t kb_identity_clock_offset(const struct kb_identity *identity)
+{
+    return atomic_load_explicit(&identity->clock_offset, memory_order_relaxed);
+}

@@ -1,0 +1,65 @@
+/* identity_own.h - the inside of kb_identity, shared by identity.c (making one of options),
+ * identity_find.c (the list of those that are there, and its lock) and identity_keys.c (keys and
+ * what was learned). */
+#ifndef KB_IDENTITY_OWN_H
+#define KB_IDENTITY_OWN_H
+
+#include <stdatomic.h>
+#include <sys/stat.h>
+
+#include "mech/login/identity.h"
+#include "mech/store/keytab.h"
+
+/* A key that string-to-key made: slow to make again. */
+struct kb_derived {
+    struct kb_derived *next;
+    int32_t etype;
+    struct kb_key *key;
+    size_t salt_len, params_len;
+    uint8_t bytes[]; /* salt, parameters */
+};
+
+struct kb_identity {
+    /* Immutable. */
+    uid_t euid;
+    const struct kb_principal *client;
+    kb_bytes password;        /* in pages of its own; KB_NONE with a keytab */
+    struct kb_keytab *keytab; /* NULL with a password */
+    char *where;              /* "keytab /etc/…", "the password": for messages */
+    struct kb_shared *shared;
+    atomic_uint refs;
+    _Atomic int64_t clock_offset; /* microseconds */
+
+    /* Guarded by kb_identity_lock. */
+    struct kb_identity *next;
+    const struct kb_options *options; /* the snapshot that was last found to mean this identity */
+    struct stat source; /* the keytab's or the password's file then; all zero for neither */
+    int64_t checked_ms; /* when the secret was last read from its source */
+    int64_t looked_us;  /* when that was last looked at */
+    struct kb_derived *derived;
+    struct kb_key_hint hint; /* slices over hint_bytes */
+    struct kb_hint_buf hint_bytes;
+};
+
+/* --- identity.c --- */
+
+/* kb_identity_new reads the secret that `options` name. */
+KB_MUST_USE enum kb_status kb_identity_new(const struct kb_options *options,
+                                           struct kb_identity **out, struct kb_error *err);
+
+/* kb_identity_source_now is what the secret's file looks like: all zero for no file, and for one
+ * that is not there. */
+struct stat kb_identity_source_now(const struct kb_options *options);
+
+/* --- identity_find.c --- */
+
+/* The lock guards the list and what is marked so above; it is not held over file access or
+ * string-to-key. It comes before store/shared's in the lock order. */
+void kb_identity_lock(void);
+void kb_identity_unlock(void);
+
+/* --- identity_keys.c --- */
+
+void kb_identity_derived_free(struct kb_derived *derived);
+
+#endif
