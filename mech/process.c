@@ -6,6 +6,7 @@
 #include "mech/login/identity.h"
 #include "mech/net/exchange.h"
 #include "mech/options/options.h"
+#include "mech/report/listener.h"
 #include "mech/store/shared.h"
 
 /* Every module with a lock, in the lock order: who holds one may take only those below it. The
@@ -18,6 +19,7 @@ static const struct fork_hooks {
     {kb_identity_fork_prepare, kb_identity_fork_parent, kb_identity_fork_child},
     {kb_shared_fork_prepare, kb_shared_fork_parent, kb_shared_fork_child},
     {kb_net_fork_prepare, kb_net_fork_parent, kb_net_fork_child},
+    {kb_listener_fork_prepare, kb_listener_fork_done, kb_listener_fork_done},
 };
 
 #define NUM_MODULES (sizeof(modules) / sizeof(modules[0]))

@@ -19,6 +19,7 @@ struct kb_events {
     enum kb_log_level level;
     bool show_secrets;
     struct kb_sink log, trace;
+    char *capture;
     atomic_flag warned; /* that secrets are shown */
 };
 
@@ -33,6 +34,13 @@ struct kb_events *kb_events_new(const struct kb_events_config *config)
     atomic_flag_clear(&events->warned);
     events->level = config->log_level;
     events->show_secrets = !config->mask_sensitive;
+    if (config->packet_capture != NULL && *config->packet_capture != '\0') {
+        events->capture = kb_strdup(kb_str(config->packet_capture));
+        if (events->capture == NULL) {
+            kb_events_free(events);
+            return NULL;
+        }
+    }
     if (!kb_sink_init(&events->log, config->log_file) ||
         !kb_sink_init(&events->trace, config->trace_file)) {
         kb_events_free(events);
@@ -54,6 +62,7 @@ void kb_events_free(struct kb_events *events)
     if (events != NULL && atomic_fetch_sub_explicit(&events->refs, 1, memory_order_acq_rel) == 1) {
         kb_sink_wipe(&events->log);
         kb_sink_wipe(&events->trace);
+        free(events->capture);
         free(events);
     }
 }
@@ -67,6 +76,11 @@ bool kb_events_wanted(const struct kb_events *events, enum kb_log_level level)
 bool kb_trail_wanted(const struct kb_events *events)
 {
     return events != NULL && events->trace.kind != KB_SINK_NONE;
+}
+
+const char *kb_events_capture(const struct kb_events *events)
+{
+    return events != NULL ? events->capture : NULL;
 }
 
 /* Whether the process said this within the last minute. Each slot holds half a hash and the second

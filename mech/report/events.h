@@ -35,6 +35,9 @@ void kb_events_free(struct kb_events *events);             /* NULL is accepted *
 bool kb_events_wanted(const struct kb_events *events, enum kb_log_level level);
 bool kb_trail_wanted(const struct kb_events *events);
 
+/* kb_events_capture is the file of PacketCapture, for capture.h; NULL: none. */
+const char *kb_events_capture(const struct kb_events *events);
+
 /* kb_log tells one sentence. The system log gets the same one at most once a minute. Foreign text
  * in the arguments must have been escaped (kb_buf_add_escaped). */
 void kb_log(struct kb_events *events, enum kb_log_level level, const char *format, ...)
