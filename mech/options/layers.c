@@ -10,6 +10,7 @@
 #include "mech/options/krb5conf.h"
 #include "mech/options/match.h"
 #include "mech/options/mechd.h"
+#include "mech/options/own.h"
 #include "mech/options/reading.h"
 #include "mech/options/text.h"
 #include "mech/options/value.h"
@@ -222,7 +223,16 @@ static enum kb_status read_environment(struct kb_layers *layers, struct kb_readi
     return KB_OK;
 }
 
-/* The Config= that counts: the last one of the mech.d line and KERBSIDE_OPTIONS. */
+/* The process's settings were checked when they were set. */
+static enum kb_status read_process(struct kb_layers *layers, struct kb_reading *reading,
+                                   struct kb_error *err)
+{
+    return layers->process == NULL || kb_reading_add(reading, &layers->process->unit)
+               ? KB_OK
+               : no_memory(err);
+}
+
+/* The Config= that counts: the last one of the mech.d line, KERBSIDE_OPTIONS and the process. */
 static enum kb_status effective_config(const struct kb_reading *reading, uid_t euid,
                                        const struct kb_setting **out)
 {
@@ -374,7 +384,8 @@ static void read_krb5conf(struct kb_layers *layers)
     }
 }
 
-struct kb_layers *kb_layers_load(uid_t euid, kb_bytes oid, bool with_krb5conf)
+struct kb_layers *kb_layers_load(uid_t euid, kb_bytes oid, struct kb_own *process,
+                                 bool with_krb5conf)
 {
     struct kb_layers *layers = calloc(1, sizeof(*layers));
     struct kb_reading reading;
@@ -385,6 +396,7 @@ struct kb_layers *kb_layers_load(uid_t euid, kb_bytes oid, bool with_krb5conf)
     atomic_init(&layers->refs, 1);
     kb_arena_init(&layers->arena, NULL, 0, MAX_ARENA);
     layers->euid = euid;
+    layers->process = kb_own_ref(process);
     kb_reading_init(&reading, &layers->arena, &layers->watched, euid);
     if (!see_environment(layers)) {
         kb_layers_put(layers);
@@ -392,6 +404,7 @@ struct kb_layers *kb_layers_load(uid_t euid, kb_bytes oid, bool with_krb5conf)
     }
     if (read_mechd(layers, &reading, oid, &layers->error) != KB_OK ||
         read_environment(layers, &reading, &layers->error) != KB_OK ||
+        read_process(layers, &reading, &layers->error) != KB_OK ||
         read_config(layers, &reading, &layers->error) != KB_OK ||
         sort_units(layers, &reading, &layers->error) != KB_OK) {
         layers->num_active = 0;
@@ -418,6 +431,7 @@ void kb_layers_put(struct kb_layers *layers)
     if (layers != NULL && atomic_fetch_sub_explicit(&layers->refs, 1, memory_order_acq_rel) == 1) {
         kb_krb5conf_put(layers->krb5conf);
         free(layers->matched);
+        kb_own_put(layers->process);
         kb_arena_wipe(&layers->arena);
         free(layers);
     }

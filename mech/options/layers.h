@@ -79,7 +79,8 @@ struct kb_layers {
     bool has_krb5conf;                  /* it was read, or failed to be */
     struct kb_error krb5conf_error;     /* it does not parse */
     struct kb_standing standing;
-    struct kb_error error; /* the first thing of ours that does not parse; standing.broken */
+    struct kb_error error;  /* the first thing of ours that does not parse; standing.broken */
+    struct kb_own *process; /* layer 5b, as it was then; NULL: nothing set */
     struct kb_watch *watched;
     char *environment[KB_NUM_ENVIRONMENT]; /* the values that were seen, NULL where not set */
     /* Guarded by options.c's lock: */
@@ -101,10 +102,14 @@ KB_MUST_USE enum kb_status kb_unit_add(struct kb_unit *unit, struct kb_arena *ar
                                        const char *value, const struct kb_setting *like,
                                        struct kb_error *err);
 
+struct kb_own;
+
 /* kb_layers_load reads the configuration of the effective user; what does not parse makes a
- * kb_layers too. `oid` is the plugin's own (DER contents) or empty; `with_krb5conf`: read krb5.conf
- * also where no identity is configured. NULL only when memory is short. */
-struct kb_layers *kb_layers_load(uid_t euid, kb_bytes oid, bool with_krb5conf);
+ * kb_layers too. `oid` is the plugin's own (DER contents) or empty; `process`: the process's
+ * settings, referenced, or NULL; `with_krb5conf`: read krb5.conf also where no identity is
+ * configured. NULL only when memory is short. */
+struct kb_layers *kb_layers_load(uid_t euid, kb_bytes oid, struct kb_own *process,
+                                 bool with_krb5conf);
 struct kb_layers *kb_layers_ref(struct kb_layers *layers);
 void kb_layers_put(struct kb_layers *layers);
 

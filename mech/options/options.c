@@ -145,20 +145,44 @@ static struct kb_layers *load(uid_t euid, bool with_krb5conf, int64_t now)
 {
     uint8_t oid[KB_MAX_OID];
     struct kb_layers *layers;
+    struct kb_own *process;
     size_t oid_len;
 
     kb_options_lock();
     memcpy(oid, own_oid, sizeof(oid));
     oid_len = own_oid_len;
+    process = kb_own_ref(kb_process_settings.own);
     kb_options_unlock();
     reading = true;
-    layers = kb_layers_load(euid, kb_bytes_of(oid, oid_len), with_krb5conf);
+    layers = kb_layers_load(euid, kb_bytes_of(oid, oid_len), process, with_krb5conf);
     reading = false;
+    kb_own_put(process);
     return layers != NULL ? publish(layers, now) : NULL;
 }
 
-/* What is in the slot, if the environment is still the same. *look: its files are to be looked at,
- * by this caller alone. */
+void kb_options_drop_layers(void)
+{
+    struct kb_layers *dropped[NUM_SLOTS];
+    struct kb_options *lists[NUM_SLOTS];
+
+    kb_options_lock();
+    for (size_t i = 0; i < NUM_SLOTS; i++) {
+        dropped[i] = slots[i].layers;
+        lists[i] = dropped[i] != NULL ? dropped[i]->snapshots : NULL;
+        if (dropped[i] != NULL) {
+            dropped[i]->snapshots = NULL;
+        }
+        slots[i] = (struct slot){0};
+    }
+    kb_options_unlock();
+    for (size_t i = 0; i < NUM_SLOTS; i++) {
+        put_list(lists[i]);
+        kb_layers_put(dropped[i]);
+    }
+}
+
+/* What is in the slot, if environment and process's settings are still the same. *look: its files
+ * are to be looked at, by this caller alone. */
 static struct kb_layers *present(uid_t euid, int64_t now, bool *look)
 {
     struct kb_layers *layers = NULL;
@@ -168,12 +192,13 @@ static struct kb_layers *present(uid_t euid, int64_t now, bool *look)
     *look = false;
     kb_options_lock();
     slot = find_slot(euid);
-    if (slot != NULL && kb_layers_same_environment(slot->layers)) {
-        *look = slot->looked_at != now;
-        slot->looked_at = now;
-        layers = kb_layers_ref(slot->layers);
-    } else {
-        changed = slot != NULL;
+    if (slot != NULL) {
+        changed = !kb_layers_same_environment(slot->layers);
+        if (!changed && slot->layers->process == kb_process_settings.own) {
+            *look = slot->looked_at != now;
+            slot->looked_at = now;
+            layers = kb_layers_ref(slot->layers);
+        }
     }
     kb_options_unlock();
     if (changed) {
@@ -388,7 +413,7 @@ static enum kb_status get_own(struct kb_layers *layers, const struct kb_options_
     if (*out != NULL) {
         return KB_OK;
     }
-    own = kb_settings_own(query->own);
+    own = kb_settings_own(query->own); /* NULL while nothing is set: as the shared ones */
     st = resolve_now(layers, query, own, &made, err);
     if (st == KB_OK) {
         keep_own_snapshot(query->own, own, made);

@@ -45,6 +45,17 @@ static struct kb_unit *unit_new(struct kb_reading *reading, enum kb_layer layer,
     return unit;
 }
 
+bool kb_reading_add(struct kb_reading *reading, const struct kb_unit *unit)
+{
+    struct kb_unit *copy = unit_new(reading, unit->layer, unit->conditions, NULL);
+
+    if (copy != NULL) {
+        copy->settings = unit->settings;
+        copy->last = unit->last;
+    }
+    return copy != NULL;
+}
+
 static struct kb_condition *condition_new(struct kb_reading *reading, enum kb_condition_kind kind,
                                           kb_bytes pattern, const struct kb_condition *next)
 {

@@ -15,6 +15,10 @@ struct kb_reading {
 void kb_reading_init(struct kb_reading *reading, struct kb_arena *arena, struct kb_watch **watched,
                      uid_t euid);
 
+/* kb_reading_add appends a copy of a unit that was made elsewhere; its settings are shared. false:
+ * no memory. */
+bool kb_reading_add(struct kb_reading *reading, const struct kb_unit *unit);
+
 /* kb_read_items reads `Name=value …` into a unit of its own. In a mech.d line (layer MECHD)
  * ForUser= is a condition. `like` says where it stands; its file must live as long as the arena. */
 KB_MUST_USE enum kb_status kb_read_items(struct kb_reading *reading, enum kb_layer layer,

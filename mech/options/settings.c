@@ -3,18 +3,29 @@
 
 #include "mech/options/own.h"
 #include "mech/options/password.h"
+#include "mech/options/process.h"
 #include "mech/options/text.h"
 
 #define MAX_ARENA (4 * 1048576)
 
-static struct kb_own *own_new(void)
+struct kb_settings kb_process_settings = {.layer = KB_LAYER_PROCESS};
+
+static struct kb_own *own_new(enum kb_layer layer)
 {
     struct kb_own *own = calloc(1, sizeof(*own));
 
     if (own != NULL) {
         atomic_init(&own->refs, 1);
         kb_arena_init(&own->arena, NULL, 0, MAX_ARENA);
-        own->unit.layer = KB_LAYER_CREDENTIAL;
+        own->unit.layer = layer;
+    }
+    return own;
+}
+
+struct kb_own *kb_own_ref(struct kb_own *own)
+{
+    if (own != NULL) {
+        atomic_fetch_add_explicit(&own->refs, 1, memory_order_relaxed);
     }
     return own;
 }
@@ -32,8 +43,7 @@ struct kb_own *kb_settings_own(struct kb_settings *settings)
     struct kb_own *own;
 
     kb_options_lock();
-    own = settings->own;
-    atomic_fetch_add_explicit(&own->refs, 1, memory_order_relaxed);
+    own = kb_own_ref(settings->own);
     kb_options_unlock();
     return own;
 }
@@ -42,16 +52,15 @@ struct kb_settings *kb_settings_new(void)
 {
     struct kb_settings *settings = calloc(1, sizeof(*settings));
 
-    if (settings != NULL && (settings->own = own_new()) == NULL) {
-        free(settings);
-        settings = NULL;
+    if (settings != NULL) {
+        settings->layer = KB_LAYER_CREDENTIAL;
     }
     return settings;
 }
 
 struct kb_settings *kb_settings_copy(struct kb_settings *settings)
 {
-    struct kb_settings *copy = calloc(1, sizeof(*copy));
+    struct kb_settings *copy = kb_settings_new();
 
     if (copy != NULL) {
         copy->own = kb_settings_own(settings); /* states are immutable: shared */
@@ -59,36 +68,47 @@ struct kb_settings *kb_settings_copy(struct kb_settings *settings)
     return copy;
 }
 
-static void replace(struct kb_settings *settings, struct kb_own *own)
+/* Puts `own` (whose reference it takes) in the place of `old`, unless another thread was faster. */
+static bool replace(struct kb_settings *settings, const struct kb_own *old, struct kb_own *own)
 {
-    const struct kb_options *old_snapshot;
-    struct kb_own *old;
+    const struct kb_options *snapshot = NULL;
+    struct kb_own *before = own;
+    bool is_old;
 
     kb_options_lock();
-    old = settings->own;
-    old_snapshot = settings->snapshot;
-    settings->own = own;
-    settings->snapshot = NULL;
+    is_old = settings->own == old;
+    if (is_old) {
+        before = settings->own;
+        snapshot = settings->snapshot;
+        settings->own = own;
+        settings->snapshot = NULL;
+    }
     kb_options_unlock();
-    kb_own_put(old);
-    kb_options_put(old_snapshot);
+    kb_own_put(before);
+    kb_options_put(snapshot);
+    if (is_old && settings->layer == KB_LAYER_PROCESS) {
+        kb_options_drop_layers();
+    }
+    return is_old;
+}
+
+void kb_settings_reset(struct kb_settings *settings)
+{
+    bool done = false;
+
+    while (!done) {
+        struct kb_own *old = kb_settings_own(settings);
+
+        done = replace(settings, old, NULL);
+        kb_own_put(old);
+    }
 }
 
 void kb_settings_free(struct kb_settings *settings)
 {
     if (settings != NULL) {
-        replace(settings, NULL);
+        kb_settings_reset(settings);
         free(settings);
-    }
-}
-
-void kb_settings_reset(struct kb_settings *settings)
-{
-    struct kb_own *own = own_new();
-
-    /* Without memory for an empty state the old one goes on: nothing is half forgotten. */
-    if (own != NULL) {
-        replace(settings, own);
     }
 }
 
@@ -121,37 +141,49 @@ static bool copy_settings(struct kb_own *to, const struct kb_own *from,
 static enum kb_status make_with(struct kb_own *own, const struct kb_own *old, kb_bytes name,
                                 kb_bytes value, bool raw, struct kb_error *err)
 {
-    struct kb_setting like = {.from = {.layer = KB_LAYER_CREDENTIAL}, .raw = raw};
+    struct kb_setting like = {.from = {.layer = own->unit.layer}, .raw = raw};
     const char *text = kb_arena_text(&own->arena, value);
 
-    if (text == NULL || !copy_settings(own, old, kb_option_find(name))) {
+    if (text == NULL || (old != NULL && !copy_settings(own, old, kb_option_find(name)))) {
         return kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
     }
     return kb_unit_add(&own->unit, &own->arena, name, text, &like, err);
 }
 
-static enum kb_status set(struct kb_settings *settings, kb_bytes name, kb_bytes value, bool raw,
-                          struct kb_error *err)
+/* One try; not *done: another thread set something meanwhile. */
+static enum kb_status try_set(struct kb_settings *settings, kb_bytes name, kb_bytes value, bool raw,
+                              bool *done, struct kb_error *err)
 {
-    struct kb_own *own, *old;
+    struct kb_own *own = own_new(settings->layer), *old;
     enum kb_status st;
 
-    if (value.len > 0 && memchr(value.ptr, 0, value.len) != NULL) {
-        return kb_error_set(err, KB_E_OPTION, "%s: a NUL byte in a value", kb_show(name).text);
-    }
-    own = own_new();
     if (own == NULL) {
         return kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
     }
     old = kb_settings_own(settings);
     st = make_with(own, old, name, value, raw, err);
-    kb_own_put(old);
-    if (st != KB_OK) {
+    if (st == KB_OK) {
+        *done = replace(settings, old, own);
+    } else {
         kb_own_put(own);
-        return KB_ERROR;
     }
-    replace(settings, own);
-    return KB_OK;
+    kb_own_put(old);
+    return st;
+}
+
+static enum kb_status set(struct kb_settings *settings, kb_bytes name, kb_bytes value, bool raw,
+                          struct kb_error *err)
+{
+    enum kb_status st = KB_OK;
+    bool done = false;
+
+    if (value.len > 0 && memchr(value.ptr, 0, value.len) != NULL) {
+        return kb_error_set(err, KB_E_OPTION, "%s: a NUL byte in a value", kb_show(name).text);
+    }
+    while (st == KB_OK && !done) {
+        st = try_set(settings, name, value, raw, &done, err);
+    }
+    return st;
 }
 
 /* fd:N is read now, and once: later the number may stand for somebody else's descriptor. */
@@ -169,8 +201,8 @@ static enum kb_status set_from_descriptor(struct kb_settings *settings, const ch
     return st;
 }
 
-enum kb_status kb_settings_set(struct kb_settings *settings, kb_bytes name, kb_bytes value,
-                               struct kb_error *err)
+static enum kb_status set_option(struct kb_settings *settings, kb_bytes name, kb_bytes value,
+                                 struct kb_error *err)
 {
     char digits[16] = {0};
     const char *where;
@@ -184,8 +216,7 @@ enum kb_status kb_settings_set(struct kb_settings *settings, kb_bytes name, kb_b
     return set(settings, name, value, false, err);
 }
 
-enum kb_status kb_settings_set_text(struct kb_settings *settings, kb_bytes text,
-                                    struct kb_error *err)
+static enum kb_status set_text(struct kb_settings *settings, kb_bytes text, struct kb_error *err)
 {
     const uint8_t *equals = text.len > 0 ? memchr(text.ptr, '=', text.len) : NULL;
     size_t len = equals != NULL ? (size_t)(equals - text.ptr) : 0;
@@ -193,22 +224,58 @@ enum kb_status kb_settings_set_text(struct kb_settings *settings, kb_bytes text,
     if (equals == NULL) {
         return kb_error_set(err, KB_E_OPTION, "no `=`; an option is set by NAME=VALUE");
     }
-    return kb_settings_set(settings, kb_trim(kb_bytes_of(text.ptr, len)),
-                           kb_bytes_of(text.ptr + len + 1, text.len - len - 1), err);
+    return set_option(settings, kb_trim(kb_bytes_of(text.ptr, len)),
+                      kb_bytes_of(text.ptr + len + 1, text.len - len - 1), err);
+}
+
+/* The place is put in front, as a file and line are elsewhere. */
+static enum kb_status placed(const struct kb_settings *settings, enum kb_status st,
+                             struct kb_error *err)
+{
+    struct kb_origin from = {.layer = settings->layer};
+
+    if (st != KB_OK) {
+        kb_error_context(err, "%s", kb_origin_text(&from, NULL, 0));
+    }
+    return st;
+}
+
+enum kb_status kb_settings_set(struct kb_settings *settings, kb_bytes name, kb_bytes value,
+                               struct kb_error *err)
+{
+    return placed(settings, set_option(settings, name, value, err), err);
+}
+
+enum kb_status kb_settings_set_text(struct kb_settings *settings, kb_bytes text,
+                                    struct kb_error *err)
+{
+    return placed(settings, set_text(settings, text, err), err);
 }
 
 enum kb_status kb_settings_set_password(struct kb_settings *settings, kb_bytes password,
                                         struct kb_error *err)
 {
-    return set(settings, KB_LIT("Password"), password, true, err);
+    return placed(settings, set(settings, KB_LIT("Password"), password, true, err), err);
+}
+
+enum kb_status kb_options_process_set(kb_bytes text, struct kb_error *err)
+{
+    return kb_is_secure_exec() ? kb_error_set(err, KB_E_OPTION,
+                                              "a set-uid program takes no options for its process")
+                               : kb_settings_set_text(&kb_process_settings, text, err);
+}
+
+void kb_options_process_reset(void)
+{
+    kb_settings_reset(&kb_process_settings);
 }
 
 static bool has_any(struct kb_settings *settings, bool with_user)
 {
     struct kb_own *own = kb_settings_own(settings);
-    bool has = kb_unit_find(&own->unit, KB_OPT_Password) != NULL ||
-               kb_unit_find(&own->unit, KB_OPT_KeytabFile) != NULL ||
-               (with_user && kb_unit_find(&own->unit, KB_OPT_User) != NULL);
+    bool has = own != NULL && (kb_unit_find(&own->unit, KB_OPT_Password) != NULL ||
+                               kb_unit_find(&own->unit, KB_OPT_KeytabFile) != NULL ||
+                               (with_user && kb_unit_find(&own->unit, KB_OPT_User) != NULL));
 
     kb_own_put(own);
     return has;

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "mech/options/options.h"
+#include "mech/options/process.h"
 #include "mech/options/settings.h"
 #include "tests/support/place.h"
 
@@ -469,28 +470,39 @@ static void a_password_that_cannot_be_read_is_told(void **state)
     }
 }
 
-static void a_wrong_setting_of_a_credential_is_told(void **state)
+/* What a program sets for a credential or for its process. */
+static void a_wrong_setting_of_a_program_is_told(void **state)
 {
     static const struct {
         const char *text, *message;
+        bool for_process; /* fine there */
     } rows[] = {
-        {"User", "no `=`; an option is set by NAME=VALUE"},
-        {"Usr=x", "there is no option `Usr` (did you mean User?)"},
-        {"Config=/x", "Config=/x: it cannot be set for one credential"},
-        {"KDCPort=x", "KDCPort=x: it is no number from 1 to 65535"},
-        {"ForUser=x", "ForUser stands in a mech.d line only; a section [user NAME] says the same"},
-        {"Password=fd:9999", "Password=fd:9999: Bad file descriptor"},
-        {"Password=fd:x", "Password: no descriptor's number behind fd:"},
-        {"Password=", "Password: it is empty"},
+        {"User", "no `=`; an option is set by NAME=VALUE", false},
+        {"Usr=x", "there is no option `Usr` (did you mean User?)", false},
+        {"Config=/x", "Config=/x: it cannot be set for one credential", true},
+        {"KDCPort=x", "KDCPort=x: it is no number from 1 to 65535", false},
+        {"ForUser=x", "ForUser stands in a mech.d line only; a section [user NAME] says the same",
+         false},
+        {"Password=fd:9999", "Password=fd:9999: Bad file descriptor", false},
+        {"Password=fd:x", "Password: no descriptor's number behind fd:", false},
+        {"Password=", "Password: it is empty", false},
     };
     struct kb_settings *own = kb_settings_new();
 
     (void)state;
     for (size_t i = 0; i < NUM(rows); i++) {
         struct kb_error err = {0};
+        char expected[300];
 
         assert_int_equal(kb_settings_set_text(own, kb_str(rows[i].text), &err), KB_ERROR);
-        assert_error(i, &err, err.code, rows[i].message);
+        snprintf(expected, sizeof(expected), "the credential: %s", rows[i].message);
+        assert_error(i, &err, err.code, expected);
+        if (!rows[i].for_process) {
+            err = (struct kb_error){0};
+            assert_int_equal(kb_options_process_set(kb_str(rows[i].text), &err), KB_ERROR);
+            snprintf(expected, sizeof(expected), "the process's settings: %s", rows[i].message);
+            assert_error(i, &err, err.code, expected);
+        }
     }
     assert_false(kb_settings_has_identity(own));
     kb_settings_free(own);
@@ -535,7 +547,7 @@ int main(void)
         IN_A_PLACE(a_personal_file_may_be_missing),
         IN_A_PLACE(inline_passwords_others_can_read_are_refused),
         IN_A_PLACE(a_password_that_cannot_be_read_is_told),
-        IN_A_PLACE(a_wrong_setting_of_a_credential_is_told),
+        IN_A_PLACE(a_wrong_setting_of_a_program_is_told),
         IN_A_PLACE(no_message_shows_a_password),
     };
 

@@ -17,6 +17,7 @@
 #include "mech/options/layers.h"
 #include "mech/options/mechd.h"
 #include "mech/options/options.h"
+#include "mech/options/process.h"
 #include "mech/options/settings.h"
 #include "tests/support/place.h"
 
@@ -464,6 +465,76 @@ static void a_copy_of_settings_is_independent(void **state)
     kb_settings_free(NULL);
 }
 
+/* --- the process's own --- */
+
+static void set_process(const char *text)
+{
+    struct kb_error err = {0};
+
+    if (kb_options_process_set(kb_str(text), &err) != KB_OK) {
+        fail_msg("%s", err.text);
+    }
+}
+
+static void a_process_configures_itself(void **state)
+{
+    const struct kb_options *before, *after;
+    struct kb_principal *bob;
+    struct kb_standing standing;
+
+    (void)state;
+    assert_int_equal(kb_principal_parse(KB_LIT("bob@R"), KB_NT_PRINCIPAL, KB_NONE, &bob), KB_OK);
+    before = get("HTTP@www", NULL, NULL);
+    assert_int_equal(kb_options_standing(&standing), KB_OK);
+    assert_false(standing.ours || kb_options_covers(bob));
+    set_process("User=bob@R");
+    set_process("password = file:~/secret ");
+    assert_int_equal(kb_options_standing(&standing), KB_OK);
+    assert_true(standing.ours && standing.any_identity && !standing.broken);
+    assert_true(kb_options_covers(bob));
+    after = get("HTTP@www", NULL, NULL);
+    assert_user(after, "bob@R");
+    assert_int_equal(after->user_name_from.layer, KB_LAYER_PROCESS);
+    assert_null(before->user);
+    kb_options_put(before);
+    kb_options_process_reset();
+    assert_int_equal(kb_options_standing(&standing), KB_OK);
+    assert_false(standing.ours || kb_options_covers(bob));
+    assert_user(after, "bob@R"); /* what began with it keeps it */
+    kb_options_put(after);
+    kb_principal_free(bob);
+}
+
+/* An option file of its own, and one identity with the layers below. */
+static void a_process_is_a_layer_as_others(void **state)
+{
+    const struct kb_options *options;
+
+    (void)state;
+    place_line("User=alice@R Password=x Timeout=5 KDCPort=5");
+    place_file("config", "Timeout = 6\nUDPLimit = 6\n[target HTTP@*]\nClockSkew = 6\n");
+    place_env("KERBSIDE_OPTIONS", "KDCPort=7");
+    set_process("Config=~/config");
+    set_process("KDCPort=8");
+    set_process("KDCPort=9");
+    options = get("HTTP@www", NULL, NULL);
+    assert_user(options, "alice@R");
+    assert_int_equal(options->timeout, 6);
+    assert_int_equal(options->udp_limit, 6);
+    assert_int_equal(options->clock_skew, 6);
+    assert_int_equal(options->kdc_port, 9);
+    assert_int_equal(options->kdc_port_from.layer, KB_LAYER_PROCESS);
+    kb_options_put(options);
+    set_process("User=bob@R");
+    options = get("HTTP@www", NULL, NULL);
+    assert_user(options, "bob@R");
+    assert_null(options->password);
+    assert_non_null(options->lost_secret);
+    kb_options_put(options);
+    kb_options_process_reset();
+    place_env("KERBSIDE_OPTIONS", NULL);
+}
+
 /* --- looking again --- */
 
 static void changed_files_are_noticed_within_a_second_or_two(void **state)
@@ -539,6 +610,7 @@ static void *ask_again_and_again(void *stop)
     unsigned number = 0;
 
     while (!atomic_load((atomic_bool *)stop)) {
+        char text[32];
         struct kb_options_query query = {.target = KB_LIT("HTTP@www"),
                                          .own = number++ % 3 == 0 ? own : NULL};
         const struct kb_options *options = NULL;
@@ -549,7 +621,11 @@ static void *ask_again_and_again(void *stop)
             (options->user == NULL && options->keytab_file == NULL)) {
             abort();
         }
-        if (number % 50 == 0 && kb_settings_set_text(own, KB_LIT("Timeout=7"), &err) != KB_OK) {
+        snprintf(text, sizeof(text), "Timeout=%u", number % 100);
+        if (number % 50 == 0 && kb_settings_set_text(own, kb_str(text), &err) != KB_OK) {
+            abort();
+        }
+        if (number % 70 == 0 && kb_options_process_set(kb_str(text), &err) != KB_OK) {
             abort();
         }
         kb_options_put(options);
@@ -598,6 +674,7 @@ static void threads_and_children_ask_while_it_changes(void **state)
     for (size_t i = 0; i < NUM(threads); i++) {
         pthread_join(threads[i], NULL);
     }
+    kb_options_process_reset();
     kb_options_set_oid(KB_NONE);
 }
 
@@ -618,6 +695,8 @@ int main(void)
         IN_A_PLACE(later_layers_win),
         IN_A_PLACE(a_descriptor_is_read_once),
         IN_A_PLACE(a_copy_of_settings_is_independent),
+        IN_A_PLACE(a_process_configures_itself),
+        IN_A_PLACE(a_process_is_a_layer_as_others),
         IN_A_PLACE(changed_files_are_noticed_within_a_second_or_two),
         IN_A_PLACE(another_user_has_other_options),
         IN_A_PLACE(only_so_many_snapshots_are_kept),
