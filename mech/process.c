@@ -5,6 +5,7 @@
 #include "crypto/provider.h"
 #include "mech/login/identity.h"
 #include "mech/net/exchange.h"
+#include "mech/net/interrupt.h"
 #include "mech/options/options.h"
 #include "mech/report/listener.h"
 #include "mech/store/shared.h"
@@ -19,6 +20,7 @@ static const struct fork_hooks {
     {kb_identity_fork_prepare, kb_identity_fork_parent, kb_identity_fork_child},
     {kb_shared_fork_prepare, kb_shared_fork_parent, kb_shared_fork_child},
     {kb_net_fork_prepare, kb_net_fork_parent, kb_net_fork_child},
+    {kb_interrupt_fork_prepare, kb_interrupt_fork_parent, kb_interrupt_fork_child},
     {kb_listener_fork_prepare, kb_listener_fork_done, kb_listener_fork_done},
 };
 

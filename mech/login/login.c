@@ -73,6 +73,23 @@ static void set_policy(struct work *work)
     };
 }
 
+/* Who may disturb this call: the process's interrupt and the credential's, and the wait callbacks
+ * of both. */
+static void start_waiting(struct work *work)
+{
+    const struct kb_options *options = work->login->options;
+    struct kb_listener *process = options->gui_available ? kb_listener_process() : NULL;
+
+    kb_wait_start(&work->wait, options->timeout * 1000, options->absolute_timeout);
+    kb_wait_attach(&work->wait, kb_interrupt_process(false));
+    kb_wait_attach(&work->wait, work->login->interrupt);
+    if (options->gui_available) {
+        kb_wait_listen(&work->wait, process);
+        kb_wait_listen(&work->wait, work->login->listener);
+    }
+    kb_listener_put(process);
+}
+
 static enum kb_status work_init(struct work *work, const struct kb_login *login,
                                 struct kb_error *err)
 {
@@ -85,7 +102,7 @@ static enum kb_status work_init(struct work *work, const struct kb_login *login,
     memset(work, 0, sizeof(*work));
     work->login = login;
     work->identity = login->identity;
-    kb_wait_start(&work->wait, options->timeout * 1000, options->absolute_timeout, -1);
+    start_waiting(work);
     if (kb_identity_etypes(work->identity, options->encryption_types.items,
                            num < MAX_ETYPES ? num : MAX_ETYPES, work->as_etypes,
                            &work->num_as_etypes, err) != KB_OK) {
@@ -109,6 +126,7 @@ static enum kb_status work_init(struct work *work, const struct kb_login *login,
 static void work_wipe(struct work *work)
 {
     kb_net_free(work->net);
+    kb_wait_stop(&work->wait);
     kb_events_free(work->env.events);
     kb_credential_free(work->tgt);
     kb_wipe(work, sizeof(*work));

@@ -5,6 +5,7 @@
 
 #include "mech/net/fds.h"
 #include "mech/net/race.h"
+#include "mech/report/callback.h"
 
 const struct kb_net_tuning kb_net_default_tuning = {
     .hedge_ms = 250,
@@ -130,7 +131,7 @@ enum kb_status kb_net_canonical_name(struct kb_wait *wait, const char *host, boo
         return status;
     }
     while ((answer = kb_resolve_result(question)) == NULL && status == KB_OK) {
-        struct pollfd fds[2] = {{.fd = kb_resolve_fd(question), .events = POLLIN}};
+        struct pollfd fds[1 + KB_WAIT_FDS] = {{.fd = kb_resolve_fd(question), .events = POLLIN}};
         int ready;
 
         status = kb_wait_poll(wait, fds, 1, INT64_MAX, &ready);
@@ -160,6 +161,8 @@ void kb_net_fork_parent(void)
 
 void kb_net_fork_child(void)
 {
+    kb_wait_fork_child();
+    kb_callback_fork_child();
     kb_fds_drop();
     kb_resolve_fork_child();
     kb_memory_fork_done();

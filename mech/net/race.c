@@ -132,7 +132,7 @@ static void timers(struct kb_race *race)
 /* --- waiting --- */
 
 struct polled {
-    struct pollfd fds[KB_MAX_ATTEMPTS + KB_MAX_KDCS + 1]; /* one more for the interrupt */
+    struct pollfd fds[KB_MAX_ATTEMPTS + KB_MAX_KDCS + KB_WAIT_FDS];
     uint8_t attempt[KB_MAX_ATTEMPTS];
     size_t num, num_attempts;
 };

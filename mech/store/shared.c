@@ -204,37 +204,23 @@ static struct flight *flight_new(void)
     return flight;
 }
 
-static bool interrupted(const struct kb_wait *wait)
-{
-    struct pollfd fd = {.fd = wait->interrupt_fd, .events = POLLIN};
-
-    return wait->interrupt_fd >= 0 && poll(&fd, 1, 0) > 0;
-}
-
-/* Waits, with the lock, for the end of a flight. A condition cannot be waited for together with a
- * descriptor: where somebody can interrupt us, in slices. */
+/* Waits, with the lock, for the end of a flight, in slices: somebody may interrupt us. */
 static enum kb_status await(struct flight *flight, const struct kb_wait *wait)
 {
     while (!flight->done) {
-        int64_t until = wait->deadline_ms;
+        int64_t now_ms = kb_now_ms(), until_ms = now_ms + INTERRUPT_SLICE_MS;
         struct timespec ts;
 
-        if (kb_now_ms() >= wait->deadline_ms) {
+        if (now_ms >= wait->deadline_ms) {
             return KB_TIMED_OUT;
         }
-        if (interrupted(wait)) {
+        if (kb_wait_interrupted(wait)) {
             return KB_INTERRUPTED;
         }
-        if (wait->interrupt_fd >= 0 && until - kb_now_ms() > INTERRUPT_SLICE_MS) {
-            until = kb_now_ms() + INTERRUPT_SLICE_MS;
-        }
-        if (until == INT64_MAX) {
-            pthread_cond_wait(&flight->changed, &lock);
-        } else {
-            ts.tv_sec = until / 1000;
-            ts.tv_nsec = (until % 1000) * 1000000;
-            pthread_cond_timedwait(&flight->changed, &lock, &ts);
-        }
+        until_ms = until_ms < wait->deadline_ms ? until_ms : wait->deadline_ms;
+        ts.tv_sec = until_ms / 1000;
+        ts.tv_nsec = (until_ms % 1000) * 1000000;
+        pthread_cond_timedwait(&flight->changed, &lock, &ts);
     }
     return KB_OK;
 }

@@ -364,7 +364,7 @@ void asker_start(struct asker *asker, int64_t timeout_ms)
 {
     *asker = (struct asker){0};
     kb_memory_clear();
-    kb_wait_start(&asker->wait, timeout_ms, false, -1);
+    kb_wait_start(&asker->wait, timeout_ms, false);
     asker_session(asker);
     kb_arena_init(&asker->arena, NULL, 0, (size_t)4 * 1024 * 1024);
 }
@@ -372,6 +372,7 @@ void asker_start(struct asker *asker, int64_t timeout_ms)
 void asker_stop(struct asker *asker)
 {
     kb_net_free(asker->net);
+    kb_wait_stop(&asker->wait);
     kb_arena_wipe(&asker->arena);
 }
 

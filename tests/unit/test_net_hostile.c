@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -344,7 +343,7 @@ static void without_a_deadline_the_repetitions_end_it(void **state)
 static void *interrupt_soon(void *arg)
 {
     mock_pause(50);
-    (void)eventfd_write(*(int *)arg, 1);
+    kb_interrupt_fire(arg);
     return NULL;
 }
 
@@ -353,18 +352,18 @@ static void an_interrupt_wakes_at_once(void **state)
     struct mock kdc;
     struct asker asker;
     pthread_t thread;
-    int fd = eventfd(0, EFD_CLOEXEC);
+    struct kb_interrupt *interrupt = kb_interrupt_new();
 
     (void)state;
     start(&kdc, &asker, 0, mock_udp_silent, mock_tcp_silent);
-    kb_wait_start(&asker.wait, 0, false, fd);
-    assert_int_equal(pthread_create(&thread, NULL, interrupt_soon, &fd), 0);
+    kb_wait_attach(&asker.wait, interrupt);
+    assert_int_equal(pthread_create(&thread, NULL, interrupt_soon, interrupt), 0);
     assert_int_equal(asker_ask(&asker, "hello", false), KB_ERROR);
     assert_int_equal(asker.err.code, KB_E_INTERRUPTED);
     assert_quick(&asker);
     pthread_join(thread, NULL);
-    close(fd);
     stop(&kdc, &asker);
+    kb_interrupt_put(interrupt);
 }
 
 static void udp_late(struct mock *mock, unsigned nth, const struct sockaddr_in6 *from,

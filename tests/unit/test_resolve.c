@@ -113,10 +113,10 @@ static const struct kb_resolved *ask(const char *host, unsigned flags, struct kb
     struct kb_wait wait;
     const struct kb_resolved *resolved;
 
-    kb_wait_start(&wait, 5000, true, -1);
+    kb_wait_start(&wait, 5000, true);
     assert_int_equal(kb_resolve_start(host, flags, question), KB_OK);
     while ((resolved = kb_resolve_result(*question)) == NULL) {
-        struct pollfd fds[2] = {{.fd = kb_resolve_fd(*question), .events = POLLIN}};
+        struct pollfd fds[1 + KB_WAIT_FDS] = {{.fd = kb_resolve_fd(*question), .events = POLLIN}};
         int ready;
 
         assert_int_equal(kb_wait_poll(&wait, fds, 1, INT64_MAX, &ready), KB_OK);
@@ -369,7 +369,7 @@ static void canonical_names(void **state)
 
     (void)state;
     kb_resolve_use(&two_addresses);
-    kb_wait_start(&wait, 5000, false, -1);
+    kb_wait_start(&wait, 5000, false);
     assert_int_equal(kb_net_canonical_name(&wait, "www", false, name), KB_OK);
     assert_string_equal(name, "canonical.example.com");
     assert_int_equal(kb_net_canonical_name(&wait, "www", true, name), KB_OK);
@@ -378,7 +378,7 @@ static void canonical_names(void **state)
     assert_int_equal(kb_net_canonical_name(&wait, "no-such-name.invalid", false, name),
                      KB_NOT_FOUND);
     kb_resolve_use(&hanging);
-    kb_wait_start(&wait, 50, false, -1);
+    kb_wait_start(&wait, 50, false);
     assert_int_equal(kb_net_canonical_name(&wait, "www", false, name), KB_TIMED_OUT);
     assert_string_equal(name, "");
     let_helpers_go();

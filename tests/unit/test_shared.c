@@ -1,4 +1,5 @@
-/* mech/store/shared: one exchange for many threads, errors for all, what is remembered and evicted. */
+/* mech/store/shared: one exchange for many threads, errors for all, what is remembered and evicted.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,7 +42,7 @@ static struct kb_wait no_wait(int64_t timeout_ms)
 {
     struct kb_wait wait;
 
-    kb_wait_start(&wait, timeout_ms, false, -1);
+    kb_wait_start(&wait, timeout_ms, false);
     return wait;
 }
 
@@ -152,8 +153,10 @@ static void waiting_has_a_deadline(void **state)
     struct kb_error err = {0};
 
     (void)state;
-    assert_int_equal(kb_shared_enter(shared, KB_LIT("t"), NOW, 60, &wait, &out, &err), KB_NOT_FOUND);
-    assert_int_equal(kb_shared_enter(shared, KB_LIT("t"), NOW, 60, &wait, &out, &err), KB_TIMED_OUT);
+    assert_int_equal(kb_shared_enter(shared, KB_LIT("t"), NOW, 60, &wait, &out, &err),
+                     KB_NOT_FOUND);
+    assert_int_equal(kb_shared_enter(shared, KB_LIT("t"), NOW, 60, &wait, &out, &err),
+                     KB_TIMED_OUT);
     (void)kb_error_set(&err, KB_E_TIMEOUT, "It timed out");
     kb_shared_leave(shared, KB_LIT("t"), NULL, &err);
     kb_shared_free(shared);
@@ -164,21 +167,22 @@ static void waiting_is_interrupted(void **state)
     struct kb_shared *shared = kb_shared_new();
     struct kb_credential *out;
     struct kb_error err = {0};
-    struct kb_wait wait;
-    int fds[2];
+    struct kb_interrupt *interrupt = kb_interrupt_new();
+    struct kb_wait wait = no_wait(60000);
 
     (void)state;
-    assert_int_equal(pipe(fds), 0);
-    assert_int_equal(write(fds[1], "x", 1), 1);
-    kb_wait_start(&wait, 60000, false, fds[0]);
-    assert_int_equal(kb_shared_enter(shared, KB_LIT("t"), NOW, 60, &wait, &out, &err), KB_NOT_FOUND);
+    assert_non_null(interrupt);
+    kb_wait_attach(&wait, interrupt);
+    assert_int_equal(kb_shared_enter(shared, KB_LIT("t"), NOW, 60, &wait, &out, &err),
+                     KB_NOT_FOUND);
+    kb_interrupt_fire(interrupt);
     assert_int_equal(kb_shared_enter(shared, KB_LIT("t"), NOW, 60, &wait, &out, &err),
                      KB_INTERRUPTED);
     (void)kb_error_set(&err, KB_E_INTERRUPTED, "It was interrupted");
     kb_shared_leave(shared, KB_LIT("t"), NULL, &err);
+    kb_wait_stop(&wait);
+    kb_interrupt_put(interrupt);
     kb_shared_free(shared);
-    close(fds[0]);
-    close(fds[1]);
 }
 
 static void memory_is_bounded(void **state)
@@ -212,13 +216,14 @@ static void a_child_waits_for_nobody(void **state)
     pid_t pid;
 
     (void)state;
-    assert_int_equal(kb_shared_enter(shared, KB_LIT("t"), NOW, 60, &wait, &out, &err), KB_NOT_FOUND);
+    assert_int_equal(kb_shared_enter(shared, KB_LIT("t"), NOW, 60, &wait, &out, &err),
+                     KB_NOT_FOUND);
     kb_shared_fork_prepare();
     pid = fork();
     if (pid == 0) {
         kb_shared_fork_child();
         _exit(kb_shared_enter(shared, KB_LIT("t"), NOW, 60, &wait, &out, &err) == KB_NOT_FOUND ? 0
-                                                                                              : 1);
+                                                                                               : 1);
     }
     kb_shared_fork_parent();
     assert_int_equal(waitpid(pid, &status, 0), pid);
