@@ -3,15 +3,13 @@
 #include <stdlib.h>
 
 #include "crypto/provider.h"
+#include "mech/login/addresses.h"
 #include "mech/login/clock.h"
 #include "mech/login/locate.h"
 #include "mech/login/tell.h"
 #include "mech/net/exchange.h"
 #include "mech/options/krb5conf.h"
 
-#define MIN_LIFE 60                /* a ticket with less is replaced before use; seconds */
-#define TICKET_LIFE (24 * 3600)    /* asked for */
-#define RENEW_LIFE (7 * 24 * 3600) /* asked for */
 #define MAX_ETYPES 32
 #define MAX_REPLY (2u << 20) /* what one exchange may take from the heap */
 
@@ -41,6 +39,7 @@ struct work {
     int32_t as_etypes[MAX_ETYPES]; /* those that the identity has keys for */
     size_t num_as_etypes;
     struct kb_hint_buf hint_bytes;
+    struct kb_arena arena;     /* what the policy points to */
     struct kb_credential *tgt; /* what this call logged in for; NULL: it did not */
 };
 
@@ -54,8 +53,6 @@ static void load_crypto(void *ctx)
 static void set_policy(struct work *work)
 {
     const struct kb_options *options = work->login->options;
-    const struct kb_krb5conf *conf = options->krb5conf;
-    kb_bytes realm = kb_identity_principal(work->identity)->realm;
 
     work->policy = (struct kb_policy){
         .etypes = options->encryption_types.items,
@@ -64,11 +61,11 @@ static void set_policy(struct work *work)
         .min_iterations_sha2 = (uint32_t)options->min_iterations_sha2,
         .max_iterations = (uint32_t)options->max_iterations,
         .clock_skew = (uint32_t)options->clock_skew,
-        .ticket_life = TICKET_LIFE,
-        .renew_life = RENEW_LIFE,
-        .forwardable = kb_krb5conf_bool(conf, realm, "forwardable", true),
-        .proxiable = kb_krb5conf_bool(conf, realm, "proxiable", false),
-        .canonicalize = kb_krb5conf_bool(conf, realm, "canonicalize", false),
+        .ticket_life = (uint32_t)options->ticket_life,
+        .renew_life = (uint32_t)options->renew_life,
+        .forwardable = options->forwardable,
+        .proxiable = options->proxiable,
+        .canonicalize = options->canonicalize,
         .clock_offset = kb_identity_clock_offset(work->identity),
     };
 }
@@ -100,6 +97,7 @@ static enum kb_status work_init(struct work *work, const struct kb_login *login,
     size_t num = options->encryption_types.num;
 
     memset(work, 0, sizeof(*work));
+    kb_arena_init(&work->arena, NULL, 0, 65536);
     work->login = login;
     work->identity = login->identity;
     start_waiting(work);
@@ -129,6 +127,7 @@ static void work_wipe(struct work *work)
     kb_wait_stop(&work->wait);
     kb_events_free(work->env.events);
     kb_credential_free(work->tgt);
+    kb_arena_wipe(&work->arena);
     kb_wipe(work, sizeof(*work));
 }
 
@@ -235,6 +234,24 @@ static void tell_tgt(struct work *work, const struct kb_credential *tgt)
     kb_buf_wipe(&name);
 }
 
+/* NoAddresses=False. A host that has none to tell gets a ticket without. */
+static enum kb_status bind_to_addresses(struct work *work, struct kb_policy *policy,
+                                        struct kb_error *err)
+{
+    if (work->login->options->no_addresses) {
+        return KB_OK;
+    }
+    if (kb_addresses_of_host(&work->arena, &policy->addresses) == KB_NO_MEMORY) {
+        return kb_error_set(err, KB_E_NO_MEMORY, "No memory for a login");
+    }
+    if (policy->addresses.num == 0) {
+        kb_log(work->env.events, KB_LOG_INFO,
+               "Warning: NoAddresses=False, but this host has no address beside loopback's: the "
+               "TGT will hold at every address");
+    }
+    return KB_OK;
+}
+
 static enum kb_status fetch_tgt(struct work *work, struct kb_credential **out, struct kb_error *err)
 {
     const struct kb_principal *client = kb_identity_principal(work->identity);
@@ -259,6 +276,9 @@ static enum kb_status fetch_tgt(struct work *work, struct kb_credential **out, s
     }
     policy.etypes = work->as_etypes;
     policy.num_etypes = work->num_as_etypes;
+    if (bind_to_addresses(work, &policy, err) != KB_OK) {
+        return KB_ERROR;
+    }
     fetch = fetch_new(work, &request, err);
     if (fetch != NULL) {
         st = drive(work, fetch, err);
@@ -286,13 +306,14 @@ static enum kb_status obtain_tgt(struct work *work, struct kb_credential **out,
                                  struct kb_error *err)
 {
     struct kb_shared *shared = kb_identity_shared(work->identity);
+    int64_t min_life = work->login->options->min_lifetime;
     enum kb_status st;
 
     if (work->tgt != NULL) {
         *out = kb_credential_ref(work->tgt);
         return KB_OK;
     }
-    st = kb_shared_enter(shared, TGT_KEY, kb_clock_now(), MIN_LIFE, &work->wait, out, err);
+    st = kb_shared_enter(shared, TGT_KEY, kb_clock_now(), min_life, &work->wait, out, err);
     if (st != KB_NOT_FOUND) {
         return st == KB_OK ? KB_OK : waiting_failed(st, err);
     }
@@ -403,34 +424,17 @@ static bool canonical_name(struct work *work, const struct kb_target *target, ch
     return differs;
 }
 
-/* krb5.conf's dns_canonicalize_hostname; where it is silent, as given and then canonical. */
-static enum canonicalize {
-    CANONICALIZE_NEVER,
-    CANONICALIZE_FIRST,
-    CANONICALIZE_AFTER
-} canonicalize(const struct work *work)
-{
-    const struct kb_krb5conf *conf = work->login->options->krb5conf;
-    const char *name = "dns_canonicalize_hostname";
-    const char *text = kb_krb5conf_text(conf, "libdefaults", NULL, name);
-
-    if (text == NULL || kb_equal_nocase(kb_str(text), KB_LIT("fallback"))) {
-        return CANONICALIZE_AFTER;
-    }
-    return kb_krb5conf_bool(conf, KB_NONE, name, true) ? CANONICALIZE_FIRST : CANONICALIZE_NEVER;
-}
-
 static enum kb_status fetch_ticket(struct work *work, const struct kb_target *target,
                                    struct kb_credential **out, struct kb_error *err)
 {
-    enum canonicalize how = canonicalize(work);
+    int64_t how = work->login->options->dns_canonicalize;
     char canonical[256];
     enum kb_status st;
 
-    if (!target->host_based || target->host.len == 0 || how == CANONICALIZE_NEVER) {
+    if (!target->host_based || target->host.len == 0 || how == KB_CANONICALIZE_NEVER) {
         return ask_for_host(work, target, KB_NONE, out, err);
     }
-    if (how == CANONICALIZE_FIRST) {
+    if (how == KB_CANONICALIZE_ALWAYS) {
         bool differs = canonical_name(work, target, canonical);
 
         return ask_for_host(work, target, differs ? kb_str(canonical) : KB_NONE, out, err);
@@ -458,12 +462,13 @@ enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_tar
                                struct kb_credential **out, struct kb_error *err)
 {
     struct kb_shared *shared = kb_identity_shared(login->identity);
+    int64_t min_life = login->options->min_lifetime;
     struct asked_key key_bytes;
     kb_bytes key = key_of(target, &key_bytes);
     struct work *work;
     enum kb_status st;
 
-    *out = kb_shared_find(shared, key, kb_clock_now(), MIN_LIFE);
+    *out = kb_shared_find(shared, key, kb_clock_now(), min_life);
     if (*out != NULL) {
         return KB_OK;
     }
@@ -473,7 +478,7 @@ enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_tar
     }
     st = work_init(work, login, err);
     if (st == KB_OK) {
-        st = kb_shared_enter(shared, key, kb_clock_now(), MIN_LIFE, &work->wait, out, err);
+        st = kb_shared_enter(shared, key, kb_clock_now(), min_life, &work->wait, out, err);
         if (st == KB_NOT_FOUND) {
             st = fetch_ticket(work, target, out, err);
             kb_shared_leave(shared, key, st == KB_OK ? *out : NULL, err);

@@ -25,6 +25,7 @@ static enum kb_status make_terms(struct kb_as *as, int64_t now)
         .skew = policy->clock_skew,
         .etypes = policy->etypes,
         .num_etypes = policy->num_etypes,
+        .addresses = policy->addresses,
     };
     if (policy->renew_life > 0) {
         terms->rtime = now + (policy->renew_life > policy->ticket_life ? policy->renew_life
@@ -47,6 +48,8 @@ static enum kb_status make_body(struct kb_as *as, kb_bytes *out)
         .has_rtime = terms->rtime != 0,
         .rtime = terms->rtime,
         .nonce = terms->nonce,
+        .has_addresses = terms->addresses.num > 0,
+        .addresses = terms->addresses,
     };
     enum kb_status st = kb_kdc_etypes(terms, &as->arena, &body.etype);
 

@@ -3,20 +3,27 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+static kb_bytes copy_to(uint8_t *to, kb_bytes from)
+{
+    if (from.len > 0) {
+        memcpy(to, from.ptr, from.len);
+    }
+    return kb_bytes_of(to, from.len);
+}
+
 struct kb_credential *kb_credential_new(const struct kb_credential *parts)
 {
-    struct kb_credential *credential = malloc(sizeof(*credential) + parts->ticket.len);
-    uint8_t *ticket;
+    struct kb_credential *credential =
+        malloc(sizeof(*credential) + parts->ticket.len + parts->addresses.len);
+    uint8_t *bytes;
 
     if (credential == NULL) {
         return NULL;
     }
-    ticket = (uint8_t *)(credential + 1);
-    if (parts->ticket.len > 0) {
-        memcpy(ticket, parts->ticket.ptr, parts->ticket.len);
-    }
+    bytes = (uint8_t *)(credential + 1);
     *credential = *parts;
-    credential->ticket = kb_bytes_of(ticket, parts->ticket.len);
+    credential->ticket = copy_to(bytes, parts->ticket);
+    credential->addresses = copy_to(bytes + parts->ticket.len, parts->addresses);
     credential->client = kb_principal_ref(parts->client);
     credential->server = kb_principal_ref(parts->server);
     credential->session_key = kb_key_ref(parts->session_key);
@@ -39,5 +46,6 @@ void kb_credential_free(struct kb_credential *credential)
     kb_principal_free(credential->client);
     kb_principal_free(credential->server);
     kb_key_free(credential->session_key);
-    kb_free_secret(credential, sizeof(*credential) + credential->ticket.len);
+    kb_free_secret(credential,
+                   sizeof(*credential) + credential->ticket.len + credential->addresses.len);
 }

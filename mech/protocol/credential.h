@@ -23,6 +23,7 @@ struct kb_credential {
     const struct kb_principal *client;
     const struct kb_principal *server; /* as the encrypted part names it */
     kb_bytes ticket;                   /* the Ticket's DER */
+    kb_bytes addresses;                /* HostAddresses that it is bound to, DER; empty: none */
     struct kb_key *session_key;
     uint32_t flags;
     int64_t authtime, starttime, endtime, renew_till; /* starttime is authtime where it was absent;
@@ -32,7 +33,7 @@ struct kb_credential {
     _Atomic unsigned refs;
 };
 
-/* kb_credential_new copies `ticket` and takes references on the rest of *parts; NULL when memory is
+/* kb_credential_new copies `ticket` and `addresses` and takes references on the rest of *parts; NULL when memory is
  * short. */
 struct kb_credential *kb_credential_new(const struct kb_credential *parts);
 struct kb_credential *kb_credential_ref(struct kb_credential *credential);

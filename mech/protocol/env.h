@@ -4,6 +4,7 @@
 #ifndef KB_ENV_H
 #define KB_ENV_H
 
+#include "asn1/types.h"
 #include "crypto/random.h"
 
 /* UTC, as Kerberos has it. */
@@ -42,7 +43,8 @@ struct kb_policy {
     uint32_t clock_skew;
     uint32_t ticket_life, renew_life; /* asked for; renew_life 0: not renewable */
     bool forwardable, proxiable, canonicalize;
-    int64_t clock_offset; /* microseconds: the realm's clock minus ours, 0 if not known */
+    kb_host_addresses addresses; /* that the TGT is to be bound to; none: it holds at every one */
+    int64_t clock_offset;        /* microseconds: the realm's clock minus ours, 0 if not known */
 };
 
 #endif

@@ -132,6 +132,24 @@ static enum kb_status make_session_key(const kb_encryption_key *key,
                : fail(fault, KB_E_KDC_REPLY, "its session key has the wrong length");
 }
 
+/* RFC 4120 3.1.5: "the host address field is correct". */
+static bool are_among(const kb_host_addresses *some, const kb_host_addresses *all)
+{
+    for (size_t i = 0; i < some->num; i++) {
+        const kb_host_address *one = &some->items[i];
+        bool found = false;
+
+        for (size_t n = 0; n < all->num && !found; n++) {
+            found = all->items[n].addr_type == one->addr_type &&
+                    kb_equal(all->items[n].address, one->address);
+        }
+        if (!found) {
+            return false;
+        }
+    }
+    return true;
+}
+
 enum kb_status kb_kdcrep_check(const struct kb_kdcrep *rep, const struct kb_kdcrep_terms *terms,
                                struct kb_key **out_session_key, struct kb_fault *fault)
 {
@@ -151,17 +169,15 @@ enum kb_status kb_kdcrep_check(const struct kb_kdcrep *rep, const struct kb_kdcr
     if ((part->flags & (TKT_INVALID | TKT_POSTDATED)) != 0) {
         return fail(fault, KB_E_KDC_REPLY, "its ticket is postdated or not valid");
     }
-    /* We ask for tickets without addresses (RFC 4120 3.1.5: "the host address field is correct").
-     */
-    if (part->has_caddr && part->caddr.num > 0) {
-        return fail(fault, KB_E_KDC_REPLY, "its ticket is bound to addresses");
+    if (part->has_caddr && !are_among(&part->caddr, &terms->addresses)) {
+        return fail(fault, KB_E_KDC_REPLY, "its ticket is bound to addresses that are not ours");
     }
     st = check_times(part, terms, fault);
     return st == KB_OK ? make_session_key(&part->key, terms, out_session_key, fault) : st;
 }
 
 struct kb_credential *kb_kdcrep_credential(const struct kb_kdcrep *rep, struct kb_key *session_key,
-                                           int64_t clock_offset)
+                                           int64_t clock_offset, struct kb_arena *arena)
 {
     const kb_enc_kdc_rep_part *part = &rep->part;
     bool renewable = part->has_renew_till && (part->flags & KB_TKT_RENEWABLE) != 0;
@@ -178,8 +194,12 @@ struct kb_credential *kb_kdcrep_credential(const struct kb_kdcrep *rep, struct k
         .renew_till = renewable ? part->renew_till : 0,
         .clock_offset = clock_offset,
     };
+    enum kb_status st = KB_OK;
 
-    if (parts.client != NULL && parts.server != NULL) {
+    if (part->has_caddr && part->caddr.num > 0) {
+        st = kb_encode_host_addresses(arena, &part->caddr, &parts.addresses);
+    }
+    if (parts.client != NULL && parts.server != NULL && st == KB_OK) {
         credential = kb_credential_new(&parts);
     }
     kb_principal_free(parts.client);

@@ -47,6 +47,7 @@ struct kb_kdcrep_terms {
     int64_t now, skew;     /* by the KDC's clock; seconds that it may be off */
     const int32_t *etypes; /* allowed for the session key */
     size_t num_etypes;
+    kb_host_addresses addresses; /* that it may be bound to */
 };
 
 /* kb_kdcrep_check compares an opened reply with them and makes the session key. KB_ERROR: *fault.
@@ -57,7 +58,7 @@ KB_MUST_USE enum kb_status kb_kdcrep_check(const struct kb_kdcrep *rep,
 
 /* kb_kdcrep_credential makes a credential of a reply that passed; NULL when memory is short. */
 struct kb_credential *kb_kdcrep_credential(const struct kb_kdcrep *rep, struct kb_key *session_key,
-                                           int64_t clock_offset);
+                                           int64_t clock_offset, struct kb_arena *arena);
 
 /* kb_kdc_nonce draws a request's nonce. kb_kdc_etypes makes its etype list. */
 KB_MUST_USE enum kb_status kb_kdc_nonce(const struct kb_rng *rng, uint32_t *out);

@@ -171,7 +171,7 @@ static enum kb_step follow(struct kb_tgs *tgs, const struct kb_tgs_reply *reply,
     if (tgs->num_visited == KB_TGS_MAX_REALMS) {
         return refuse_referral(tgs, "is the tenth and refers to yet another");
     }
-    next = kb_kdcrep_credential(&reply->rep, reply->session_key, tgs->clock_offset);
+    next = kb_kdcrep_credential(&reply->rep, reply->session_key, tgs->clock_offset, &tgs->arena);
     if (next == NULL) {
         return failed_with(tgs, KB_NO_MEMORY);
     }
@@ -273,7 +273,8 @@ static enum kb_step accept(struct kb_tgs *tgs, const struct kb_tgs_reply *reply)
 {
     struct kb_text asked, got;
 
-    tgs->ticket = kb_kdcrep_credential(&reply->rep, reply->session_key, tgs->clock_offset);
+    tgs->ticket =
+        kb_kdcrep_credential(&reply->rep, reply->session_key, tgs->clock_offset, &tgs->arena);
     if (tgs->ticket == NULL) {
         return failed_with(tgs, KB_NO_MEMORY);
     }

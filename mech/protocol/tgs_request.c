@@ -13,6 +13,7 @@
 static enum kb_status make_terms(struct kb_tgs *tgs, int64_t now, bool canonicalize)
 {
     const struct kb_policy *policy = tgs->request.policy;
+    enum kb_status st = KB_OK;
 
     tgs->terms = (struct kb_kdcrep_terms){
         .options = (tgs->tgt->flags & INHERITED) | (canonicalize ? KB_OPT_CANONICALIZE : 0),
@@ -22,7 +23,11 @@ static enum kb_status make_terms(struct kb_tgs *tgs, int64_t now, bool canonical
         .etypes = policy->etypes,
         .num_etypes = policy->num_etypes,
     };
-    return kb_kdc_nonce(&tgs->env.rng, &tgs->terms.nonce);
+    if (tgs->tgt->addresses.len > 0) {
+        st = kb_decode_host_addresses(tgs->tgt->addresses, &tgs->arena, &tgs->terms.addresses,
+                                      NULL);
+    }
+    return st == KB_OK ? kb_kdc_nonce(&tgs->env.rng, &tgs->terms.nonce) : st;
 }
 
 static enum kb_status make_body(struct kb_tgs *tgs, kb_bytes *out)

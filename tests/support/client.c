@@ -63,6 +63,7 @@ void client_init(struct client *client)
     static const int32_t etypes[] = {20, 19, 18, 17};
 
     memset(client, 0, sizeof(*client));
+    kb_arena_init(&client->arena, NULL, 0, 1 << 20);
     memcpy(client->etypes, etypes, sizeof(etypes));
     client->now = (struct kb_timestamp){1795435200, 123456};
     client->seed = 0x9e3779b97f4a7c15u;
@@ -133,19 +134,18 @@ static void clock_of_wire(struct client *client, struct wire *wire, struct kb_ar
 
 void client_of_wire(struct client *client, struct wire *wire, size_t n)
 {
-    struct kb_arena arena;
+    struct kb_arena *arena = &client->arena;
     kb_kdc_req req;
     kb_kdc_req_body body;
 
     client_init(client);
-    kb_arena_init(&arena, NULL, 0, 1 << 20);
-    assert_int_equal(kb_decode_as_req(wire_hex(wire, "messages[%zu].hex", n), &arena, &req, NULL),
+    assert_int_equal(kb_decode_as_req(wire_hex(wire, "messages[%zu].hex", n), arena, &req, NULL),
                      KB_OK);
-    assert_int_equal(kb_decode_kdc_req_body(req.req_body, &arena, &body, NULL), KB_OK);
+    assert_int_equal(kb_decode_kdc_req_body(req.req_body, arena, &body, NULL), KB_OK);
     kb_principal_free(client->principal);
     client->principal = kb_principal_new(body.realm, &body.cname);
     secret_of_wire(client, wire);
-    clock_of_wire(client, wire, &arena, &body, n);
+    clock_of_wire(client, wire, arena, &body, n);
     assert_true(body.etype.num <= 16);
     memcpy(client->etypes, body.etype.items, body.etype.num * sizeof(int32_t));
     client->policy.num_etypes = body.etype.num;
@@ -154,9 +154,9 @@ void client_of_wire(struct client *client, struct wire *wire, size_t n)
     client->policy.forwardable = (body.kdc_options & 0x40000000u) != 0;
     client->policy.proxiable = (body.kdc_options & 0x10000000u) != 0;
     client->policy.canonicalize = (body.kdc_options & 0x00010000u) != 0;
+    client->policy.addresses = body.addresses;
     wire_rng_init(&client->recorded);
     client->env.rng = client->recorded.rng;
-    kb_arena_wipe(&arena);
 }
 
 void client_wipe(struct client *client)
@@ -165,4 +165,5 @@ void client_wipe(struct client *client)
         kb_key_free(client->keytab[i].key);
     }
     kb_principal_free(client->principal);
+    kb_arena_wipe(&client->arena);
 }

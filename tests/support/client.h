@@ -21,7 +21,8 @@ struct client {
         struct kb_key *key;
     } keytab[8];
     size_t num_keytab;
-    unsigned num_derived; /* string-to-key runs */
+    unsigned num_derived;  /* string-to-key runs */
+    struct kb_arena arena; /* what the policy points to */
 };
 
 /* client_init: alice@TEST with the password "secret", the AES enctypes, low iteration bounds, and a

@@ -56,7 +56,7 @@ static struct kb_credential *recorded_tgt(struct run *r, size_t n)
         rep.part.starttime = rep.part.authtime;
     }
     assert_int_equal(kb_key_new(rep.part.key.keytype, rep.part.key.keyvalue, &session), KB_OK);
-    tgt = kb_kdcrep_credential(&rep, session, 0);
+    tgt = kb_kdcrep_credential(&rep, session, 0, &r->arena);
     assert_non_null(tgt);
     kb_key_free(session);
     return tgt;

@@ -1,0 +1,14 @@
+/* addresses.h - this host's addresses, for tickets that are bound to them (NoAddresses=False).
+ *
+ * RFC 4120 5.2.5, 7.5.3. Any thread; asks the kernel each time, since addresses come and go. */
+#ifndef KB_ADDRESSES_H
+#define KB_ADDRESSES_H
+
+#include "asn1/types.h"
+
+/* kb_addresses_of_host lists the addresses of the interfaces that are up, each once, without
+ * loopback and link-local ones: nobody else would see those. They lie in `arena`. None on failure.
+ */
+KB_MUST_USE enum kb_status kb_addresses_of_host(struct kb_arena *arena, kb_host_addresses *out);
+
+#endif

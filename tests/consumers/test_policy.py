@@ -1,0 +1,131 @@
+#!/usr/bin/python3
+"""What options ask a KDC for, by what goes over the wire and what a real KDC makes of it: ticket
+flags, lifetimes, addresses, names."""
+import os
+import socket
+import sys
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "realm")]
+import harness                                          # noqa: E402
+from peer import GSSFailure, Peer, establish            # noqa: E402
+from realm import Realm                                 # noqa: E402
+from tap import (CANONICALIZE, FORWARDABLE, PROXIABLE, RENEWABLE, Tap)  # noqa: E402
+
+HOUR, DAY = 3600, 86400
+
+
+def outer_address():
+    """An IPv4 address of this machine that is not loopback's, or None."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        try:
+            s.connect(("192.0.2.200", 9))     # sends nothing
+            address = s.getsockname()[0]
+        except OSError:
+            return None
+    return None if address.startswith("127.") else address
+
+
+class WithRealm(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.realm = Realm()
+        cls.realm.__enter__()
+        cls.server = Peer(cls.realm.service_env())
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.close()
+        cls.realm.close()
+
+    def tap(self):
+        tap = Tap(self.realm.port)
+        self.addCleanup(tap.close)
+        return tap
+
+    def client(self, more, tap=None, secret="keytab", **kw):
+        options = self.realm.identity(secret)
+        if tap:
+            options = options.replace("KDCHost=" + self.realm.kdc_host, "KDCHost=" + tap.kdc_host)
+        client = Peer(self.realm.env(options=options + " " + more, **kw))
+        self.addCleanup(client.close)
+        return client
+
+
+class TestAsked(WithRealm):
+    """The AS-REQ, and the lifetime that came of it."""
+
+    def asked(self, more, **kw):
+        tap = self.tap()
+        client = self.client(more, tap, **kw)
+        mine, _ = establish(client, self.server, "HTTP@localhost")
+        first = tap.requests[0]
+        self.assertEqual(first.kind, "AS")
+        return first, mine["lifetime"]
+
+    def test_flags(self):
+        for option, bit, default in (("Forwardable", FORWARDABLE, True), ("Proxiable", PROXIABLE, False),
+                                     ("Canonicalize", CANONICALIZE, False)):
+            for value, expected in (("", default), ("True", True), ("False", False)):
+                with self.subTest(option=option, value=value):
+                    first, _ = self.asked(f"{option}={value}" if value else "")
+                    self.assertEqual(bool(first.options & bit), expected)
+
+    def test_lifetimes(self):
+        first, lifetime = self.asked("TicketLife=1h RenewLife=3h")
+        self.assertTrue(HOUR - 60 < lifetime <= HOUR, lifetime)
+        self.assertAlmostEqual(first.till - time.time(), HOUR, delta=60)
+        self.assertAlmostEqual(first.rtime - time.time(), 3 * HOUR, delta=60)
+        self.assertTrue(first.options & RENEWABLE)
+        first, lifetime = self.asked("RenewLife=0")
+        self.assertTrue(DAY - 60 < lifetime <= DAY, lifetime)
+        self.assertIsNone(first.rtime)
+        self.assertFalse(first.options & RENEWABLE)
+
+    def test_min_lifetime(self):
+        """What has less left than that is asked for again."""
+        for least, again in ((0, 0), ("50m", 0), ("70m", 2)):
+            with self.subTest(least=least):
+                client = self.client(f"TicketLife=1h MinLifetime={least}")
+                establish(client, self.server, "HTTP@localhost")
+                with self.realm.counting() as seen:
+                    establish(client, self.server, "HTTP@localhost")
+                self.assertEqual(seen.total, again, dict(seen))
+
+    def test_no_addresses(self):
+        first, _ = self.asked("")
+        self.assertIsNone(first.addresses)
+
+
+class TestAddresses(unittest.TestCase):
+    def test_bound_to_addresses(self):
+        """A TGT of NoAddresses=False is good at this host's addresses, of which loopback is none."""
+        outer = outer_address()
+        if not outer:
+            self.skipTest("this machine has loopback alone")
+        realm = Realm()
+        realm.addresses = ["127.0.0.1", outer]
+        with realm, Peer(realm.service_env()) as server, Tap(realm.port, address=outer) as tap:
+            options = realm.identity("keytab").replace("127.0.0.1", "tcp/127.0.0.1")
+            inside = options + " NoAddresses=False"
+            with Peer(realm.env(options=inside)) as client, self.assertRaises(GSSFailure) as refused:
+                establish(client, server, "HTTP@localhost")
+            self.assertIn("BADADDR", refused.exception.minor_text)
+            with Peer(realm.env(options=inside.replace("NoAddresses=False", ""))) as client:
+                establish(client, server, "HTTP@localhost")
+            outside = inside.replace("tcp/" + realm.kdc_host, tap.kdc_host)
+            with Peer(realm.env(options=outside)) as client:
+                establish(client, server, "HTTP@localhost")
+            addresses = tap.requests[0].addresses
+            self.assertIn((2, socket.inet_aton(outer)), addresses)
+            for kind, address in addresses:
+                self.assertFalse(kind == 2 and address[0] == 127, addresses)
+                self.assertNotEqual((kind, address), (24, bytes(15) + b"\1"))
+                self.assertFalse(kind == 24 and address[:2] == b"\xfe\x80", addresses)
+            self.assertEqual(len(addresses), len(set(addresses)))
+
+
+if __name__ == "__main__":
+    harness.main("krb5kdc", "kadmin.local", modules=["gssapi"], plugin=True)
