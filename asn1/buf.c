@@ -131,21 +131,53 @@ static size_t utf8_len(kb_bytes text)
     return is_invisible(code_point(text.ptr, len)) ? 0 : len;
 }
 
-void kb_buf_add_escaped(struct kb_buf *buf, kb_bytes text)
+/* Appends `text`: each byte of `special` and each that is not printable by `put`, the rest as it
+ * is. */
+static void add_foreign(struct kb_buf *buf, kb_bytes text, const char *special,
+                        void (*put)(struct kb_buf *, uint8_t))
 {
     while (text.len > 0) {
-        size_t len =
-            text.ptr[0] >= 0x20 && text.ptr[0] < 0x7f && text.ptr[0] != '\\' ? 1 : utf8_len(text);
+        uint8_t c = text.ptr[0];
+        size_t len = c >= 0x20 && c < 0x7f && strchr(special, c) == NULL ? 1 : utf8_len(text);
 
         if (len > 0) {
             kb_buf_add(buf, kb_bytes_of(text.ptr, len));
         } else {
             len = 1;
-            kb_buf_printf(buf, "\\x%02x", text.ptr[0]);
+            put(buf, c);
         }
         text.ptr += len;
         text.len -= len;
     }
+}
+
+static void put_escaped(struct kb_buf *buf, uint8_t c)
+{
+    kb_buf_printf(buf, "\\x%02x", c);
+}
+
+void kb_buf_add_escaped(struct kb_buf *buf, kb_bytes text)
+{
+    add_foreign(buf, text, "\\", put_escaped);
+}
+
+/* RFC 8259 7. */
+static void put_json(struct kb_buf *buf, uint8_t c)
+{
+    if (c == '"' || c == '\\') {
+        kb_buf_printf(buf, "\\%c", c);
+    } else if (c < 0x80) {
+        kb_buf_printf(buf, "\\u%04x", c);
+    } else {
+        kb_buf_printf(buf, "\\\\x%02x", c);
+    }
+}
+
+void kb_buf_add_json(struct kb_buf *buf, kb_bytes text)
+{
+    kb_buf_add_str(buf, "\"");
+    add_foreign(buf, text, "\"\\", put_json);
+    kb_buf_add_str(buf, "\"");
 }
 
 const char *kb_buf_str(const struct kb_buf *buf)
