@@ -41,6 +41,7 @@ static void identity_free(struct kb_identity *identity)
     kb_shared_free(identity->shared);
     kb_options_put(identity->options);
     kb_identity_derived_free(identity->derived);
+    free(identity->facts);
     kb_free_secret(identity, sizeof(*identity));
 }
 

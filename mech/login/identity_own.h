@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "mech/login/identity.h"
+#include "mech/net/facts.h"
 #include "mech/store/keytab.h"
 
 /* A key that string-to-key made: slow to make again. */
@@ -39,6 +40,7 @@ struct kb_identity {
     struct kb_derived *derived;
     struct kb_key_hint hint; /* slices over hint_bytes */
     struct kb_hint_buf hint_bytes;
+    struct kb_net_facts *facts; /* NULL: none yet */
 };
 
 /* --- identity.c --- */

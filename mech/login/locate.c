@@ -61,25 +61,43 @@ static bool split(kb_bytes text, kb_bytes *host, kb_bytes *port)
     return host_len > 0;
 }
 
-static bool read_entry(struct kb_locate *locate, const char *entry, struct kb_kdc *out)
+bool kb_kdc_entry_read(const char *entry, struct kb_kdc_entry *out)
 {
-    kb_bytes text = kb_str(entry), host, port;
+    kb_bytes text = kb_str(entry), port;
 
-    *out = (struct kb_kdc){.port = (uint16_t)locate->options->kdc_port};
+    *out = (struct kb_kdc_entry){0};
+    if (skip_prefix(&text, "unix:") || entry[0] == '/') {
+        out->transport = KB_UNIX;
+        out->host = text;
+        return text.len > 0 && text.len <= KB_UNIX_PATH_MAX && text.ptr[0] == '/';
+    }
     if (skip_prefix(&text, "tcp/")) {
         out->transport = KB_TCP;
     } else if (skip_prefix(&text, "udp/")) {
         out->transport = KB_UDP;
     }
-    if (!split(text, &host, &port) || host.len >= sizeof(locate->hosts[0]) ||
-        memchr(host.ptr, '/', host.len) != NULL ||
-        (port.ptr != NULL && !parse_port(port, &out->port)) ||
+    return split(text, &out->host, &port) && out->host.len < KB_KDC_HOST_MAX &&
+           memchr(out->host.ptr, '/', out->host.len) == NULL &&
+           (port.ptr == NULL || parse_port(port, &out->port));
+}
+
+static bool read_entry(struct kb_locate *locate, const char *entry, struct kb_kdc *out)
+{
+    struct kb_kdc_entry read;
+    char *host;
+
+    if (!kb_kdc_entry_read(entry, &read) ||
         locate->num_hosts >= sizeof(locate->hosts) / sizeof(locate->hosts[0])) {
         return false;
     }
-    memcpy(locate->hosts[locate->num_hosts], host.ptr, host.len);
-    locate->hosts[locate->num_hosts][host.len] = '\0';
-    out->host = locate->hosts[locate->num_hosts++];
+    host = locate->hosts[locate->num_hosts++];
+    memcpy(host, read.host.ptr, read.host.len);
+    host[read.host.len] = '\0';
+    *out = (struct kb_kdc){.host = host,
+                           .port = read.port != 0 || read.transport == KB_UNIX
+                                       ? read.port
+                                       : (uint16_t)locate->options->kdc_port,
+                           .transport = read.transport};
     return true;
 }
 
@@ -92,8 +110,9 @@ static size_t bad_entry(const struct kb_options *options, const char *entry, str
     kb_buf_init(&text, 600);
     kb_buf_add_escaped(&text, kb_str(entry));
     (void)kb_error_set(err, KB_E_OPTION,
-                       "KDCHost: \"%s\" is no host, host:port, [IPv6]:port, tcp/host or udp/host",
-                       kb_buf_str(&text));
+                       "KDCHost: \"%s\" is no host, host:port, [IPv6]:port, tcp/host, udp/host or "
+                       "unix:/path (of at most %d characters)",
+                       kb_buf_str(&text), KB_UNIX_PATH_MAX);
     kb_error_context(err, "%s", kb_origin_text(&options->kdc_host_from, buf, sizeof(buf)));
     kb_buf_wipe(&text);
     return 0;

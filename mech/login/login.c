@@ -5,6 +5,7 @@
 #include "crypto/provider.h"
 #include "mech/login/addresses.h"
 #include "mech/login/clock.h"
+#include "mech/login/facts.h"
 #include "mech/login/locate.h"
 #include "mech/login/tell.h"
 #include "mech/net/exchange.h"
@@ -70,21 +71,45 @@ static void set_policy(struct work *work)
     };
 }
 
-/* Who may disturb this call: the process's interrupt and the credential's, and the wait callbacks
- * of both. */
-static void start_waiting(struct work *work)
+/* Who may disturb a call: the process's interrupt and the credential's, and the wait callbacks of
+ * both. */
+void kb_login_start_waiting(const struct kb_login *login, struct kb_wait *wait)
 {
-    const struct kb_options *options = work->login->options;
+    const struct kb_options *options = login->options;
     struct kb_listener *process = options->gui_available ? kb_listener_process() : NULL;
 
-    kb_wait_start(&work->wait, options->timeout * 1000, options->absolute_timeout);
-    kb_wait_attach(&work->wait, kb_interrupt_process(false));
-    kb_wait_attach(&work->wait, work->login->interrupt);
+    kb_wait_start(wait, options->timeout * 1000, options->absolute_timeout);
+    kb_wait_attach(wait, kb_interrupt_process(false));
+    kb_wait_attach(wait, login->interrupt);
     if (options->gui_available) {
-        kb_wait_listen(&work->wait, process);
-        kb_wait_listen(&work->wait, work->login->listener);
+        kb_wait_listen(wait, process);
+        kb_wait_listen(wait, login->listener);
     }
     kb_listener_put(process);
+}
+
+static struct kb_socket_options socket_options(const struct kb_options *options)
+{
+    static const enum kb_family families[] = {[KB_IPV6_AUTO] = KB_FAMILY_ANY,
+                                              [KB_IPV6_NEVER] = KB_FAMILY_IPV4,
+                                              [KB_IPV6_ONLY] = KB_FAMILY_IPV6};
+
+    return (struct kb_socket_options){
+        .local_host = options->local_host,
+        .local_port = (uint16_t)options->local_port,
+        .share_local_port = options->share_local_port,
+        .family = families[options->use_ipv6],
+        .use_connection = options->use_connection,
+        .dont_fragment = options->dont_fragment,
+        .dscp = (unsigned)options->qos_dscp_value,
+        .traffic_type = (unsigned)options->qos_traffic_type,
+        .capture_packet_info = options->capture_ip_packet_info,
+        .in_buffer = (int)options->in_buffer_size,
+        .out_buffer = (int)options->out_buffer_size,
+        .firewall_host = options->firewall_host,
+        .firewall_port = (uint16_t)options->firewall_port,
+        .firewall_data = options->firewall_data,
+    };
 }
 
 static enum kb_status work_init(struct work *work, const struct kb_login *login,
@@ -93,14 +118,15 @@ static enum kb_status work_init(struct work *work, const struct kb_login *login,
     const struct kb_options *options = login->options;
     struct kb_net_config config = {.use_tcp = options->use_tcp,
                                    .udp_limit = (size_t)options->udp_limit,
-                                   .max_packet_size = (size_t)options->max_packet_size};
+                                   .max_packet_size = (size_t)options->max_packet_size,
+                                   .sockets = socket_options(options)};
     size_t num = options->encryption_types.num;
 
     memset(work, 0, sizeof(*work));
     kb_arena_init(&work->arena, NULL, 0, 65536);
     work->login = login;
     work->identity = login->identity;
-    start_waiting(work);
+    kb_login_start_waiting(login, &work->wait);
     if (kb_identity_etypes(work->identity, options->encryption_types.items,
                            num < MAX_ETYPES ? num : MAX_ETYPES, work->as_etypes,
                            &work->num_as_etypes, err) != KB_OK) {
@@ -163,6 +189,7 @@ static enum kb_step exchange(struct work *work, struct kb_fetch *fetch, struct k
     switch (
         kb_net_exchange(work->net, send, kb_fetch_verdict, fetch, &arena, &reply, &judged, err)) {
     case KB_OK:
+        kb_facts_keep(work->identity, kb_net_facts(work->net));
         kb_trail(work->env.events, KB_SERVER, kb_net_peer(work->net), reply);
         step = kb_fetch_step(fetch, reply, kb_net_peer(work->net), send);
         break;

@@ -10,7 +10,7 @@
 
 #include "mech/login/identity.h"
 #include "mech/names/target.h"
-#include "mech/net/interrupt.h"
+#include "mech/net/wait.h"
 #include "mech/report/listener.h"
 
 struct kb_login {
@@ -19,6 +19,10 @@ struct kb_login {
     struct kb_listener *listener;   /* the credential's callbacks, borrowed; NULL: none */
     struct kb_interrupt *interrupt; /* the credential's, borrowed; NULL: none */
 };
+
+/* kb_login_start_waiting begins the waiting of a call, with all that may disturb it: Timeout, the
+ * interrupts and the wait callbacks. kb_wait_stop ends it. */
+void kb_login_start_waiting(const struct kb_login *login, struct kb_wait *wait);
 
 /* kb_login_ticket returns a counted ticket for `target`, with more than a minute left. */
 KB_MUST_USE enum kb_status kb_login_ticket(const struct kb_login *login,

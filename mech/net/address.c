@@ -63,12 +63,38 @@ bool kb_address_numeric(struct kb_address *out, const char *host)
     return false;
 }
 
+bool kb_address_unix(struct kb_address *out, const char *path)
+{
+    size_t len = strlen(path);
+
+    *out = (struct kb_address){0};
+    if (len == 0 || len > KB_UNIX_PATH_MAX) {
+        return false;
+    }
+    out->u.un.sun_family = AF_UNIX;
+    memcpy(out->u.un.sun_path, path, len);
+    out->len = sizeof(out->u.un);
+    return true;
+}
+
 void kb_address_set_port(struct kb_address *address, uint16_t port)
 {
     if (address->u.any.sa_family == AF_INET6) {
         address->u.in6.sin6_port = htons(port);
-    } else {
+    } else if (address->u.any.sa_family == AF_INET) {
         address->u.in.sin_port = htons(port);
+    }
+}
+
+uint16_t kb_address_port(const struct kb_address *address)
+{
+    switch (address->u.any.sa_family) {
+    case AF_INET6:
+        return ntohs(address->u.in6.sin6_port);
+    case AF_INET:
+        return ntohs(address->u.in.sin_port);
+    default:
+        return 0;
     }
 }
 
@@ -77,13 +103,17 @@ bool kb_address_equal(const struct kb_address *a, const struct kb_address *b)
     if (a->len != b->len || a->u.any.sa_family != b->u.any.sa_family) {
         return false;
     }
-    if (a->u.any.sa_family == AF_INET6) {
+    switch (a->u.any.sa_family) {
+    case AF_INET6:
         return a->u.in6.sin6_port == b->u.in6.sin6_port &&
                a->u.in6.sin6_scope_id == b->u.in6.sin6_scope_id &&
                memcmp(&a->u.in6.sin6_addr, &b->u.in6.sin6_addr, sizeof(a->u.in6.sin6_addr)) == 0;
+    case AF_UNIX:
+        return strcmp(a->u.un.sun_path, b->u.un.sun_path) == 0;
+    default:
+        return a->u.in.sin_port == b->u.in.sin_port &&
+               a->u.in.sin_addr.s_addr == b->u.in.sin_addr.s_addr;
     }
-    return a->u.in.sin_port == b->u.in.sin_port &&
-           a->u.in.sin_addr.s_addr == b->u.in.sin_addr.s_addr;
 }
 
 void kb_address_text(const struct kb_address *address, bool port, char out[KB_ADDRESS_TEXT])
@@ -92,6 +122,10 @@ void kb_address_text(const struct kb_address *address, bool port, char out[KB_AD
     char zone[16] = "", number[8] = "";
     bool six = address->u.any.sa_family == AF_INET6;
 
+    if (address->u.any.sa_family == AF_UNIX) {
+        snprintf(out, KB_ADDRESS_TEXT, "unix:%s", address->u.un.sun_path);
+        return;
+    }
     if (six) {
         inet_ntop(AF_INET6, &address->u.in6.sin6_addr, host, sizeof(host));
         if (address->u.in6.sin6_scope_id != 0) {
@@ -101,8 +135,7 @@ void kb_address_text(const struct kb_address *address, bool port, char out[KB_AD
         inet_ntop(AF_INET, &address->u.in.sin_addr, host, sizeof(host));
     }
     if (port) {
-        snprintf(number, sizeof(number), ":%u",
-                 (unsigned)ntohs(six ? address->u.in6.sin6_port : address->u.in.sin_port));
+        snprintf(number, sizeof(number), ":%u", (unsigned)kb_address_port(address));
     }
     snprintf(out, KB_ADDRESS_TEXT, "%s%s%s%s%s", six && port ? "[" : "", host, zone,
              six && port ? "]" : "", number);

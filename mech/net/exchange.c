@@ -130,21 +130,19 @@ enum kb_status kb_net_canonical_name(struct kb_wait *wait, const char *host, boo
     if (status != KB_OK) {
         return status;
     }
-    while ((answer = kb_resolve_result(question)) == NULL && status == KB_OK) {
-        struct pollfd fds[1 + KB_WAIT_FDS] = {{.fd = kb_resolve_fd(question), .events = POLLIN}};
-        int ready;
-
-        status = kb_wait_poll(wait, fds, 1, INT64_MAX, &ready);
-    }
-    if (answer != NULL && (answer->error != 0 || answer->canonical[0] == '\0')) {
+    status = kb_resolve_wait(question, wait, &answer);
+    if (status == KB_OK && (answer->error != 0 || answer->canonical[0] == '\0')) {
         status = KB_NOT_FOUND;
-    } else if (answer != NULL) {
-        status = KB_OK;
+    } else if (status == KB_OK) {
         memcpy(out, answer->canonical, sizeof(answer->canonical));
-        kb_wait_progress(wait);
     }
     kb_resolve_free(question);
     return status;
+}
+
+const struct kb_net_facts *kb_net_facts(const struct kb_net_session *net)
+{
+    return net->facts.peer.len > 0 ? &net->facts : NULL;
 }
 
 void kb_net_fork_prepare(void)

@@ -11,18 +11,40 @@
 #define KB_EXCHANGE_H
 
 #include "asn1/arena.h"
+#include "mech/net/facts.h"
 #include "mech/net/wait.h"
 #include "mech/protocol/step.h"
 #include "mech/report/error.h"
 #include "mech/report/events.h"
 
-enum kb_transport { KB_ANY_TRANSPORT, KB_UDP, KB_TCP };
+enum kb_transport { KB_ANY_TRANSPORT, KB_UDP, KB_TCP, KB_UNIX };
 
 /* One place to ask, as KDCHost or krb5.conf names it. */
 struct kb_kdc {
-    const char *host; /* a name or a numeric address; must live as long as the session */
-    uint16_t port;
+    const char *host; /* a name or a numeric address; of KB_UNIX the socket's path. Must live as
+                         long as the session */
+    uint16_t port;    /* of KB_UNIX: 0 */
     enum kb_transport transport; /* KB_ANY_TRANSPORT: by size and UseTCP */
+};
+
+enum kb_family { KB_FAMILY_ANY, KB_FAMILY_IPV4, KB_FAMILY_IPV6 };
+
+/* The options that say how sockets are made; all zero leaves it to the system. The texts must live
+ * as long as the session. Those of traffic (traffic_type is QOSTrafficType's number, which counts
+ * where dscp is 0), buffers, LocalHost and LocalPort hold for UDP and TCP. */
+struct kb_socket_options {
+    const char *local_host; /* a name or an address; NULL: any */
+    uint16_t local_port;    /* 0: any, a new one for each request */
+    bool share_local_port;
+    enum kb_family family;
+    bool use_connection;
+    bool dont_fragment;
+    unsigned dscp, traffic_type;
+    bool capture_packet_info;
+    int in_buffer, out_buffer; /* 0: the system's */
+    const char *firewall_host; /* NULL: none. Else all goes over TCP through that proxy */
+    uint16_t firewall_port;    /* 0: 3128 */
+    const char *firewall_data; /* NULL: none */
 };
 
 /* From the options; copied. */
@@ -31,6 +53,7 @@ struct kb_net_config {
     size_t udp_limit;         /* larger requests go by TCP */
     size_t max_packet_size;   /* of a datagram; TCP replies have a ceiling of their own, 1 MiB */
     struct kb_events *events; /* told which way a message went; NULL: nobody */
+    struct kb_socket_options sockets;
 };
 
 struct kb_net_session;
@@ -65,6 +88,9 @@ KB_MUST_USE enum kb_status kb_net_exchange(struct kb_net_session *net, const str
 
 /* kb_net_peer describes who answered last, for messages: "192.0.2.1:88 (udp)"; "" before. */
 const char *kb_net_peer(const struct kb_net_session *net);
+
+/* kb_net_facts lends what the socket turned out to be that brought the last answer; NULL before. */
+const struct kb_net_facts *kb_net_facts(const struct kb_net_session *net);
 
 /* kb_net_canonical_name asks the system's resolver for the canonical name of `host` (AI_CANONNAME;
  * with `reverse` also the name of its first address), within the deadline. `out` is of 256 bytes.

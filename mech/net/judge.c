@@ -31,6 +31,10 @@ static void answered(struct kb_race *race, struct kb_attempt *attempt, kb_bytes 
     race->reply = reply;
     race->state = KB_RACE_ANSWERED;
     say_peer(race->net, attempt);
+    if (!attempt->over) {
+        kb_conn_facts(&attempt->conn, &race->net->facts);
+    }
+    race->net->facts.peer = attempt->address;
     kb_wait_progress(race->net->wait);
     kb_attempt_log(race, attempt, KB_LOG_DEBUG, "answered");
     if (!attempt->cannot_serve) {

@@ -77,15 +77,25 @@ static void ask_name(struct kb_resolved *answer)
     }
 }
 
+static int family_of(unsigned flags)
+{
+    return flags & KB_RESOLVE_IPV4 ? AF_INET : flags & KB_RESOLVE_IPV6 ? AF_INET6 : AF_UNSPEC;
+}
+
 static void ask(struct kb_resolve *question)
 {
     struct kb_resolved *answer = &question->answer;
     struct addrinfo *list = NULL;
     /* One socket type, else each address comes three times; MIT's and our own transports use the
      * same addresses for both. AI_ADDRCONFIG saves the question for a family we do not have. */
-    struct addrinfo hints = {
-        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM, .ai_flags = AI_ADDRCONFIG};
+    struct addrinfo hints = {.ai_family = family_of(question->flags),
+                             .ai_socktype = SOCK_DGRAM,
+                             .ai_flags = AI_ADDRCONFIG};
 
+    /* Whoever asks for one family gets it: that of ::1 does not count as configured. */
+    if (hints.ai_family != AF_UNSPEC) {
+        hints.ai_flags = 0;
+    }
     if (question->flags & (KB_RESOLVE_CANONICAL | KB_RESOLVE_REVERSE)) {
         hints.ai_flags |= AI_CANONNAME;
     }
@@ -207,6 +217,28 @@ static bool hand_over(struct kb_resolve *question)
 
 /* --- the asker --- */
 
+/* What needs no asking: an address, a path. */
+static bool answer_at_once(struct kb_resolve *question)
+{
+    struct kb_resolved *answer = &question->answer;
+    struct kb_address *address = &answer->addresses[0];
+    int family = family_of(question->flags);
+    bool known = question->flags & KB_RESOLVE_UNIX ? kb_address_unix(address, question->host)
+                                                   : kb_address_numeric(address, question->host);
+
+    if (!known || (question->flags & KB_RESOLVE_REVERSE)) {
+        return false;
+    }
+    if (family != AF_UNSPEC && address->u.any.sa_family != family) {
+        answer->error = EAI_ADDRFAMILY;
+        answer->other_family = true;
+        return true;
+    }
+    answer->num = 1;
+    copy_name(answer->canonical, question->host);
+    return true;
+}
+
 enum kb_status kb_resolve_start(const char *host, unsigned flags, struct kb_resolve **out)
 {
     size_t size = strlen(host) + 1;
@@ -219,9 +251,7 @@ enum kb_status kb_resolve_start(const char *host, unsigned flags, struct kb_reso
     memcpy(question->host, host, size);
     question->flags = flags;
     question->fd = -1;
-    if (!(flags & KB_RESOLVE_REVERSE) && kb_address_numeric(&question->answer.addresses[0], host)) {
-        question->answer.num = 1;
-        copy_name(question->answer.canonical, host);
+    if (answer_at_once(question)) {
         question->state = ANSWERED;
         return KB_OK;
     }
@@ -249,6 +279,24 @@ const struct kb_resolved *kb_resolve_result(struct kb_resolve *question)
     answered = question->state == ANSWERED;
     pthread_mutex_unlock(&lock);
     return answered ? &question->answer : NULL;
+}
+
+enum kb_status kb_resolve_wait(struct kb_resolve *question, struct kb_wait *wait,
+                               const struct kb_resolved **out)
+{
+    enum kb_status status = KB_OK;
+
+    while ((*out = kb_resolve_result(question)) == NULL && status == KB_OK) {
+        struct pollfd fds[1 + KB_WAIT_FDS] = {{.fd = question->fd, .events = POLLIN}};
+        int ready;
+
+        status = kb_wait_poll(wait, fds, 1, INT64_MAX, &ready);
+    }
+    if (*out != NULL) {
+        kb_wait_progress(wait);
+        status = KB_OK;
+    }
+    return status;
 }
 
 void kb_resolve_free(struct kb_resolve *question)

@@ -13,12 +13,16 @@
 
 #include "asn1/status.h"
 #include "mech/net/address.h"
+#include "mech/net/wait.h"
 
 #define KB_RESOLVE_MAX 8 /* addresses of one name that are tried */
 
 enum kb_resolve_flags {
     KB_RESOLVE_CANONICAL = 1, /* the canonical name too */
     KB_RESOLVE_REVERSE = 2,   /* and the name of the first address in place of it */
+    KB_RESOLVE_IPV4 = 4,      /* addresses of this family only; at most one of the two */
+    KB_RESOLVE_IPV6 = 8,
+    KB_RESOLVE_UNIX = 16, /* `host` is the path of a UNIX socket */
 };
 
 struct kb_resolved {
@@ -27,7 +31,8 @@ struct kb_resolved {
     unsigned num;
     struct kb_address addresses[KB_RESOLVE_MAX]; /* ports are 0 */
     char canonical[256];                         /* "": not asked for, or not known */
-    bool in_line; /* no helper could be started: the caller's deadline was not looked at */
+    bool other_family; /* the error is that it is a literal address of the other family */
+    bool in_line;      /* no helper could be started: the caller's deadline was not looked at */
 };
 
 struct kb_resolve;
@@ -41,6 +46,11 @@ int kb_resolve_fd(const struct kb_resolve *question);
 
 /* kb_resolve_result lends the answer, NULL while there is none. */
 const struct kb_resolved *kb_resolve_result(struct kb_resolve *question);
+
+/* kb_resolve_wait waits for the answer, as long as `wait` allows. KB_OK: *out is lent;
+ * KB_TIMED_OUT, KB_INTERRUPTED. */
+KB_MUST_USE enum kb_status kb_resolve_wait(struct kb_resolve *question, struct kb_wait *wait,
+                                           const struct kb_resolved **out);
 
 /* kb_resolve_free forgets a question, answered or not; NULL is accepted. */
 void kb_resolve_free(struct kb_resolve *question);

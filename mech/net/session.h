@@ -54,6 +54,7 @@ struct kb_net_session {
     void (*idle)(void *); /* NULL: none, or done */
     void *idle_ctx;
     char peer[KB_PEER_TEXT];
+    struct kb_net_facts facts;
 };
 
 /* kb_places_of finds the KDCs of a realm, by asking `locate` the first time. NULL with *err set. */

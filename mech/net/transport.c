@@ -28,6 +28,26 @@ enum kb_io kb_conn_socket(struct kb_conn *conn, const struct kb_address *address
     return errno == EINPROGRESS || errno == EINTR ? KB_IO_AGAIN : kb_conn_fail(conn, errno, NULL);
 }
 
+static int system_buffer(int fd, int option)
+{
+    int bytes = 0;
+    socklen_t len = sizeof(bytes);
+
+    return getsockopt(fd, SOL_SOCKET, option, &bytes, &len) == 0 ? bytes : 0;
+}
+
+void kb_conn_facts(const struct kb_conn *conn, struct kb_net_facts *out)
+{
+    struct kb_address local;
+    socklen_t len = sizeof(local.u);
+
+    *out = (struct kb_net_facts){.in_buffer = system_buffer(conn->fd, SO_RCVBUF),
+                                 .out_buffer = system_buffer(conn->fd, SO_SNDBUF)};
+    if (getsockname(conn->fd, &local.u.any, &len) == 0) {
+        (void)!kb_address_from(&out->local, &local.u.any, len);
+    }
+}
+
 void kb_conn_close(struct kb_conn *conn)
 {
     kb_fds_close(conn->fd);

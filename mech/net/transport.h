@@ -7,7 +7,7 @@
 #ifndef KB_TRANSPORT_H
 #define KB_TRANSPORT_H
 
-#include "mech/net/address.h"
+#include "mech/net/facts.h"
 
 /* What came of one try to go on. */
 enum kb_io {
@@ -60,6 +60,9 @@ enum kb_io kb_conn_socket(struct kb_conn *conn, const struct kb_address *address
 
 /* kb_conn_fail records why and returns KB_IO_FAILED. */
 enum kb_io kb_conn_fail(struct kb_conn *conn, int sys_errno, const char *reason);
+
+/* kb_conn_facts tells what an open connection turned out to be, but for who answered. */
+void kb_conn_facts(const struct kb_conn *conn, struct kb_net_facts *out);
 
 /* kb_conn_close releases socket and memory; the reason of a failure stays. */
 void kb_conn_close(struct kb_conn *conn);
