@@ -40,4 +40,7 @@ void kb_print(const struct kb_type *type, const void *value, bool show_secrets, 
 KB_MUST_USE enum kb_status kb_print_message(kb_bytes message, bool show_secrets, struct kb_buf *out,
                                             struct kb_why *why);
 
+/* kb_message_name is what the outermost tag says that a message is: "AS-REQ"; NULL for none. */
+const char *kb_message_name(kb_bytes message);
+
 #endif

@@ -268,3 +268,10 @@ enum kb_status kb_print_message(kb_bytes message, bool show_secrets, struct kb_b
     kb_arena_wipe(&arena);
     return status;
 }
+
+const char *kb_message_name(kb_bytes message)
+{
+    const struct kb_type *type = kb_message_type(message);
+
+    return type != NULL ? type->name : NULL;
+}

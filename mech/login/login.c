@@ -134,7 +134,7 @@ static enum kb_status work_init(struct work *work, const struct kb_login *login,
     }
     work->locate = (struct kb_locate){.options = options,
                                       .realm = kb_identity_principal(work->identity)->realm};
-    kb_clock_env(&work->env, kb_tell_events(options));
+    kb_clock_env(&work->env, kb_tell_events(options, login->listener));
     config.events = work->env.events;
     work->net = kb_net_new(&config, kb_locate_kdcs, &work->locate, &work->wait);
     if (work->net == NULL) {
@@ -255,9 +255,8 @@ static void tell_tgt(struct work *work, const struct kb_credential *tgt)
 
     kb_buf_init(&name, 600);
     kb_name_print(&tgt->client->name, tgt->client->realm, &name);
-    kb_log(work->env.events, KB_LOG_INFO, "New TGT for %s from %s, with %s, good for %lld minutes",
-           kb_buf_str(&name), kb_net_peer(work->net), kb_identity_keys(work->identity).what,
-           (long long)(tgt->endtime - tgt->starttime) / 60);
+    kb_event_new_tgt(work->env.events, kb_buf_str(&name), kb_net_peer(work->net),
+                     kb_identity_keys(work->identity).what, (tgt->endtime - tgt->starttime) / 60);
     kb_buf_wipe(&name);
 }
 
@@ -272,9 +271,7 @@ static enum kb_status bind_to_addresses(struct work *work, struct kb_policy *pol
         return kb_error_set(err, KB_E_NO_MEMORY, "No memory for a login");
     }
     if (policy->addresses.num == 0) {
-        kb_log(work->env.events, KB_LOG_INFO,
-               "Warning: NoAddresses=False, but this host has no address beside loopback's: the "
-               "TGT will hold at every address");
+        kb_event_no_addresses(work->env.events);
     }
     return KB_OK;
 }
@@ -294,12 +291,10 @@ static enum kb_status fetch_tgt(struct work *work, struct kb_credential **out, s
     enum kb_status st = KB_ERROR;
 
     if (work->login->options->keytab_file != NULL && work->login->options->password != NULL) {
-        kb_log(work->env.events, KB_LOG_INFO,
-               "Warning: KeytabFile and Password are both set; the keytab is used");
+        kb_event_keytab_and_password(work->env.events);
     }
     if (kb_options_password_exposed(work->login->options)) {
-        kb_log(work->env.events, KB_LOG_INFO,
-               "Warning: the file behind Password can be read by others");
+        kb_event_password_exposed(work->env.events);
     }
     policy.etypes = work->as_etypes;
     policy.num_etypes = work->num_as_etypes;
@@ -471,8 +466,7 @@ static enum kb_status fetch_ticket(struct work *work, const struct kb_target *ta
         canonical_name(work, target, canonical)) {
         struct kb_error first = *err;
 
-        kb_log(work->env.events, KB_LOG_INFO, "%s; asking for the host's canonical name %s",
-               first.text, canonical);
+        kb_event_canonical_host(work->env.events, first.text, canonical);
         *err = (struct kb_error){0};
         st = ask_for_host(work, target, kb_str(canonical), out, err);
         if (st != KB_OK && err->code == KB_E_SERVICE_UNKNOWN) {

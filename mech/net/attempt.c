@@ -70,7 +70,7 @@ void kb_attempt_fail(struct kb_race *race, struct kb_attempt *attempt)
     if (!counted) {
         return;
     }
-    kb_attempt_log(race, attempt, KB_LOG_VERBOSE, NULL);
+    kb_attempt_tell(race, attempt, KB_TELL_FAILED, KB_NONE);
     attempt->place->failed = true;
     kb_memory_failed(race->places->realm, &attempt->place->kdc);
     resume_datagrams(race, attempt);
@@ -146,8 +146,8 @@ static void all_sent(struct kb_race *race, struct kb_attempt *attempt)
     attempt->timer_ms = attempt->conn.ops->datagrams
                             ? race->now_ms + gap(&race->net->tuning, attempt->sends)
                             : INT64_MAX;
-    kb_attempt_log(race, attempt, attempt->sends > 1 ? KB_LOG_VERBOSE : KB_LOG_DEBUG,
-                   attempt->sends > 1 ? "no answer yet, sent again" : "sent");
+    kb_attempt_tell(race, attempt, attempt->sends > 1 ? KB_TELL_SENT_AGAIN : KB_TELL_SENT,
+                    race->send->message);
 }
 
 void kb_attempt_send(struct kb_race *race, struct kb_attempt *attempt)

@@ -36,7 +36,7 @@ static void answered(struct kb_race *race, struct kb_attempt *attempt, kb_bytes 
     }
     race->net->facts.peer = attempt->address;
     kb_wait_progress(race->net->wait);
-    kb_attempt_log(race, attempt, KB_LOG_DEBUG, "answered");
+    kb_attempt_tell(race, attempt, KB_TELL_ANSWERED, reply);
     if (!attempt->cannot_serve) {
         attempt->place->failed = false;
         kb_memory_answered(race->places->realm, &attempt->place->kdc, &attempt->address,
@@ -142,7 +142,7 @@ static void cannot_serve(struct kb_race *race, struct kb_attempt *attempt, const
     if (!attempt->conn.ops->datagrams) {
         kb_attempt_fail(race, attempt);
     } else if (kb_attempt_counts(attempt)) {
-        kb_attempt_log(race, attempt, KB_LOG_VERBOSE, NULL);
+        kb_attempt_tell(race, attempt, KB_TELL_FAILED, KB_NONE);
         attempt->listening = true;
         attempt->place->failed = true;
         kb_memory_failed(race->places->realm, &attempt->place->kdc);
@@ -162,7 +162,7 @@ static bool switch_to_tcp(struct kb_race *race, struct kb_attempt *attempt)
         (other == NULL && race->num_attempts >= KB_MAX_ATTEMPTS)) {
         return false;
     }
-    kb_attempt_log(race, attempt, KB_LOG_VERBOSE, "its answer is too big for UDP, asking over TCP");
+    kb_attempt_tell(race, attempt, KB_TELL_TOO_BIG_FOR_UDP, KB_NONE);
     kb_memory_set_tcp(race->places->realm, true);
     attempt->listening = attempt->asked_tcp = true;
     if (other == NULL) {

@@ -125,8 +125,7 @@ static enum kb_status ask_name(const struct kb_race *race, struct kb_place *plac
     enum kb_status status = kb_place_ask(place, race->now_ms);
 
     if (status == KB_OK && place->resolved != NULL && place->resolved->in_line) {
-        kb_log(race->net->config.events, KB_LOG_INFO,
-               "No thread can be started to resolve the name of a KDC: it was resolved in line");
+        kb_event_resolved_in_line(race->net->config.events);
     }
     return status;
 }

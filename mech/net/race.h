@@ -125,9 +125,15 @@ enum kb_status kb_race_error(const struct kb_race *race, struct kb_error *err);
 /* kb_peer_text describes an attempt: "192.0.2.1:88 udp", "kdc.example.com:88 (192.0.2.1) tcp". */
 void kb_peer_text(const struct kb_attempt *attempt, char out[KB_PEER_TEXT]);
 
-/* kb_attempt_log tells what happens to an attempt: "192.0.2.1:88 udp: sent"; with NULL why it
- * ended. */
-void kb_attempt_log(const struct kb_race *race, const struct kb_attempt *attempt,
-                    enum kb_log_level level, const char *what);
+/* kb_attempt_tell tells what happens to an attempt: what was sent or came, or why it ended. */
+enum kb_tell {
+    KB_TELL_SENT,
+    KB_TELL_SENT_AGAIN,
+    KB_TELL_ANSWERED,
+    KB_TELL_TOO_BIG_FOR_UDP,
+    KB_TELL_FAILED,
+};
+void kb_attempt_tell(const struct kb_race *race, const struct kb_attempt *attempt,
+                     enum kb_tell what, kb_bytes message);
 
 #endif

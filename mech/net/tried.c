@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "asn1/engine.h"
+
 #define MAX_LIST 640 /* of the error's text, which has other things to say as well */
 
 void kb_peer_text(const struct kb_attempt *attempt, char out[KB_PEER_TEXT])
@@ -68,26 +70,49 @@ static void add_attempt(struct kb_buf *out, const struct kb_attempt *attempt)
     add_cause(out, attempt);
 }
 
-void kb_attempt_log(const struct kb_race *race, const struct kb_attempt *attempt,
-                    enum kb_log_level level, const char *what)
+static void tell_failed(struct kb_events *events, const struct kb_attempt *attempt)
 {
-    struct kb_events *events = race->net->config.events;
-    char peer[KB_PEER_TEXT];
     struct kb_buf line;
 
-    if (!kb_events_wanted(events, level)) {
+    kb_buf_init(&line, 512);
+    add_attempt(&line, attempt);
+    kb_event_attempt_failed(events, kb_buf_str(&line));
+    kb_buf_wipe(&line);
+}
+
+void kb_attempt_tell(const struct kb_race *race, const struct kb_attempt *attempt,
+                     enum kb_tell what, kb_bytes message)
+{
+    struct kb_events *events = race->net->config.events;
+    const char *name = kb_message_name(message) != NULL ? kb_message_name(message) : "a message";
+    char text[KB_PEER_TEXT];
+    struct kb_buf peer;
+
+    if (!kb_events_wanted(events, KB_LOG_VERBOSE | KB_EVENT_TRAIL)) {
         return;
     }
-    kb_buf_init(&line, 512);
-    if (what == NULL) {
-        add_attempt(&line, attempt);
-    } else {
-        kb_peer_text(attempt, peer);
-        kb_buf_add_escaped(&line, kb_str(peer));
-        kb_buf_printf(&line, ": %s", what);
+    kb_peer_text(attempt, text);
+    kb_buf_init(&peer, 4 * KB_PEER_TEXT);
+    kb_buf_add_escaped(&peer, kb_str(text));
+    switch (what) {
+    case KB_TELL_SENT:
+        kb_event_sent(events, kb_buf_str(&peer), name, message.len);
+        break;
+    case KB_TELL_SENT_AGAIN:
+        kb_event_sent_again(events, kb_buf_str(&peer));
+        break;
+    case KB_TELL_ANSWERED:
+        kb_event_answered(events, kb_buf_str(&peer), name, message.len,
+                          race->now_ms - attempt->sent_ms);
+        break;
+    case KB_TELL_TOO_BIG_FOR_UDP:
+        kb_event_too_big_for_udp(events, kb_buf_str(&peer));
+        break;
+    case KB_TELL_FAILED:
+        tell_failed(events, attempt);
+        break;
     }
-    kb_log(events, level, "%s", kb_buf_str(&line));
-    kb_buf_wipe(&line);
+    kb_buf_wipe(&peer);
 }
 
 /* A KDC that never had an attempt: its name led nowhere, or the time was over before. */

@@ -2,7 +2,6 @@
  */
 #include "mech/protocol/as_machine.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -179,9 +178,8 @@ enum kb_step kb_as_send(struct kb_as *as, int64_t offset, const struct kb_pa_met
     if (st != KB_OK) {
         return kb_as_failed_with(as, st);
     }
-    kb_log(as->env.events, KB_LOG_VERBOSE, "AS-REQ for %s, %s",
-           kb_text_principal(&name, as->request.client),
-           proof ? method->name : "no pre-authentication");
+    kb_event_as_req(as->env.events, kb_text_principal(&name, as->request.client),
+                    proof ? method->name : "no pre-authentication");
     as->requests++;
     as->proofs += proof ? 1 : 0;
     as->state = next;
@@ -232,14 +230,11 @@ static enum kb_step accept(struct kb_as *as, const struct kb_as_reply *reply)
     as->has_clock_offset = true;
     as->clock_offset = reply->clock_offset;
     as->state = KB_AS_DONE;
-    kb_log(as->env.events, KB_LOG_VERBOSE,
-           "TGT for %s from %s, valid for %" PRId64 " s; the KDC's clock is %" PRId64
-           " us ahead of ours",
-           kb_text_principal(&name, as->tgt->client), as->peer, part->endtime - part->authtime,
-           as->clock_offset);
+    kb_event_tgt(as->env.events, kb_text_principal(&name, as->tgt->client), as->peer,
+                 part->endtime - part->authtime, as->clock_offset);
     if (part->has_key_expiration) {
-        kb_log(as->env.events, KB_LOG_VERBOSE, "The key of %s expires in %" PRId64 " days",
-               name.text, (part->key_expiration - part->authtime) / 86400);
+        kb_event_key_expires(as->env.events, name.text,
+                             (part->key_expiration - part->authtime) / 86400);
     }
     return KB_DONE;
 }
@@ -324,7 +319,7 @@ enum kb_step kb_as_silent(struct kb_as *as, bool judged, struct kb_send *out_sen
                      kb_text_principal(&name, as->request.client));
         return kb_as_failed(as);
     }
-    kb_log(as->env.events, KB_LOG_VERBOSE, "No answer to a proof: asking without one");
+    kb_event_proof_unanswered(as->env.events);
     return kb_as_ask(as, as->request.policy->clock_offset, out_send);
 }
 

@@ -2,8 +2,6 @@
  * DESIGN, net: what may be sent, and what a reply means. */
 #include "mech/protocol/as_machine.h"
 
-#include <inttypes.h>
-
 #define SECOND INT64_C(1000000)
 
 static enum kb_step final_error(struct kb_as *as, const struct kb_krberror *error)
@@ -26,8 +24,7 @@ static int64_t retry_offset(struct kb_as *as, const struct kb_krberror *error)
         differs <= as->request.policy->clock_skew * SECOND) {
         return known;
     }
-    kb_log(as->env.events, KB_LOG_VERBOSE,
-           "The KDC says that its clock is %" PRId64 " s ahead of ours", said / SECOND);
+    kb_event_clock_said(as->env.events, said / SECOND);
     return said;
 }
 
@@ -41,8 +38,8 @@ static enum kb_step prove(struct kb_as *as, const struct kb_key_hint *how, struc
     kb_key_free(as->proof_key);
     as->proof_key = key;
     as->proof_how = *how;
-    kb_log(as->env.events, KB_LOG_VERBOSE, "Key: %s, %s, %zu bytes of salt", as->request.keys->what,
-           kb_enctype_name(how->etype, buf), how->salt.len);
+    kb_event_proof_key(as->env.events, as->request.keys->what, kb_enctype_name(how->etype, buf),
+                       how->salt.len);
     return kb_as_send(as, retry_offset(as, error), method, KB_AS_PROOF, out_send);
 }
 
@@ -292,8 +289,7 @@ enum kb_step kb_as_take_error(struct kb_as *as, kb_bytes message, struct kb_aren
                      kb_text_principal(&text, as->request.client), as->peer);
         return kb_as_failed(as);
     }
-    kb_log(as->env.events, KB_LOG_VERBOSE, "KRB-ERROR %" PRId32 " \"%s\" from %s", error.code,
-           kb_text_escaped(&text, error.e_text), as->peer);
+    kb_event_krb_error(as->env.events, error.code, kb_text_escaped(&text, error.e_text), as->peer);
     for (size_t i = 0; i < sizeof(on_error) / sizeof(on_error[0]); i++) {
         if (on_error[i].state == as->state && on_error[i].code == error.code) {
             return on_error[i].act(as, &error, scratch, out_send);

@@ -153,8 +153,7 @@ static enum kb_step after_tgs(struct kb_fetch *fetch, enum kb_step step, struct 
     if (!kb_tgs_tgt_refused(fetch->tgs) || fetch->as != NULL || fetch->request.keys.get == NULL) {
         return failed(fetch, kb_tgs_error(fetch->tgs));
     }
-    kb_log(fetch->env.events, KB_LOG_VERBOSE,
-           "The KDC does not take the TGT: a new one is asked for");
+    kb_event_tgt_refused(fetch->env.events);
     /* The KDC is alive, so the proof may go with the first request. */
     return after_as(fetch, start_as(fetch, true, out_send), out_send);
 }

@@ -1,7 +1,6 @@
 /* The way from realm to realm, until one has a ticket for the service. */
 #include "mech/protocol/tgs_machine.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
 #define TAG_TGS_REP 0x6d
@@ -100,8 +99,7 @@ static enum kb_step ask(struct kb_tgs *tgs, int64_t offset, bool canonicalize,
     if (st != KB_OK) {
         return failed_with(tgs, st);
     }
-    kb_log(tgs->env.events, KB_LOG_VERBOSE, "TGS-REQ for %s%s",
-           kb_text_principal(&name, tgs->asked), canonicalize ? "" : ", as named");
+    kb_event_tgs_req(tgs->env.events, kb_text_principal(&name, tgs->asked), canonicalize);
     tgs->state = canonicalize ? KB_TGS_ASKED : KB_TGS_PLAIN;
     *out_send = (struct kb_send){.message = tgs->message, .realm = tgs->realm};
     return KB_SEND;
@@ -155,8 +153,8 @@ static enum kb_step follow(struct kb_tgs *tgs, const struct kb_tgs_reply *reply,
     struct kb_text to, from;
     kb_bytes ignored;
 
-    kb_log(tgs->env.events, KB_LOG_VERBOSE, "Realm %s refers to realm %s",
-           kb_text_escaped(&from, tgs->realm), kb_text_escaped(&to, reply->referral));
+    kb_event_referral(tgs->env.events, kb_text_escaped(&from, tgs->realm),
+                      kb_text_escaped(&to, reply->referral));
     /* AD's answer for what it does not know may be the TGT that we have. */
     if (kb_equal(reply->referral, tgs->realm)) {
         return tgs->num_visited == 1 ? ask(tgs, tgs->clock_offset, false, out_send)
@@ -259,8 +257,8 @@ static enum kb_step take_error(struct kb_tgs *tgs, kb_bytes message, struct kb_a
                      kb_text_principal(&text, tgs->request.service), tgs->peer);
         return failed(tgs);
     }
-    kb_log(tgs->env.events, KB_LOG_VERBOSE, "KRB-ERROR %" PRId32 " \"%s\" from %s", error.code,
-           kb_text_escaped(&text, error.e_text), tgs->peer);
+    kb_event_krb_error(tgs->env.events, error.code, kb_text_escaped(&text, error.e_text),
+                       tgs->peer);
     if (error.code == KB_KDC_SKEW || error.code == KB_KDC_REPEAT) {
         return retry(tgs, &error, out_send);
     }
@@ -280,11 +278,9 @@ static enum kb_step accept(struct kb_tgs *tgs, const struct kb_tgs_reply *reply)
     }
     kb_text_principal(&got, tgs->ticket->server);
     if (reply->answer == KB_TGS_ALIAS) {
-        kb_log(tgs->env.events, KB_LOG_INFO, "The KDC knows %s as %s",
-               kb_text_principal(&asked, tgs->asked), got.text);
+        kb_event_alias(tgs->env.events, kb_text_principal(&asked, tgs->asked), got.text);
     }
-    kb_log(tgs->env.events, KB_LOG_VERBOSE, "Ticket for %s from %s, valid for %" PRId64 " s",
-           got.text, tgs->peer, tgs->ticket->endtime - tgs->terms.now);
+    kb_event_ticket(tgs->env.events, got.text, tgs->peer, tgs->ticket->endtime - tgs->terms.now);
     tgs->state = KB_TGS_DONE;
     return KB_DONE;
 }

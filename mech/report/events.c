@@ -7,21 +7,52 @@
 #include <time.h>
 
 #include "asn1/engine.h"
+#include "mech/report/error.h"
 #include "mech/report/sink.h"
 
 #define MAX_SENTENCE 8192
-#define MAX_DUMP (400u << 10)
-#define SHOWN_OCTETS 64 /* of a message that does not decode */
+#define MAX_DUMP (1u << 20)
+#define SHOWN_OCTETS 64        /* of a message that does not decode */
+#define SHOWN_RAW (128u << 10) /* of a raw message: a line of 16 bytes takes some 75 */
 #define QUIET_SECONDS 60
+#define KRB_CRED_TAG 0x76
+#define LEVEL(flags) ((enum kb_log_level)((flags)&0xfu))
 
 struct kb_events {
     _Atomic unsigned refs;
     enum kb_log_level level;
-    bool show_secrets;
+    bool show_secrets, log_packets;
+    bool one_sink; /* log and trail go to the same place, which shows each event once */
     struct kb_sink log, trace;
     char *capture;
+    struct kb_listener *listener[2];
     atomic_flag warned; /* that secrets are shown */
 };
+
+/* Is this thread in a callback of a listener? */
+static __thread bool in_callback;
+
+static bool copy_config(struct kb_events *events, const struct kb_events_config *config)
+{
+    events->level = config->log_level;
+    events->show_secrets = !config->mask_sensitive;
+    events->log_packets = config->log_packets;
+    for (int i = 0; i < 2; i++) {
+        events->listener[i] = kb_listener_ref(config->listener[i]);
+    }
+    if (config->packet_capture != NULL && *config->packet_capture != '\0') {
+        events->capture = kb_strdup(kb_str(config->packet_capture));
+        if (events->capture == NULL) {
+            return false;
+        }
+    }
+    if (!kb_sink_init(&events->log, config->log_file) ||
+        !kb_sink_init(&events->trace, config->trace_file)) {
+        return false;
+    }
+    events->one_sink = kb_sink_equal(&events->log, &events->trace);
+    return true;
+}
 
 struct kb_events *kb_events_new(const struct kb_events_config *config)
 {
@@ -32,17 +63,7 @@ struct kb_events *kb_events_new(const struct kb_events_config *config)
     }
     atomic_init(&events->refs, 1);
     atomic_flag_clear(&events->warned);
-    events->level = config->log_level;
-    events->show_secrets = !config->mask_sensitive;
-    if (config->packet_capture != NULL && *config->packet_capture != '\0') {
-        events->capture = kb_strdup(kb_str(config->packet_capture));
-        if (events->capture == NULL) {
-            kb_events_free(events);
-            return NULL;
-        }
-    }
-    if (!kb_sink_init(&events->log, config->log_file) ||
-        !kb_sink_init(&events->trace, config->trace_file)) {
+    if (!copy_config(events, config)) {
         kb_events_free(events);
         return NULL;
     }
@@ -62,26 +83,52 @@ void kb_events_free(struct kb_events *events)
     if (events != NULL && atomic_fetch_sub_explicit(&events->refs, 1, memory_order_acq_rel) == 1) {
         kb_sink_wipe(&events->log);
         kb_sink_wipe(&events->trace);
+        kb_listener_put(events->listener[0]);
+        kb_listener_put(events->listener[1]);
         free(events->capture);
         free(events);
     }
 }
 
-bool kb_events_wanted(const struct kb_events *events, enum kb_log_level level)
+/* --- who wants what --- */
+
+static const struct kb_callbacks *callbacks(const struct kb_events *events, int i)
 {
-    return events != NULL && level != KB_LOG_NONE && level <= events->level &&
-           events->log.kind != KB_SINK_NONE;
+    static const struct kb_callbacks none;
+
+    return events->listener[i] != NULL ? kb_listener_callbacks(events->listener[i]) : &none;
+}
+
+static bool log_wanted(const struct kb_events *events, enum kb_log_level level)
+{
+    return level != KB_LOG_NONE && level <= events->level &&
+           (events->log.kind != KB_SINK_NONE || callbacks(events, 0)->log != NULL ||
+            callbacks(events, 1)->log != NULL);
+}
+
+static bool trail_wanted(const struct kb_events *events)
+{
+    return events->trace.kind != KB_SINK_NONE || callbacks(events, 0)->trail != NULL ||
+           callbacks(events, 1)->trail != NULL;
+}
+
+bool kb_events_wanted(const struct kb_events *events, unsigned level)
+{
+    return events != NULL && (log_wanted(events, LEVEL(level)) ||
+                              ((level & KB_EVENT_TRAIL) != 0 && trail_wanted(events)));
 }
 
 bool kb_trail_wanted(const struct kb_events *events)
 {
-    return events != NULL && events->trace.kind != KB_SINK_NONE;
+    return kb_events_wanted(events, KB_LOG_DEBUG | KB_EVENT_TRAIL);
 }
 
 const char *kb_events_capture(const struct kb_events *events)
 {
     return events != NULL ? events->capture : NULL;
 }
+
+/* --- telling --- */
 
 /* Whether the process said this within the last minute. Each slot holds half a hash and the second
  * of the last time; a collision lets one line too many through. No lock: a fork may come at any
@@ -106,7 +153,56 @@ static bool repeated(kb_bytes text)
     return !atomic_compare_exchange_strong(slot, &seen, entry) && seen >> 32 == entry >> 32;
 }
 
-void kb_log(struct kb_events *events, enum kb_log_level level, const char *format, ...)
+static void call_log(const struct kb_events *events, enum kb_log_level level, const char *text)
+{
+    static const char types[][8] = {"", "Info", "Verbose", "Debug"};
+
+    for (int i = 0; i < 2 && !in_callback; i++) {
+        const struct kb_callbacks *to = callbacks(events, i);
+
+        if (to->log != NULL) {
+            in_callback = true;
+            to->log(to->arg, (int)level, text, types[level]);
+            in_callback = false;
+        }
+    }
+}
+
+static void call_trail(const struct kb_events *events, enum kb_direction direction,
+                       const char *text)
+{
+    for (int i = 0; i < 2 && !in_callback; i++) {
+        const struct kb_callbacks *to = callbacks(events, i);
+
+        if (to->trail != NULL) {
+            in_callback = true;
+            to->trail(to->arg, (int)direction, text);
+            in_callback = false;
+        }
+    }
+}
+
+/* To the log and, with KB_EVENT_TRAIL, into the trail. */
+static void tell(struct kb_events *events, unsigned level, enum kb_direction direction,
+                 const struct kb_buf *text)
+{
+    bool in_log = log_wanted(events, LEVEL(level));
+
+    if (in_log) {
+        if (events->log.kind != KB_SINK_SYSLOG || !repeated(kb_buf_bytes(text))) {
+            kb_sink_write(&events->log, LEVEL(level), kb_buf_bytes(text));
+        }
+        call_log(events, LEVEL(level), kb_buf_str(text));
+    }
+    if ((level & KB_EVENT_TRAIL) != 0 && trail_wanted(events)) {
+        if (!in_log || !events->one_sink) {
+            kb_sink_write(&events->trace, LEVEL(level), kb_buf_bytes(text));
+        }
+        call_trail(events, direction, kb_buf_str(text));
+    }
+}
+
+void kb_log(struct kb_events *events, unsigned level, const char *format, ...)
 {
     int saved = errno;
     struct kb_buf text;
@@ -119,13 +215,38 @@ void kb_log(struct kb_events *events, enum kb_log_level level, const char *forma
     va_start(args, format);
     kb_buf_vprintf(&text, format, args);
     va_end(args);
-    if (text.status == KB_OK &&
-        (events->log.kind != KB_SINK_SYSLOG || !repeated(kb_buf_bytes(&text)))) {
-        kb_sink_write(&events->log, level, kb_buf_bytes(&text));
+    if (text.status == KB_OK) {
+        tell(events, level, KB_INFO, &text);
     }
     kb_buf_wipe(&text);
     errno = saved;
 }
+
+void kb_error_event(struct kb_events *events, const struct kb_error *err)
+{
+    int saved = errno;
+    struct kb_buf line;
+
+    if (events == NULL ||
+        (callbacks(events, 0)->error == NULL && callbacks(events, 1)->error == NULL)) {
+        return;
+    }
+    kb_buf_init(&line, MAX_SENTENCE);
+    kb_error_line(err, &line);
+    for (int i = 0; i < 2 && !in_callback; i++) {
+        const struct kb_callbacks *to = callbacks(events, i);
+
+        if (to->error != NULL) {
+            in_callback = true;
+            to->error(to->arg, kb_error_reference(err->code), kb_buf_str(&line));
+            in_callback = false;
+        }
+    }
+    kb_buf_wipe(&line);
+    errno = saved;
+}
+
+/* --- messages --- */
 
 /* A message that is none, or broken: what is wrong with it, and how it begins. */
 static void add_octets(struct kb_buf *text, const char *why, kb_bytes message)
@@ -137,31 +258,90 @@ static void add_octets(struct kb_buf *text, const char *why, kb_bytes message)
     kb_buf_add_str(text, message.len > SHOWN_OCTETS ? "…" : "");
 }
 
-void kb_trail(struct kb_events *events, enum kb_direction direction, const char *peer,
-              kb_bytes message)
+/* Sixteen bytes a line: offset, hexadecimal, and the characters beside it. */
+static void add_raw_line(struct kb_buf *text, kb_bytes message, size_t at)
+{
+    size_t num = message.len - at < 16 ? message.len - at : 16;
+
+    kb_buf_printf(text, "\n  %04zx ", at);
+    for (size_t i = 0; i < 16; i++) {
+        if (i < num) {
+            kb_buf_printf(text, "%s%02x", i == 8 ? "  " : " ", message.ptr[at + i]);
+        } else {
+            kb_buf_printf(text, "%*s", i == 8 ? 4 : 3, "");
+        }
+    }
+    kb_buf_add_str(text, "  |");
+    for (size_t i = 0; i < num; i++) {
+        uint8_t c = message.ptr[at + i];
+
+        kb_buf_printf(text, "%c", c >= 0x20 && c < 0x7f ? c : '.');
+    }
+    kb_buf_add_str(text, "|");
+}
+
+/* What is encrypted shows nothing here. A KRB-CRED by itself may not be: with secrets masked its
+ * bytes are not shown. */
+static void add_raw(struct kb_buf *text, kb_bytes message, bool show_secrets)
+{
+    if (!show_secrets && message.len > 0 && message.ptr[0] == KRB_CRED_TAG) {
+        kb_buf_add_str(text, "  (raw bytes not shown: MaskSensitive)\n");
+        return;
+    }
+    kb_buf_printf(text, "  raw, %zu bytes:", message.len);
+    for (size_t at = 0; at < message.len && at < SHOWN_RAW; at += 16) {
+        add_raw_line(text, message, at);
+    }
+    kb_buf_add_str(text, message.len > SHOWN_RAW ? "\n  …\n" : "\n");
+}
+
+static void add_message(struct kb_buf *text, const struct kb_events *events, kb_bytes message)
+{
+    struct kb_why why = {""};
+
+    if (kb_print_message(message, events->show_secrets, text, &why) != KB_OK) {
+        add_octets(text, why.text, message);
+        kb_buf_add_str(text, events->log_packets ? "\n" : "");
+    }
+    if (events->log_packets) {
+        add_raw(text, message, events->show_secrets);
+    }
+}
+
+static void add_heading(struct kb_buf *text, enum kb_direction direction, const char *peer,
+                        kb_bytes message)
 {
     static const char *const words[] = {
         [KB_CLIENT] = "client to", [KB_SERVER] = "received from", [KB_INFO] = "about"};
+
+    kb_buf_printf(text, "%s ", words[direction]);
+    kb_buf_add_escaped(text, kb_str(peer));
+    kb_buf_printf(text, ", %zu bytes: ", message.len);
+}
+
+void kb_trail(struct kb_events *events, enum kb_direction direction, const char *peer,
+              kb_bytes message)
+{
     int saved = errno;
-    struct kb_why why = {""};
     struct kb_buf text;
 
     if (!kb_trail_wanted(events)) {
         return;
     }
     if (events->show_secrets && !atomic_flag_test_and_set(&events->warned)) {
-        kb_sink_write(&events->trace, KB_LOG_INFO,
-                      kb_str("MaskSensitive=False: what follows shows keys; keep it to yourself"));
+        kb_event_secrets_shown(events);
     }
     kb_buf_init(&text, MAX_DUMP);
-    kb_buf_printf(&text, "%s ", words[direction]);
-    kb_buf_add_escaped(&text, kb_str(peer));
-    kb_buf_printf(&text, ", %zu bytes: ", message.len);
-    if (kb_print_message(message, events->show_secrets, &text, &why) != KB_OK) {
-        add_octets(&text, why.text, message);
+    add_heading(&text, direction, peer, message);
+    add_message(&text, events, message);
+    if (text.status == KB_TOO_BIG) {
+        kb_buf_wipe(&text);
+        kb_buf_init(&text, MAX_SENTENCE);
+        add_heading(&text, direction, peer, message);
+        add_octets(&text, "too much to print", message);
     }
     if (text.status == KB_OK) {
-        kb_sink_write(&events->trace, KB_LOG_DEBUG, kb_buf_bytes(&text));
+        tell(events, KB_LOG_DEBUG | KB_EVENT_TRAIL, direction, &text);
     }
     kb_buf_wipe(&text);
     errno = saved;

@@ -1,9 +1,12 @@
-/* events.h - what Kerbside tells of its work: the log (4 levels) and the trail of messages.
+/* events.h - what Kerbside tells of its work: the log (4 levels), the trail of messages, errors.
  *
- * Lower layers hold a `struct kb_events *` (NULL: nobody listens) and call these; where it ends (a
- * file, stderr, syslog) is decided by the sink behind it (sink.h), which never runs with a lock of
- * ours held, never touches stdout, and writes each event with one write(2). Neither changes errno.
- * A kb_events is constant and counted: any thread. */
+ * Lower layers hold a `struct kb_events *` (NULL: nobody listens) and call the kb_event_NAME of
+ * events.def, which has every sentence, or kb_trail for a message. Where it ends is decided here:
+ * in the sinks of LogFile and TraceFile (sink.h), which write each event with one write(2) and
+ * never touch stdout, and in the callbacks of listeners (listener.h). All run in the caller's
+ * thread, with no lock of ours held. Events of a GSS-API call that a callback makes go to the sinks
+ * only, else a callback whose call fails would never come to an end. Nothing changes errno. A
+ * kb_events is constant and counted: any thread. */
 #ifndef KB_EVENTS_H
 #define KB_EVENTS_H
 
@@ -11,8 +14,13 @@
 #include "mech/report/listener.h"
 
 struct kb_events;
+struct kb_error;
 
 enum kb_log_level { KB_LOG_NONE = 0, KB_LOG_INFO = 1, KB_LOG_VERBOSE = 2, KB_LOG_DEBUG = 3 };
+
+/* Beside a level: whether it goes into the trail as well. */
+enum { KB_EVENT_LOG = 0, KB_EVENT_TRAIL = 0x10 };
+
 enum kb_direction { KB_CLIENT = 0, KB_SERVER = 1, KB_INFO = 2 };
 
 /* What is told, and where: the options of these names. Targets are sink.h's; NULL: nowhere. */
@@ -31,21 +39,41 @@ struct kb_events *kb_events_new(const struct kb_events_config *config);
 struct kb_events *kb_events_ref(struct kb_events *events); /* NULL gives NULL */
 void kb_events_free(struct kb_events *events);             /* NULL is accepted */
 
-/* kb_events_wanted lets a caller skip the making of an expensive text. */
-bool kb_events_wanted(const struct kb_events *events, enum kb_log_level level);
+/* kb_events_wanted lets a caller skip the making of an expensive text, of an enum kb_log_level and
+ * KB_EVENT_*. */
+bool kb_events_wanted(const struct kb_events *events, unsigned level);
 bool kb_trail_wanted(const struct kb_events *events);
 
 /* kb_events_capture is the file of PacketCapture, for capture.h; NULL: none. */
 const char *kb_events_capture(const struct kb_events *events);
 
-/* kb_log tells one sentence. The system log gets the same one at most once a minute. Foreign text
- * in the arguments must have been escaped (kb_buf_add_escaped). */
-void kb_log(struct kb_events *events, enum kb_log_level level, const char *format, ...)
-    KB_PRINTF(3, 4);
+/* kb_log tells one sentence, of an enum kb_log_level and KB_EVENT_*. The system log gets the same
+ * one at most once a minute. Foreign text in the arguments must have been escaped
+ * (kb_buf_add_escaped). Called by the rows of events.def. */
+void kb_log(struct kb_events *events, unsigned level, const char *format, ...) KB_PRINTF(3, 4);
 
 /* kb_trail shows one bare Kerberos message, sent to or received from `peer`, printed from the ASN.1
- * tables with secrets masked. */
+ * tables with secrets masked. With KB_LOG_DEBUG the log shows it too. */
 void kb_trail(struct kb_events *events, enum kb_direction direction, const char *peer,
               kb_bytes message);
+
+/* kb_error_event calls the Error callbacks with the component reference's number of *err and the
+ * whole line: once for each call that failed, by who ends it. */
+void kb_error_event(struct kb_events *events, const struct kb_error *err);
+
+#define KB_EVENT_PARAMETERS(...) __VA_ARGS__
+#define KB_EVENT(name, level, place, format, parameters, ...)                                      \
+    static inline void kb_event_##name(struct kb_events *events, KB_EVENT_PARAMETERS parameters)   \
+    {                                                                                              \
+        kb_log(events, KB_LOG_##level | KB_EVENT_##place, format, __VA_ARGS__);                    \
+    }
+#define KB_EVENT_PLAIN(name, level, place, text)                                                   \
+    static inline void kb_event_##name(struct kb_events *events)                                   \
+    {                                                                                              \
+        kb_log(events, KB_LOG_##level | KB_EVENT_##place, text);                                   \
+    }
+#include "mech/report/events.def"
+#undef KB_EVENT
+#undef KB_EVENT_PLAIN
 
 #endif

@@ -13,10 +13,10 @@
 
 #include "asn1/date.h"
 
-#define MAX_TEXT (512u << 10) /* of one event, escaped */
-#define MAX_PROGRAM 64        /* bytes of a program's name */
-#define AUTHPRIV (10 << 3)    /* syslog's facility; <syslog.h> has macros that we do not want */
-#define MAX_DATAGRAM 7000     /* journald and rsyslog take 8 KiB */
+#define MAX_TEXT (5u << 18) /* of one event, escaped */
+#define MAX_PROGRAM 64      /* bytes of a program's name */
+#define AUTHPRIV (10 << 3)  /* syslog's facility; <syslog.h> has macros that we do not want */
+#define MAX_DATAGRAM 7000   /* journald and rsyslog take 8 KiB */
 
 bool kb_sink_init(struct kb_sink *sink, const char *target)
 {
@@ -44,6 +44,11 @@ void kb_sink_wipe(struct kb_sink *sink)
 {
     free(sink->path);
     *sink = (struct kb_sink){.kind = KB_SINK_NONE};
+}
+
+bool kb_sink_equal(const struct kb_sink *a, const struct kb_sink *b)
+{
+    return a->kind == b->kind && kb_equal(kb_str(a->path), kb_str(b->path));
 }
 
 /* What a terminal or a log reader would act on: C0 and DEL, and C1 in UTF-8. Backslashes stay,

@@ -22,6 +22,9 @@ struct kb_sink {
 KB_MUST_USE bool kb_sink_init(struct kb_sink *sink, const char *target);
 void kb_sink_wipe(struct kb_sink *sink);
 
+/* kb_sink_equal: do both end at one place? No sink equals none. */
+bool kb_sink_equal(const struct kb_sink *a, const struct kb_sink *b);
+
 /* kb_sink_write writes `text`: to a file or stderr behind time, program and process, made if need
  * be with mode 0600 and never through a symbolic link; to the system log under authpriv, a datagram
  * a line. Control characters of `text` other than its newlines are escaped. */

@@ -68,12 +68,10 @@ static void tell_what_is_left(const struct kb_options *options)
     struct kb_events *events;
 
     if (options->kdc_host.num > 0 || options->spn != NULL) {
-        events = kb_tell_events(options);
-        kb_log(events, KB_LOG_INFO,
-               "UsePlatformKerberosAPI=True: %s not handed over, the platform's krb5.conf holds",
-               options->kdc_host.num == 0 ? "SPN is"
-               : options->spn == NULL     ? "KDCHost is"
-                                          : "KDCHost and SPN are");
+        events = kb_tell_events(options, NULL);
+        kb_event_not_handed_over(events, options->kdc_host.num == 0 ? "SPN is"
+                                         : options->spn == NULL     ? "KDCHost is"
+                                                                    : "KDCHost and SPN are");
         kb_events_free(events);
     }
 }

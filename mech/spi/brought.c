@@ -103,14 +103,13 @@ static bool keep_for_platform(struct kb_brought *brought, const gss_key_value_el
 static void tell_near_miss(const char *key)
 {
     const char *meant = kb_option_near_miss(kb_str(key));
-    struct kb_events *events = meant != NULL ? kb_tell_events(NULL) : NULL;
+    struct kb_events *events = meant != NULL ? kb_tell_events(NULL, NULL) : NULL;
     struct kb_buf shown;
 
     if (events != NULL) {
         kb_buf_init(&shown, 256);
         kb_buf_add_escaped(&shown, kb_str(key));
-        kb_log(events, KB_LOG_INFO, "The cred store's key \"%s\" is not known; %s may be meant",
-               kb_buf_str(&shown), meant);
+        kb_event_near_miss(events, kb_buf_str(&shown), meant);
         kb_buf_wipe(&shown);
         kb_events_free(events);
     }

@@ -100,8 +100,7 @@ static OM_uint32 give_token(OM_uint32 *minor, const struct kb_gss_ctx *ctx, uint
 /* A warm login tells nothing, so its events are made only for who wants the messages themselves. */
 static struct kb_events *events_for(const struct kb_options *options)
 {
-    return options->trace_file != NULL || options->log_level > KB_LOG_INFO ? kb_tell_events(options)
-                                                                           : NULL;
+    return kb_tell_wanted(options, NULL) ? kb_tell_events(options, NULL) : NULL;
 }
 
 /* The AP-REQ for a ticket that is at hand. */

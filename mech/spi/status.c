@@ -141,7 +141,7 @@ OM_uint32 kb_fail(OM_uint32 *minor, const struct kb_error *err)
 OM_uint32 kb_fail_login(OM_uint32 *minor, const struct kb_options *options,
                         const struct kb_error *err)
 {
-    kb_tell_failure(options, err);
+    kb_tell_failure(options, NULL, err);
     return kb_fail(minor, err);
 }
 

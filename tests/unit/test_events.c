@@ -19,6 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "mech/report/error.h"
 #include "mech/report/events.h"
 #include "tests/support/wire.h"
 
@@ -284,6 +285,252 @@ static void showing_secrets_warns_first(void **state)
     wire_free(wire);
 }
 
+/* --- listeners --- */
+
+static struct heard {
+    char log[4][200], types[4][8], trail[4][400], error[400];
+    int levels[4], directions[4], code;
+    unsigned num_logs, num_trails, num_errors, num_released;
+    struct kb_events *again; /* told from within a callback */
+} heard;
+
+static void hear_log(void *arg, int level, const char *message, const char *type)
+{
+    struct heard *to = arg;
+
+    if (to->num_logs < 4) {
+        snprintf(to->log[to->num_logs], sizeof(to->log[0]), "%s", message);
+        snprintf(to->types[to->num_logs], sizeof(to->types[0]), "%s", type);
+        to->levels[to->num_logs] = level;
+    }
+    to->num_logs++;
+    errno = 7;
+    kb_log(to->again, KB_LOG_INFO, "from within");
+}
+
+static void hear_trail(void *arg, int direction, const char *message)
+{
+    struct heard *to = arg;
+
+    if (to->num_trails < 4) {
+        snprintf(to->trail[to->num_trails], sizeof(to->trail[0]), "%s", message);
+        to->directions[to->num_trails] = direction;
+    }
+    to->num_trails++;
+}
+
+static void hear_error(void *arg, int code, const char *description)
+{
+    struct heard *to = arg;
+
+    to->code = code;
+    snprintf(to->error, sizeof(to->error), "%s", description);
+    to->num_errors++;
+}
+
+static void hear_release(void *arg)
+{
+    ((struct heard *)arg)->num_released++;
+}
+
+static struct kb_listener *ear_new(void)
+{
+    const struct kb_callbacks callbacks = {.log = hear_log,
+                                           .trail = hear_trail,
+                                           .error = hear_error,
+                                           .release = hear_release,
+                                           .arg = &heard};
+
+    heard = (struct heard){.again = NULL};
+    return kb_listener_new(&callbacks);
+}
+
+static void listeners_are_told_up_to_the_level(void **state)
+{
+    struct kb_listener *ear = ear_new();
+    struct kb_events_config config = {.log_level = KB_LOG_VERBOSE, .listener = {NULL, ear}};
+    struct kb_events *events = kb_events_new(&config);
+
+    (void)state;
+    assert_true(kb_events_wanted(events, KB_LOG_VERBOSE));
+    assert_false(kb_events_wanted(events, KB_LOG_DEBUG));
+    assert_true(kb_trail_wanted(events));
+    errno = 42;
+    kb_event_alias(events, "a", "b");
+    kb_event_tgs_req(events, "HTTP/www", false);
+    kb_log(events, KB_LOG_DEBUG, "not this");
+    assert_int_equal(errno, 42);
+    assert_int_equal(heard.num_logs, 2);
+    assert_string_equal(heard.log[0], "The KDC knows a as b");
+    assert_string_equal(heard.types[0], "Info");
+    assert_int_equal(heard.levels[0], KB_LOG_INFO);
+    assert_string_equal(heard.log[1], "TGS-REQ for HTTP/www, as named");
+    assert_string_equal(heard.types[1], "Verbose");
+    assert_int_equal(heard.num_trails, 2); /* what belongs between the messages */
+    assert_int_equal(heard.directions[1], KB_INFO);
+    assert_string_equal(heard.trail[1], heard.log[1]);
+    kb_listener_put(ear);
+    assert_int_equal(heard.num_released, 0);
+    kb_events_free(events);
+    assert_int_equal(heard.num_released, 1);
+}
+
+static void both_listeners_hear_messages(void **state)
+{
+    struct wire *wire = wire_load("exchanges/mit-aes256-sha1-client-mit.json");
+    struct kb_listener *ear = ear_new();
+    struct kb_events_config config = {
+        .log_level = KB_LOG_DEBUG, .mask_sensitive = true, .listener = {ear, ear}};
+    struct kb_events *events = kb_events_new(&config);
+
+    (void)state;
+    kb_trail(events, KB_CLIENT, "udp/127.0.0.1:88", wire_hex(wire, "messages[0].hex"));
+    assert_int_equal(heard.num_trails, 2);
+    assert_int_equal(heard.directions[0], KB_CLIENT);
+    assert_memory_equal(heard.trail[1], "client to udp/127.0.0.1:88, 171 bytes: AS-REQ:\n", 47);
+    assert_int_equal(heard.num_logs, 2); /* at Debug the log has the messages too */
+    assert_string_equal(heard.types[0], "Debug");
+    assert_memory_equal(heard.log[0], heard.trail[0], 47);
+    kb_events_free(events);
+    kb_listener_put(ear);
+    wire_free(wire);
+}
+
+static void a_callback_that_tells_ends(void **state)
+{
+    struct kb_listener *ear = ear_new();
+    struct kb_events_config config = {.log_level = KB_LOG_INFO, .listener = {ear, NULL}};
+    struct kb_events *events = kb_events_new(&config);
+
+    (void)state;
+    heard.again = events;
+    kb_log(events, KB_LOG_INFO, "once");
+    assert_int_equal(heard.num_logs, 1);
+    kb_log(events, KB_LOG_INFO, "twice");
+    assert_int_equal(heard.num_logs, 2);
+    kb_events_free(events);
+    kb_listener_put(ear);
+}
+
+static void errors_come_with_number_and_line(void **state)
+{
+    struct kb_listener *ear = ear_new();
+    struct kb_events_config config = {.log_level = KB_LOG_NONE, .listener = {ear, NULL}};
+    struct kb_events *events = kb_events_new(&config);
+    struct kb_error err = {0};
+
+    (void)state;
+    (void)!kb_error_set(&err, KB_E_USER, "User=@: no name");
+    kb_error_event(NULL, &err);
+    kb_error_event(events, &err);
+    assert_int_equal(heard.num_errors, 1);
+    assert_int_equal(heard.code, 951);
+    assert_string_equal(heard.error, "User=@: no name. Set User=name@REALM.");
+    assert_int_equal(heard.num_logs, 0);
+    kb_events_free(events);
+    kb_listener_put(ear);
+}
+
+/* --- the table --- */
+
+struct row {
+    const char *name, *level, *format;
+};
+
+static const struct row rows[] = {
+#define KB_EVENT(name, level, place, format, ...) {#name, #level, format},
+#define KB_EVENT_PLAIN(name, level, place, text) {#name, #level, text},
+#include "mech/report/events.def"
+#undef KB_EVENT
+#undef KB_EVENT_PLAIN
+};
+
+static void each_row_is_a_sentence(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        size_t len = strlen(rows[i].format);
+
+        assert_true(len > 1 && rows[i].format[len - 1] != '.' && rows[i].format[len - 1] != '\n');
+        assert_true(rows[i].format[0] == '%' ||
+                    (rows[i].format[0] >= 'A' && rows[i].format[0] <= 'Z'));
+    }
+}
+
+/* --- raw bytes --- */
+
+static void raw_packets_are_shown_in_hexadecimal(void **state)
+{
+    char path[128];
+    struct kb_events_config config = {
+        .trace_file = path, .log_packets = true, .mask_sensitive = true};
+    struct wire *wire = wire_load("exchanges/mit-aes256-sha1-client-mit.json");
+    kb_bytes message = wire_hex(wire, "messages[0].hex");
+    struct kb_events *events;
+    char *text;
+
+    (void)state;
+    snprintf(path, sizeof(path), "%s", in_dir("trace"));
+    events = kb_events_new(&config);
+    kb_trail(events, KB_CLIENT, "x", message);
+    kb_trail(events, KB_CLIENT, "x", KB_LIT("17 bytes of text\n"));
+    text = contents("trace");
+    assert_non_null(strstr(text, "AS-REQ:\n  pvno: 5\n"));
+    assert_non_null(
+        strstr(text, "\n  raw, 171 bytes:\n  0000  6a 81 a8 30 81 a5 a1 03  02 01 05 "));
+    assert_non_null(strstr(text, "\n  00a0  "));
+    assert_non_null(strstr(
+        text, "(no Kerberos message) 3137206279746573206f6620746578740a\n  raw, 17 bytes:\n"
+              "  0000  31 37 20 62 79 74 65 73  20 6f 66 20 74 65 78 74  |17 bytes of text|\n"
+              "  0010  0a                                                |.|\n"));
+    free(text);
+    kb_events_free(events);
+    wire_free(wire);
+}
+
+/* A KRB-CRED may be clear inside; its bytes are what MaskSensitive is about. */
+static void raw_packets_are_masked_where_they_are_clear(void **state)
+{
+    char path[128];
+    struct kb_events_config config = {
+        .trace_file = path, .log_packets = true, .mask_sensitive = true};
+    struct wire *wire = wire_load("gss/heimdal-mit-aes256-sha1-deleg.json");
+    kb_bytes cred = wire_hex(wire, "context_tokens[0].ap_req.checksum_8003.krb_cred");
+    struct kb_events *events;
+    char *text;
+
+    (void)state;
+    snprintf(path, sizeof(path), "%s", in_dir("trace"));
+    events = kb_events_new(&config);
+    kb_trail(events, KB_CLIENT, "x", cred);
+    text = contents("trace");
+    assert_non_null(strstr(text, "(raw bytes not shown: MaskSensitive)\n"));
+    assert_null(strstr(text, "  0000  "));
+    free(text);
+    kb_events_free(events);
+    wire_free(wire);
+}
+
+/* LogFile and TraceFile may be one file: then it has each event once. */
+static void one_file_has_each_event_once(void **state)
+{
+    char path[128];
+    struct kb_events_config config = {
+        .log_level = KB_LOG_DEBUG, .log_file = path, .trace_file = path, .mask_sensitive = true};
+    struct kb_events *events;
+    char *text;
+
+    (void)state;
+    snprintf(path, sizeof(path), "%s", in_dir("both"));
+    events = kb_events_new(&config);
+    kb_event_sent(events, "peer", "AS-REQ", 5);
+    text = contents("both");
+    assert_non_null(strstr(text, "AS-REQ of 5 bytes sent\n"));
+    assert_null(strstr(strstr(text, "AS-REQ") + 1, "AS-REQ"));
+    free(text);
+    kb_events_free(events);
+}
+
 static int make_dir(void **state)
 {
     (void)state;
@@ -307,6 +554,14 @@ int main(void)
         cmocka_unit_test(the_system_log),
         cmocka_unit_test(the_trail_is_readable),
         cmocka_unit_test(showing_secrets_warns_first),
+        cmocka_unit_test(listeners_are_told_up_to_the_level),
+        cmocka_unit_test(both_listeners_hear_messages),
+        cmocka_unit_test(a_callback_that_tells_ends),
+        cmocka_unit_test(errors_come_with_number_and_line),
+        cmocka_unit_test(each_row_is_a_sentence),
+        cmocka_unit_test(raw_packets_are_shown_in_hexadecimal),
+        cmocka_unit_test(raw_packets_are_masked_where_they_are_clear),
+        cmocka_unit_test(one_file_has_each_event_once),
     };
 
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
