@@ -46,6 +46,7 @@
     F(OSSL_PROVIDER_query_operation) \
     F(OSSL_PROVIDER_unload) \
     F(OSSL_PROVIDER_unquery_operation) \
+    F(OpenSSL_version) \
     F(SHA1_Final) \
     F(SHA1_Init) \
     F(SHA1_Transform) \

@@ -215,6 +215,13 @@ bool kb_provider_loaded(void)
     return kb_ssl() != NULL;
 }
 
+const char *kb_provider_version(void)
+{
+    const struct kb_ssl *loaded = kb_ssl();
+
+    return loaded != NULL ? loaded->OpenSSL_version(OPENSSL_VERSION_STRING) : OPENSSL_VERSION_STR;
+}
+
 const char *kb_provider_error(void)
 {
     return atomic_load(&last_error);

@@ -65,9 +65,11 @@ struct kb_options {
 #undef KB_OPTION
     /* Derived. */
     const struct kb_principal *user; /* parsed User, or the caller's name where a secret for it is
-                                        configured; NULL with a keytab_file: its first principal */
+                                        configured; NULL with a keytab_file: its first principal;
+                                        NULL with a ccache alone: the cache's principal */
     const char *lost_secret; /* NULL, or for the error of a user without secret: which one was
                                 left out, since it belongs to another user */
+    const char *user_note;   /* NULL, or a sentence for the log: how `X/y` of User was read */
     bool has_identity;       /* a User, Password, KeytabFile or cache is set in layers 3-6 */
     const struct kb_krb5conf *krb5conf; /* realms and domains, mech/options/krb5conf.h */
     uid_t euid;                         /* for whom it was resolved */
@@ -81,6 +83,8 @@ struct kb_options_query {
     kb_bytes client; /* the name that the caller gave, text form of kb_options_client: matched by
                         [client …], and stands in for User where its secret is configured */
     struct kb_settings *own; /* layer 6, of a credential; NULL: none (mech/options/settings.h) */
+    bool with_krb5conf;      /* also where no identity is configured, which else needs none: for
+                                `kerbside config` */
 };
 
 /* kb_options_get returns the snapshot for a query: a counted one that is kept and shared until a
@@ -125,9 +129,19 @@ bool kb_options_password_exposed(const struct kb_options *options);
  * then our line is found by the default OID or the label `kerbside`. */
 void kb_options_set_oid(kb_bytes oid);
 
-/* What the layers above lend: options reads no keytab. Called with no lock held. */
+/* kb_options_default_ccache appends the name of the platform's default cache, with its type: that
+ * of KRB5CCNAME (not under AT_SECURE), krb5.conf's default_ccache_name, else FILE:/tmp/krb5cc_UID.
+ * A `User` without secret and CredentialsCacheFile reads it, if its principal is he. */
+KB_MUST_USE enum kb_status kb_options_default_ccache(const struct kb_options *options,
+                                                     struct kb_buf *out, struct kb_error *err);
+
+/* What the layers above lend: options reads no keytab and no cache. Called with no lock held. */
 struct kb_options_hooks {
     bool (*keytab_has)(const char *path, const struct kb_principal *principal);
+    /* ccache_principal reads whose tickets the cache holds that `name` means (FILE:/path, as
+     * options->ccache has it). NULL in *out: there is no cache, it cannot be read, or memory is
+     * short; who uses it gets the error. */
+    void (*ccache_principal)(const char *name, struct kb_principal **out);
 };
 void kb_options_set_hooks(const struct kb_options_hooks *hooks);
 

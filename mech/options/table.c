@@ -1,15 +1,24 @@
 #include "mech/options/table.h"
 
-/* The default's column, for each type. */
-#define DEF_BOOL(def) .def_number = (def)
-#define DEF_INTEGER(def) .def_number = (def)
-#define DEF_DURATION(def) .def_number = (def)
-#define DEF_WORD(def) .def_number = (def)
-#define DEF_STRING(def) .def_text = (def)
-#define DEF_PATH(def) .def_text = (def)
-#define DEF_LIST(def) .def_text = (def)
-#define DEF_ETYPES(def) .def_text = (def)
-#define DEF_SECRET(def) .def_text = (def)
+/* The default's column, for each type: its number, and its text. */
+#define NUMBER_BOOL(def) (def)
+#define NUMBER_INTEGER(def) (def)
+#define NUMBER_DURATION(def) (def)
+#define NUMBER_WORD(def) (def)
+#define NUMBER_STRING(def) 0
+#define NUMBER_PATH(def) 0
+#define NUMBER_LIST(def) 0
+#define NUMBER_ETYPES(def) 0
+#define NUMBER_SECRET(def) 0
+#define TEXT_BOOL(def) NULL
+#define TEXT_INTEGER(def) NULL
+#define TEXT_DURATION(def) NULL
+#define TEXT_WORD(def) NULL
+#define TEXT_STRING(def) (def)
+#define TEXT_PATH(def) (def)
+#define TEXT_LIST(def) (def)
+#define TEXT_ETYPES(def) (def)
+#define TEXT_SECRET(def) (def)
 
 const struct kb_option_row kb_option_rows[KB_OPT_NUM] = {
 #define KB_OPTION(o_name, o_member, o_type, o_def, o_min, o_max, o_scope, o_flags, o_help)         \
@@ -20,18 +29,32 @@ const struct kb_option_row kb_option_rows[KB_OPT_NUM] = {
         .flags = (o_flags),                                                                        \
         .member = offsetof(struct kb_options, o_member),                                           \
         .from = offsetof(struct kb_options, o_member##_from),                                      \
+        .def_number = NUMBER_##o_type(o_def),                                                      \
         .min = (o_min),                                                                            \
         .max = (o_max),                                                                            \
         .help = (o_help),                                                                          \
-        DEF_##o_type(o_def),                                                                       \
     },
 #include "mech/options/options.def"
 #undef KB_OPTION
 };
 
+const char *kb_option_default(enum kb_option_id id)
+{
+    switch (id) {
+#define KB_OPTION(o_name, o_member, o_type, o_def, o_min, o_max, o_scope, o_flags, o_help)         \
+    case KB_OPT_##o_name:                                                                          \
+        return TEXT_##o_type(o_def);
+#include "mech/options/options.def"
+#undef KB_OPTION
+    case KB_OPT_NUM:
+        break;
+    }
+    return NULL;
+}
+
 static const struct word {
     enum kb_option_id id;
-    const char *text;
+    char text[16];
     int64_t value;
 } words[] = {
 #define KB_WORD(option, word, value) {KB_OPT_##option, word, value},

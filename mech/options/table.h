@@ -30,20 +30,23 @@ enum kb_option_id {
     KB_OPT_NUM
 };
 
+/* No pointers: each would be relocated in every program that loads us. */
 struct kb_option_row {
-    const char *name;
+    char name[24];
     enum kb_option_type type;
     enum kb_option_scope scope;
     unsigned flags;
     size_t member; /* offset of the value in struct kb_options, its kb_origin is at `from` */
     size_t from;
-    int64_t def_number;   /* BOOL, INTEGER, DURATION, WORD */
-    const char *def_text; /* the other types; NULL: not set */
+    int64_t def_number; /* BOOL, INTEGER, DURATION, WORD */
     int64_t min, max;
-    const char *help;
+    char help[176];
 };
 
 extern const struct kb_option_row kb_option_rows[KB_OPT_NUM];
+
+/* kb_option_default is the default of the other types than those of def_number; NULL: not set. */
+const char *kb_option_default(enum kb_option_id id);
 
 /* kb_option_find returns the row of a name, without regard to case; NULL: there is none. */
 const struct kb_option_row *kb_option_find(kb_bytes name);

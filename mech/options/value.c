@@ -314,7 +314,8 @@ static enum kb_status set_text(const char **out, struct kb_arena *arena, uid_t e
     if (kb_expand(text, euid, arena, &text, err) != KB_OK) {
         return KB_ERROR;
     }
-    *out = text[0] != '\0' ? kb_arena_text(arena, kb_str(text)) : setting->row->def_text;
+    *out = text[0] != '\0' ? kb_arena_text(arena, kb_str(text))
+                           : kb_option_default(kb_option_id(setting->row));
     return *out != NULL || text[0] == '\0' ? KB_OK
                                            : kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
 }
@@ -393,7 +394,7 @@ static bool set_default(struct kb_options *options, struct kb_arena *arena,
         return true;
     case KB_OPTION_STRING:
     case KB_OPTION_PATH:
-        *(const char **)member = row->def_text;
+        *(const char **)member = kb_option_default(kb_option_id(row));
         return true;
     case KB_OPTION_ETYPES:
         kb_etypes_default(&list);

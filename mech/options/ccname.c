@@ -1,0 +1,139 @@
+#include "mech/options/ccname.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/types.h>
+
+#include "mech/options/expand.h"
+#include "mech/options/file.h"
+#include "mech/options/krb5conf.h"
+#include "mech/options/options.h"
+#include "mech/options/text.h"
+
+/* Types that are somebody else's, or not built. */
+static const char others[][12] = {"DIR:", "KEYRING:", "KCM:", "API:", "MSLSA:"};
+
+/* The type in front of a name ("FILE:"), with its colon; 0: none, as in a path. */
+static size_t type_len(const char *text)
+{
+    size_t len = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-");
+
+    return len > 0 && text[len] == ':' ? len + 1 : 0;
+}
+
+static enum kb_status not_yet(const char *what, struct kb_error *err)
+{
+    return kb_error_set(err, KB_E_OPTION,
+                        "caches of type %s are not supported yet; there are FILE:PATH and "
+                        "MEMORY:NAME",
+                        what);
+}
+
+enum kb_status kb_ccname_check(const char *text, struct kb_error *err)
+{
+    size_t len = type_len(text);
+
+    if (kb_equal_nocase(kb_str(text), KB_LIT("auto"))) {
+        return not_yet("auto", err);
+    }
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        if (kb_starts_nocase(text, others[i])) {
+            return not_yet(others[i], err);
+        }
+    }
+    if (len > 0 && text[len] == '\0') {
+        return kb_error_set(err, KB_E_OPTION, "no name behind the cache's type");
+    }
+    if (kb_starts_nocase(text, "MEMORY:")) {
+        return KB_OK;
+    }
+    if (len > 0 && !kb_starts_nocase(text, "FILE:")) {
+        return kb_error_set(err, KB_E_OPTION,
+                            "there is no type of caches `%s`; there are FILE:PATH and MEMORY:NAME",
+                            kb_show(kb_bytes_of(text, len)).text);
+    }
+    return text[strlen(text) - 1] != '/'
+               ? kb_expand_check(text + len, err)
+               : kb_error_set(err, KB_E_OPTION, "a directory's name; a cache is a file");
+}
+
+bool kb_ccname_is_place(const char *text)
+{
+    return kb_starts_nocase(text, "MEMORY:") || kb_equal_nocase(kb_str(text), KB_LIT("auto"));
+}
+
+enum kb_status kb_ccname_expand(const char *text, uid_t euid, struct kb_arena *arena,
+                                const char **out, struct kb_error *err)
+{
+    bool memory = kb_starts_nocase(text, "MEMORY:");
+    const char *path;
+    struct kb_buf name;
+
+    *out = NULL;
+    if (kb_expand(text + type_len(text), euid, arena, &path, err) != KB_OK) {
+        return KB_ERROR;
+    }
+    kb_buf_init(&name, PATH_MAX + 16);
+    kb_buf_printf(&name, "%s%s", memory ? "MEMORY:" : "FILE:", path);
+    if (name.status == KB_OK) {
+        *out = kb_arena_text(arena, kb_buf_bytes(&name));
+    }
+    kb_buf_wipe(&name);
+    return *out != NULL ? KB_OK : kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
+}
+
+/* --- the platform's default cache --- */
+
+/* MIT's %{TEMP}, which only its own names have (src/lib/krb5/os/expand_path.c); its other tokens
+ * are also ours, or are folders of programs. */
+static enum kb_status add_expanded(const char *text, uid_t euid, struct kb_buf *out,
+                                   struct kb_error *err)
+{
+    const char *temp = strstr(text, "%{TEMP}");
+    struct kb_arena arena;
+    struct kb_buf mine;
+    const char *name;
+    enum kb_status st;
+
+    kb_arena_init(&arena, NULL, 0, 65536);
+    kb_buf_init(&mine, PATH_MAX);
+    if (temp != NULL) {
+        const char *directory = secure_getenv("TMPDIR");
+
+        kb_buf_add(&mine, kb_bytes_of(text, (size_t)(temp - text)));
+        kb_buf_add_str(&mine, directory != NULL ? directory : "/tmp");
+        kb_buf_add_str(&mine, temp + 7);
+    } else {
+        kb_buf_add_str(&mine, text);
+    }
+    st = mine.status == KB_OK
+             ? kb_expand(kb_buf_str(&mine), euid, &arena, &name, err)
+             : kb_error_status(err, KB_E_OPTION, mine.status, "default_ccache_name");
+    if (st == KB_OK) {
+        kb_buf_printf(out, "%s%s", type_len(name) == 0 ? "FILE:" : "", name);
+    }
+    kb_buf_wipe(&mine);
+    kb_arena_wipe(&arena);
+    return st;
+}
+
+enum kb_status kb_options_default_ccache(const struct kb_options *options, struct kb_buf *out,
+                                         struct kb_error *err)
+{
+    const char *name = secure_getenv("KRB5CCNAME");
+
+    if (name != NULL && name[0] != '\0') {
+        kb_buf_printf(out, "%s%s", type_len(name) == 0 ? "FILE:" : "", name);
+        return KB_OK;
+    }
+    name = kb_krb5conf_text(options->krb5conf, "libdefaults", NULL, "default_ccache_name");
+    if (name == NULL) {
+        /* MIT's built-in name has the real user's number. */
+        name = "/tmp/krb5cc_%{uid}";
+    }
+    if (add_expanded(name, options->euid, out, err) != KB_OK) {
+        kb_error_context(err, "krb5.conf: default_ccache_name");
+        return KB_ERROR;
+    }
+    return KB_OK;
+}
