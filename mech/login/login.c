@@ -3,19 +3,12 @@
 #include <stdlib.h>
 
 #include "crypto/provider.h"
-#include "mech/login/addresses.h"
 #include "mech/login/clock.h"
 #include "mech/login/facts.h"
-#include "mech/login/locate.h"
 #include "mech/login/tell.h"
-#include "mech/net/exchange.h"
-#include "mech/options/krb5conf.h"
+#include "mech/login/work.h"
 
-#define MAX_ETYPES 32
 #define MAX_REPLY (2u << 20) /* what one exchange may take from the heap */
-
-/* Under which name a ticket is kept: the kind of name, then what was asked for. */
-#define TGT_KEY KB_LIT("t")
 
 struct asked_key {
     uint8_t bytes[1 + KB_TARGET_MAX];
@@ -28,22 +21,6 @@ static kb_bytes key_of(const struct kb_target *target, struct asked_key *key)
     return kb_bytes_of(key->bytes, 1 + target->asked.len);
 }
 
-/* One call that could not be answered from the store. */
-struct work {
-    const struct kb_login *login;
-    struct kb_identity *identity;
-    struct kb_wait wait;
-    struct kb_locate locate;
-    struct kb_net_session *net;
-    struct kb_env env;
-    struct kb_policy policy;
-    int32_t as_etypes[MAX_ETYPES]; /* those that the identity has keys for */
-    size_t num_as_etypes;
-    struct kb_hint_buf hint_bytes;
-    struct kb_arena arena;     /* what the policy points to */
-    struct kb_credential *tgt; /* what this call logged in for; NULL: it did not */
-};
-
 static void load_crypto(void *ctx)
 {
     (void)ctx;
@@ -51,7 +28,7 @@ static void load_crypto(void *ctx)
     (void)!kb_provider_load();
 }
 
-static void set_policy(struct work *work)
+static void set_policy(struct kb_work *work)
 {
     const struct kb_options *options = work->login->options;
 
@@ -112,7 +89,7 @@ static struct kb_socket_options socket_options(const struct kb_options *options)
     };
 }
 
-static enum kb_status work_init(struct work *work, const struct kb_login *login,
+static enum kb_status work_init(struct kb_work *work, const struct kb_login *login,
                                 struct kb_error *err)
 {
     const struct kb_options *options = login->options;
@@ -128,7 +105,7 @@ static enum kb_status work_init(struct work *work, const struct kb_login *login,
     work->identity = login->identity;
     kb_login_start_waiting(login, &work->wait);
     if (kb_identity_etypes(work->identity, options->encryption_types.items,
-                           num < MAX_ETYPES ? num : MAX_ETYPES, work->as_etypes,
+                           num < KB_WORK_MAX_ETYPES ? num : KB_WORK_MAX_ETYPES, work->as_etypes,
                            &work->num_as_etypes, err) != KB_OK) {
         return KB_ERROR;
     }
@@ -147,7 +124,7 @@ static enum kb_status work_init(struct work *work, const struct kb_login *login,
     return KB_OK;
 }
 
-static void work_wipe(struct work *work)
+static void work_wipe(struct kb_work *work)
 {
     kb_net_free(work->net);
     kb_wait_stop(&work->wait);
@@ -157,11 +134,10 @@ static void work_wipe(struct work *work)
     kb_wipe(work, sizeof(*work));
 }
 
-/* --- driving a machine ---------------------------------------------------------------------------
- */
+/* --- driving a machine --- */
 
 /* Which KDC it goes to is net's business, and may be several. */
-static void trail_request(struct work *work, const struct kb_send *send)
+static void trail_request(struct kb_work *work, const struct kb_send *send)
 {
     struct kb_buf to;
 
@@ -176,7 +152,7 @@ static void trail_request(struct work *work, const struct kb_send *send)
 }
 
 /* One message out and its answer in. */
-static enum kb_step exchange(struct work *work, struct kb_fetch *fetch, struct kb_send *send,
+static enum kb_step exchange(struct kb_work *work, struct kb_fetch *fetch, struct kb_send *send,
                              struct kb_error *err)
 {
     struct kb_arena arena;
@@ -203,7 +179,7 @@ static enum kb_step exchange(struct work *work, struct kb_fetch *fetch, struct k
     return step;
 }
 
-static enum kb_status drive(struct work *work, struct kb_fetch *fetch, struct kb_error *err)
+enum kb_status kb_work_drive(struct kb_work *work, struct kb_fetch *fetch, struct kb_error *err)
 {
     struct kb_send send;
     enum kb_step step = kb_fetch_step(fetch, KB_NONE, "", &send);
@@ -220,8 +196,8 @@ static enum kb_status drive(struct work *work, struct kb_fetch *fetch, struct kb
     return KB_ERROR;
 }
 
-static struct kb_fetch *fetch_new(struct work *work, const struct kb_fetch_request *request,
-                                  struct kb_error *err)
+struct kb_fetch *kb_work_fetch(struct kb_work *work, const struct kb_fetch_request *request,
+                               struct kb_error *err)
 {
     struct kb_fetch *fetch = kb_fetch_new(&work->env, request);
 
@@ -231,253 +207,14 @@ static struct kb_fetch *fetch_new(struct work *work, const struct kb_fetch_reque
     return fetch;
 }
 
-/* --- the TGT -------------------------------------------------------------------------------------
- */
-
-static void learn(struct work *work, const struct kb_fetch *fetch)
-{
-    struct kb_key_hint hint;
-    int64_t offset;
-
-    if (kb_fetch_learned(fetch, &hint)) {
-        kb_identity_learn(work->identity, &hint);
-    }
-    if (kb_fetch_clock_offset(fetch, &offset)) {
-        kb_identity_set_clock_offset(work->identity, offset);
-        work->policy.clock_offset = offset;
-    }
-}
-
-/* One line for every new TGT: who logged in, where, for how long. */
-static void tell_tgt(struct work *work, const struct kb_credential *tgt)
-{
-    struct kb_buf name;
-
-    kb_buf_init(&name, 600);
-    kb_name_print(&tgt->client->name, tgt->client->realm, &name);
-    kb_event_new_tgt(work->env.events, kb_buf_str(&name), kb_net_peer(work->net),
-                     kb_identity_keys(work->identity).what, (tgt->endtime - tgt->starttime) / 60);
-    kb_buf_wipe(&name);
-}
-
-/* NoAddresses=False. A host that has none to tell gets a ticket without. */
-static enum kb_status bind_to_addresses(struct work *work, struct kb_policy *policy,
-                                        struct kb_error *err)
-{
-    if (work->login->options->no_addresses) {
-        return KB_OK;
-    }
-    if (kb_addresses_of_host(&work->arena, &policy->addresses) == KB_NO_MEMORY) {
-        return kb_error_set(err, KB_E_NO_MEMORY, "No memory for a login");
-    }
-    if (policy->addresses.num == 0) {
-        kb_event_no_addresses(work->env.events);
-    }
-    return KB_OK;
-}
-
-static enum kb_status fetch_tgt(struct work *work, struct kb_credential **out, struct kb_error *err)
-{
-    const struct kb_principal *client = kb_identity_principal(work->identity);
-    struct kb_policy policy = work->policy;
-    struct kb_fetch_request request = {
-        .client = client,
-        .keys = kb_identity_keys(work->identity),
-        .policy = &policy,
-        .hint = kb_identity_hint(work->identity, &work->hint_bytes),
-        .first_proof = kb_net_alive(work->net, client->realm),
-    };
-    struct kb_fetch *fetch;
-    enum kb_status st = KB_ERROR;
-
-    if (work->login->options->keytab_file != NULL && work->login->options->password != NULL) {
-        kb_event_keytab_and_password(work->env.events);
-    }
-    if (kb_options_password_exposed(work->login->options)) {
-        kb_event_password_exposed(work->env.events);
-    }
-    policy.etypes = work->as_etypes;
-    policy.num_etypes = work->num_as_etypes;
-    if (bind_to_addresses(work, &policy, err) != KB_OK) {
-        return KB_ERROR;
-    }
-    fetch = fetch_new(work, &request, err);
-    if (fetch != NULL) {
-        st = drive(work, fetch, err);
-        if (st == KB_OK) {
-            learn(work, fetch);
-            *out = kb_credential_ref(kb_fetch_tgt(fetch));
-            tell_tgt(work, *out);
-        }
-        kb_fetch_free(fetch);
-    }
-    return st;
-}
-
-/* A status that the store's waiting ended with, as an error for a person. */
-static enum kb_status waiting_failed(enum kb_status st, struct kb_error *err)
+enum kb_status kb_work_waited(enum kb_status st, struct kb_error *err)
 {
     return st == KB_ERROR
                ? st
                : kb_error_status(err, KB_E_INTERNAL, st, "Waiting for another thread's login");
 }
 
-/* The TGT that is kept, or a new one. A call logs in once: whatever KDCs say of the TGT that this
- * brought, or however short its life is, no further password proofs are made. */
-static enum kb_status obtain_tgt(struct work *work, struct kb_credential **out,
-                                 struct kb_error *err)
-{
-    struct kb_shared *shared = kb_identity_shared(work->identity);
-    int64_t min_life = work->login->options->min_lifetime;
-    enum kb_status st;
-
-    if (work->tgt != NULL) {
-        *out = kb_credential_ref(work->tgt);
-        return KB_OK;
-    }
-    st = kb_shared_enter(shared, TGT_KEY, kb_clock_now(), min_life, &work->wait, out, err);
-    if (st != KB_NOT_FOUND) {
-        return st == KB_OK ? KB_OK : waiting_failed(st, err);
-    }
-    st = fetch_tgt(work, out, err);
-    kb_shared_leave(shared, TGT_KEY, st == KB_OK ? *out : NULL, err);
-    if (st == KB_OK) {
-        work->tgt = kb_credential_ref(*out);
-    }
-    return st;
-}
-
-/* --- the service ticket
- * ---------------------------------------------------------------------------- */
-
-static enum kb_status ask_tgs(struct work *work, const struct kb_principal *service,
-                              struct kb_credential *tgt, struct kb_credential **out,
-                              bool *out_refused, struct kb_error *err)
-{
-    struct kb_fetch_request request = {
-        .client = kb_identity_principal(work->identity),
-        .service = service,
-        .tgt = tgt,
-        .policy = &work->policy,
-    };
-    struct kb_fetch *fetch = fetch_new(work, &request, err);
-    enum kb_status st = KB_ERROR;
-
-    *out_refused = false;
-    if (fetch != NULL) {
-        st = drive(work, fetch, err);
-        if (st == KB_OK) {
-            *out = kb_credential_ref(kb_fetch_ticket(fetch));
-        } else {
-            *out_refused = kb_fetch_tgt_refused(fetch);
-        }
-        kb_fetch_free(fetch);
-    }
-    return st;
-}
-
-/* Asks for one candidate. A TGT that the KDC does not take (a clock was set, a KDC's key was
- * changed, it was altered on the way to us, where nothing protects it) is kept no longer; one that
- * was kept from before is replaced, once. */
-static enum kb_status ask_for(struct work *work, const struct kb_principal *service,
-                              struct kb_credential **out, struct kb_error *err)
-{
-    for (bool again = false;; again = true) {
-        struct kb_credential *tgt;
-        bool refused, kept;
-        enum kb_status st;
-
-        if (obtain_tgt(work, &tgt, err) != KB_OK) {
-            return KB_ERROR;
-        }
-        st = ask_tgs(work, service, tgt, out, &refused, err);
-        kept = tgt != work->tgt;
-        if (refused) {
-            kb_shared_drop(kb_identity_shared(work->identity), TGT_KEY, tgt);
-        }
-        kb_credential_free(tgt);
-        if (!refused || !kept || again) {
-            return st;
-        }
-        *err = (struct kb_error){0};
-    }
-}
-
-/* The realm that a host is in, as far as krb5.conf says; else the client's own, whose KDC may
- * refer. */
-static kb_bytes realm_of(const struct work *work, kb_bytes host)
-{
-    kb_bytes realm = kb_krb5conf_realm_of_host(work->login->options->krb5conf, host);
-
-    return realm.len > 0 ? realm : kb_identity_principal(work->identity)->realm;
-}
-
-static enum kb_status ask_for_host(struct work *work, const struct kb_target *target, kb_bytes host,
-                                   struct kb_credential **out, struct kb_error *err)
-{
-    const struct kb_principal *service;
-    char buf[256];
-    enum kb_status st = kb_target_principal(
-        target, host, realm_of(work, host.len > 0 ? host : target->host), &service);
-
-    if (st != KB_OK) {
-        return kb_error_status(err, KB_E_TARGET, st, "The target \"%.*s\"", (int)target->asked.len,
-                               (const char *)target->asked.ptr);
-    }
-    st = ask_for(work, service, out, err);
-    kb_principal_free(service);
-    if (st != KB_OK && target->by_option && err->code == KB_E_SERVICE_UNKNOWN) {
-        kb_error_context(err, "%s: SPN",
-                         kb_origin_text(&work->login->options->spn_from, buf, sizeof(buf)));
-    }
-    return st;
-}
-
-/* Finds the canonical name of the target's host, if it differs from what was given. */
-static bool canonical_name(struct work *work, const struct kb_target *target, char out[256])
-{
-    bool reverse = kb_krb5conf_bool(work->login->options->krb5conf, KB_NONE, "rdns", false);
-    char *given = kb_strdup(target->host);
-    bool differs = given != NULL &&
-                   kb_net_canonical_name(&work->wait, given, reverse, out) == KB_OK &&
-                   !kb_equal_nocase(kb_str(out), target->host);
-
-    free(given);
-    return differs;
-}
-
-static enum kb_status fetch_ticket(struct work *work, const struct kb_target *target,
-                                   struct kb_credential **out, struct kb_error *err)
-{
-    int64_t how = work->login->options->dns_canonicalize;
-    char canonical[256];
-    enum kb_status st;
-
-    if (!target->host_based || target->host.len == 0 || how == KB_CANONICALIZE_NEVER) {
-        return ask_for_host(work, target, KB_NONE, out, err);
-    }
-    if (how == KB_CANONICALIZE_ALWAYS) {
-        bool differs = canonical_name(work, target, canonical);
-
-        return ask_for_host(work, target, differs ? kb_str(canonical) : KB_NONE, out, err);
-    }
-    st = ask_for_host(work, target, KB_NONE, out, err);
-    if (st != KB_OK && err->code == KB_E_SERVICE_UNKNOWN &&
-        canonical_name(work, target, canonical)) {
-        struct kb_error first = *err;
-
-        kb_event_canonical_host(work->env.events, first.text, canonical);
-        *err = (struct kb_error){0};
-        st = ask_for_host(work, target, kb_str(canonical), out, err);
-        if (st != KB_OK && err->code == KB_E_SERVICE_UNKNOWN) {
-            kb_error_context(err, "%s", first.text);
-        }
-    }
-    return st;
-}
-
-/* --- the calls
- * ------------------------------------------------------------------------------------- */
+/* --- the calls --- */
 
 enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_target *target,
                                struct kb_credential **out, struct kb_error *err)
@@ -486,7 +223,7 @@ enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_tar
     int64_t min_life = login->options->min_lifetime;
     struct asked_key key_bytes;
     kb_bytes key = key_of(target, &key_bytes);
-    struct work *work;
+    struct kb_work *work;
     enum kb_status st;
 
     *out = kb_shared_find(shared, key, kb_clock_now(), min_life);
@@ -501,10 +238,10 @@ enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_tar
     if (st == KB_OK) {
         st = kb_shared_enter(shared, key, kb_clock_now(), min_life, &work->wait, out, err);
         if (st == KB_NOT_FOUND) {
-            st = fetch_ticket(work, target, out, err);
+            st = kb_work_ticket(work, target, out, err);
             kb_shared_leave(shared, key, st == KB_OK ? *out : NULL, err);
         } else if (st != KB_OK) {
-            st = waiting_failed(st, err);
+            st = kb_work_waited(st, err);
         }
     }
     work_wipe(work);
@@ -515,7 +252,7 @@ enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_tar
 enum kb_status kb_login_tgt(const struct kb_login *login, struct kb_credential **out,
                             struct kb_error *err)
 {
-    struct work *work = malloc(sizeof(*work));
+    struct kb_work *work = malloc(sizeof(*work));
     enum kb_status st;
 
     *out = NULL;
@@ -524,7 +261,7 @@ enum kb_status kb_login_tgt(const struct kb_login *login, struct kb_credential *
     }
     st = work_init(work, login, err);
     if (st == KB_OK) {
-        st = obtain_tgt(work, out, err);
+        st = kb_work_tgt(work, out, err);
     }
     work_wipe(work);
     free(work);
@@ -534,7 +271,8 @@ enum kb_status kb_login_tgt(const struct kb_login *login, struct kb_credential *
 int64_t kb_login_lifetime(const struct kb_identity *identity)
 {
     int64_t now = kb_clock_now(), left;
-    struct kb_credential *tgt = kb_shared_find(kb_identity_shared(identity), TGT_KEY, now, 0);
+    struct kb_credential *tgt =
+        kb_shared_find(kb_identity_shared(identity), KB_WORK_TGT_KEY, now, 0);
 
     if (tgt == NULL) {
         return -1;

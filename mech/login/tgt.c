@@ -1,0 +1,107 @@
+/* The AS exchange of a login: the TGT. */
+#include "mech/login/addresses.h"
+#include "mech/login/clock.h"
+#include "mech/login/work.h"
+
+static void learn(struct kb_work *work, const struct kb_fetch *fetch)
+{
+    struct kb_key_hint hint;
+    int64_t offset;
+
+    if (kb_fetch_learned(fetch, &hint)) {
+        kb_identity_learn(work->identity, &hint);
+    }
+    if (kb_fetch_clock_offset(fetch, &offset)) {
+        kb_identity_set_clock_offset(work->identity, offset);
+        work->policy.clock_offset = offset;
+    }
+}
+
+/* One line for every new TGT: who logged in, where, for how long. */
+static void tell_tgt(struct kb_work *work, const struct kb_credential *tgt)
+{
+    struct kb_buf name;
+
+    kb_buf_init(&name, 600);
+    kb_name_print(&tgt->client->name, tgt->client->realm, &name);
+    kb_event_new_tgt(work->env.events, kb_buf_str(&name), kb_net_peer(work->net),
+                     kb_identity_keys(work->identity).what, (tgt->endtime - tgt->starttime) / 60);
+    kb_buf_wipe(&name);
+}
+
+/* NoAddresses=False. A host that has none to tell gets a ticket without. */
+static enum kb_status bind_to_addresses(struct kb_work *work, struct kb_policy *policy,
+                                        struct kb_error *err)
+{
+    if (work->login->options->no_addresses) {
+        return KB_OK;
+    }
+    if (kb_addresses_of_host(&work->arena, &policy->addresses) == KB_NO_MEMORY) {
+        return kb_error_set(err, KB_E_NO_MEMORY, "No memory for a login");
+    }
+    if (policy->addresses.num == 0) {
+        kb_event_no_addresses(work->env.events);
+    }
+    return KB_OK;
+}
+
+static enum kb_status fetch_tgt(struct kb_work *work, struct kb_credential **out,
+                                struct kb_error *err)
+{
+    const struct kb_principal *client = kb_identity_principal(work->identity);
+    struct kb_policy policy = work->policy;
+    struct kb_fetch_request request = {
+        .client = client,
+        .keys = kb_identity_keys(work->identity),
+        .policy = &policy,
+        .hint = kb_identity_hint(work->identity, &work->hint_bytes),
+        .first_proof = kb_net_alive(work->net, client->realm),
+    };
+    struct kb_fetch *fetch;
+    enum kb_status st = KB_ERROR;
+
+    if (work->login->options->keytab_file != NULL && work->login->options->password != NULL) {
+        kb_event_keytab_and_password(work->env.events);
+    }
+    if (kb_options_password_exposed(work->login->options)) {
+        kb_event_password_exposed(work->env.events);
+    }
+    policy.etypes = work->as_etypes;
+    policy.num_etypes = work->num_as_etypes;
+    if (bind_to_addresses(work, &policy, err) != KB_OK) {
+        return KB_ERROR;
+    }
+    fetch = kb_work_fetch(work, &request, err);
+    if (fetch != NULL) {
+        st = kb_work_drive(work, fetch, err);
+        if (st == KB_OK) {
+            learn(work, fetch);
+            *out = kb_credential_ref(kb_fetch_tgt(fetch));
+            tell_tgt(work, *out);
+        }
+        kb_fetch_free(fetch);
+    }
+    return st;
+}
+
+enum kb_status kb_work_tgt(struct kb_work *work, struct kb_credential **out, struct kb_error *err)
+{
+    struct kb_shared *shared = kb_identity_shared(work->identity);
+    int64_t min_life = work->login->options->min_lifetime;
+    enum kb_status st;
+
+    if (work->tgt != NULL) {
+        *out = kb_credential_ref(work->tgt);
+        return KB_OK;
+    }
+    st = kb_shared_enter(shared, KB_WORK_TGT_KEY, kb_clock_now(), min_life, &work->wait, out, err);
+    if (st != KB_NOT_FOUND) {
+        return st == KB_OK ? KB_OK : kb_work_waited(st, err);
+    }
+    st = fetch_tgt(work, out, err);
+    kb_shared_leave(shared, KB_WORK_TGT_KEY, st == KB_OK ? *out : NULL, err);
+    if (st == KB_OK) {
+        work->tgt = kb_credential_ref(*out);
+    }
+    return st;
+}

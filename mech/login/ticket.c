@@ -1,0 +1,131 @@
+/* The TGS exchanges of a login: the service ticket. */
+#include <stdlib.h>
+
+#include "mech/login/work.h"
+#include "mech/options/krb5conf.h"
+
+static enum kb_status ask_tgs(struct kb_work *work, const struct kb_principal *service,
+                              struct kb_credential *tgt, struct kb_credential **out,
+                              bool *out_refused, struct kb_error *err)
+{
+    struct kb_fetch_request request = {
+        .client = kb_identity_principal(work->identity),
+        .service = service,
+        .tgt = tgt,
+        .policy = &work->policy,
+    };
+    struct kb_fetch *fetch = kb_work_fetch(work, &request, err);
+    enum kb_status st = KB_ERROR;
+
+    *out_refused = false;
+    if (fetch != NULL) {
+        st = kb_work_drive(work, fetch, err);
+        if (st == KB_OK) {
+            *out = kb_credential_ref(kb_fetch_ticket(fetch));
+        } else {
+            *out_refused = kb_fetch_tgt_refused(fetch);
+        }
+        kb_fetch_free(fetch);
+    }
+    return st;
+}
+
+/* Asks for one candidate. A TGT that the KDC does not take (a clock was set, a KDC's key was
+ * changed, it was altered on the way to us, where nothing protects it) is kept no longer; one that
+ * was kept from before is replaced, once. */
+static enum kb_status ask_for(struct kb_work *work, const struct kb_principal *service,
+                              struct kb_credential **out, struct kb_error *err)
+{
+    for (bool again = false;; again = true) {
+        struct kb_credential *tgt;
+        bool refused, kept;
+        enum kb_status st;
+
+        if (kb_work_tgt(work, &tgt, err) != KB_OK) {
+            return KB_ERROR;
+        }
+        st = ask_tgs(work, service, tgt, out, &refused, err);
+        kept = tgt != work->tgt;
+        if (refused) {
+            kb_shared_drop(kb_identity_shared(work->identity), KB_WORK_TGT_KEY, tgt);
+        }
+        kb_credential_free(tgt);
+        if (!refused || !kept || again) {
+            return st;
+        }
+        *err = (struct kb_error){0};
+    }
+}
+
+/* The realm that a host is in, as far as krb5.conf says; else the client's own, whose KDC may
+ * refer. */
+static kb_bytes realm_of(const struct kb_work *work, kb_bytes host)
+{
+    kb_bytes realm = kb_krb5conf_realm_of_host(work->login->options->krb5conf, host);
+
+    return realm.len > 0 ? realm : kb_identity_principal(work->identity)->realm;
+}
+
+static enum kb_status ask_for_host(struct kb_work *work, const struct kb_target *target,
+                                   kb_bytes host, struct kb_credential **out, struct kb_error *err)
+{
+    const struct kb_principal *service;
+    char buf[256];
+    enum kb_status st = kb_target_principal(
+        target, host, realm_of(work, host.len > 0 ? host : target->host), &service);
+
+    if (st != KB_OK) {
+        return kb_error_status(err, KB_E_TARGET, st, "The target \"%.*s\"", (int)target->asked.len,
+                               (const char *)target->asked.ptr);
+    }
+    st = ask_for(work, service, out, err);
+    kb_principal_free(service);
+    if (st != KB_OK && target->by_option && err->code == KB_E_SERVICE_UNKNOWN) {
+        kb_error_context(err, "%s: SPN",
+                         kb_origin_text(&work->login->options->spn_from, buf, sizeof(buf)));
+    }
+    return st;
+}
+
+/* Finds the canonical name of the target's host, if it differs from what was given. */
+static bool canonical_name(struct kb_work *work, const struct kb_target *target, char out[256])
+{
+    bool reverse = kb_krb5conf_bool(work->login->options->krb5conf, KB_NONE, "rdns", false);
+    char *given = kb_strdup(target->host);
+    bool differs = given != NULL &&
+                   kb_net_canonical_name(&work->wait, given, reverse, out) == KB_OK &&
+                   !kb_equal_nocase(kb_str(out), target->host);
+
+    free(given);
+    return differs;
+}
+
+enum kb_status kb_work_ticket(struct kb_work *work, const struct kb_target *target,
+                              struct kb_credential **out, struct kb_error *err)
+{
+    int64_t how = work->login->options->dns_canonicalize;
+    char canonical[256];
+    enum kb_status st;
+
+    if (!target->host_based || target->host.len == 0 || how == KB_CANONICALIZE_NEVER) {
+        return ask_for_host(work, target, KB_NONE, out, err);
+    }
+    if (how == KB_CANONICALIZE_ALWAYS) {
+        bool differs = canonical_name(work, target, canonical);
+
+        return ask_for_host(work, target, differs ? kb_str(canonical) : KB_NONE, out, err);
+    }
+    st = ask_for_host(work, target, KB_NONE, out, err);
+    if (st != KB_OK && err->code == KB_E_SERVICE_UNKNOWN &&
+        canonical_name(work, target, canonical)) {
+        struct kb_error first = *err;
+
+        kb_event_canonical_host(work->env.events, first.text, canonical);
+        *err = (struct kb_error){0};
+        st = ask_for_host(work, target, kb_str(canonical), out, err);
+        if (st != KB_OK && err->code == KB_E_SERVICE_UNKNOWN) {
+            kb_error_context(err, "%s", first.text);
+        }
+    }
+    return st;
+}

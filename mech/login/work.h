@@ -1,0 +1,54 @@
+/* work.h - one call that could not be answered from the store: what login.c (setting up, driving a
+ * machine, the calls), tgt.c (the TGT) and ticket.c (the service ticket) share. One thread. */
+#ifndef KB_WORK_H
+#define KB_WORK_H
+
+#include "mech/login/locate.h"
+#include "mech/login/login.h"
+#include "mech/net/exchange.h"
+
+#define KB_WORK_MAX_ETYPES 32
+
+/* Under which name the TGT is kept; other tickets under the kind of name and what was asked for. */
+#define KB_WORK_TGT_KEY KB_LIT("t")
+
+struct kb_work {
+    const struct kb_login *login;
+    struct kb_identity *identity;
+    struct kb_wait wait;
+    struct kb_locate locate;
+    struct kb_net_session *net;
+    struct kb_env env;
+    struct kb_policy policy;
+    int32_t as_etypes[KB_WORK_MAX_ETYPES]; /* those that the identity has keys for */
+    size_t num_as_etypes;
+    struct kb_hint_buf hint_bytes;
+    struct kb_arena arena;     /* what the policy points to */
+    struct kb_credential *tgt; /* what this call logged in for; NULL: it did not */
+};
+
+/* --- login.c --- */
+
+/* kb_work_fetch makes a machine; NULL with *err set. kb_work_drive brings it to its end. */
+struct kb_fetch *kb_work_fetch(struct kb_work *work, const struct kb_fetch_request *request,
+                               struct kb_error *err);
+KB_MUST_USE enum kb_status kb_work_drive(struct kb_work *work, struct kb_fetch *fetch,
+                                         struct kb_error *err);
+
+/* kb_work_waited makes a status that the store's waiting ended with an error for a person. */
+enum kb_status kb_work_waited(enum kb_status st, struct kb_error *err);
+
+/* --- tgt.c --- */
+
+/* kb_work_tgt gives the TGT that is kept, or a new one. A call logs in once: whatever KDCs say of
+ * the TGT that this brought, or however short its life is, no further password proofs are made. */
+KB_MUST_USE enum kb_status kb_work_tgt(struct kb_work *work, struct kb_credential **out,
+                                       struct kb_error *err);
+
+/* --- ticket.c --- */
+
+/* kb_work_ticket asks the KDCs for the target's names, one at a time. */
+KB_MUST_USE enum kb_status kb_work_ticket(struct kb_work *work, const struct kb_target *target,
+                                          struct kb_credential **out, struct kb_error *err);
+
+#endif
