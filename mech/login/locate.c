@@ -102,7 +102,8 @@ static bool read_entry(struct kb_locate *locate, const char *entry, struct kb_kd
 }
 
 /* Says which option, of which file and line, names no KDC. */
-static size_t bad_entry(const struct kb_options *options, const char *entry, struct kb_error *err)
+static size_t bad_entry(const char *option, const struct kb_origin *from, const char *entry,
+                        struct kb_error *err)
 {
     struct kb_buf text;
     char buf[256];
@@ -110,35 +111,36 @@ static size_t bad_entry(const struct kb_options *options, const char *entry, str
     kb_buf_init(&text, 600);
     kb_buf_add_escaped(&text, kb_str(entry));
     (void)kb_error_set(err, KB_E_OPTION,
-                       "KDCHost: \"%s\" is no host, host:port, [IPv6]:port, tcp/host, udp/host or "
+                       "%s: \"%s\" is no host, host:port, [IPv6]:port, tcp/host, udp/host or "
                        "unix:/path (of at most %d characters)",
-                       kb_buf_str(&text), KB_UNIX_PATH_MAX);
-    kb_error_context(err, "%s", kb_origin_text(&options->kdc_host_from, buf, sizeof(buf)));
+                       option, kb_buf_str(&text), KB_UNIX_PATH_MAX);
+    kb_error_context(err, "%s", kb_origin_text(from, buf, sizeof(buf)));
     kb_buf_wipe(&text);
     return 0;
 }
 
-static size_t no_kdc(kb_bytes realm, struct kb_error *err)
+static size_t no_kdc(kb_bytes realm, bool primary, struct kb_error *err)
 {
     struct kb_buf name;
 
     kb_buf_init(&name, 600);
     kb_buf_add_escaped(&name, realm);
-    (void)kb_error_set(err, KB_E_NO_KDC, "No KDC is known for the realm %s", kb_buf_str(&name));
+    (void)kb_error_set(err, KB_E_NO_KDC, "No %s is known for the realm %s",
+                       primary ? "primary KDC" : "KDC", kb_buf_str(&name));
     kb_buf_wipe(&name);
     return 0;
 }
 
-/* KDCHost is ours: what it says wrongly is an error. */
-static size_t from_option(struct kb_locate *locate, struct kb_kdc *out, size_t max,
+/* What an option of ours says wrongly is an error. */
+static size_t from_option(struct kb_locate *locate, const char *option, const kb_opt_LIST *list,
+                          const struct kb_origin *from, struct kb_kdc *out, size_t max,
                           struct kb_error *err)
 {
-    const kb_opt_LIST *list = &locate->options->kdc_host;
     size_t num = list->num < max ? list->num : max;
 
     for (size_t i = 0; i < num; i++) {
         if (!read_entry(locate, list->items[i], &out[i])) {
-            return bad_entry(locate->options, list->items[i], err);
+            return bad_entry(option, from, list->items[i], err);
         }
     }
     return num;
@@ -157,16 +159,55 @@ static size_t from_krb5conf(struct kb_locate *locate, kb_bytes realm, struct kb_
     return found;
 }
 
+static size_t primary_of_krb5conf(struct kb_locate *locate, kb_bytes realm, struct kb_kdc *out)
+{
+    const struct kb_krb5conf *conf = locate->options->krb5conf;
+    char name[256];
+    const char *text;
+
+    if (realm.len >= sizeof(name)) {
+        return 0;
+    }
+    memcpy(name, realm.ptr, realm.len);
+    name[realm.len] = '\0';
+    text = kb_krb5conf_text(conf, "realms", name, "primary_kdc");
+    if (text == NULL) {
+        text = kb_krb5conf_text(conf, "realms", name, "master_kdc");
+    }
+    return text != NULL && read_entry(locate, text, out) ? 1 : 0;
+}
+
+static size_t find_primary(struct kb_locate *locate, kb_bytes realm, struct kb_kdc *out, size_t max,
+                           struct kb_error *err)
+{
+    const struct kb_options *options = locate->options;
+    bool own = kb_equal(realm, locate->realm);
+    size_t found = 0;
+
+    if (own && options->primary_kdc.num > 0) {
+        return from_option(locate, "PrimaryKDC", &options->primary_kdc, &options->primary_kdc_from,
+                           out, max, err);
+    }
+    if (!own || options->kdc_host.num == 0) {
+        found = primary_of_krb5conf(locate, realm, out);
+    }
+    return found > 0 ? found : no_kdc(realm, true, err);
+}
+
 size_t kb_locate_kdcs(void *ctx, kb_bytes realm, bool primary, struct kb_kdc *out, size_t max,
                       struct kb_error *err)
 {
     struct kb_locate *locate = ctx;
+    const struct kb_options *options = locate->options;
     size_t found;
 
-    (void)primary;
-    if (locate->options->kdc_host.num > 0 && kb_equal(realm, locate->realm)) {
-        return from_option(locate, out, max, err);
+    if (primary) {
+        return find_primary(locate, realm, out, max, err);
+    }
+    if (options->kdc_host.num > 0 && kb_equal(realm, locate->realm)) {
+        return from_option(locate, "KDCHost", &options->kdc_host, &options->kdc_host_from, out, max,
+                           err);
     }
     found = from_krb5conf(locate, realm, out, max);
-    return found > 0 ? found : no_kdc(realm, err);
+    return found > 0 ? found : no_kdc(realm, false, err);
 }

@@ -1,5 +1,7 @@
 /* locate.h - where the KDCs of a realm are: KDCHost for the user's own realm, else krb5.conf's kdc
- * lines. (Discovery by DNS is not built yet: the error says what to set.)
+ * lines. Its primary KDC: PrimaryKDC likewise, else, where KDCHost does not stand in for krb5.conf,
+ * that one's primary_kdc (master_kdc). (Discovery by DNS is not built yet: the error says what to
+ * set.)
  * The strings that it hands out live as long as the kb_locate. One thread at a time. */
 #ifndef KB_LOCATE_H
 #define KB_LOCATE_H

@@ -207,6 +207,39 @@ struct kb_fetch *kb_work_fetch(struct kb_work *work, const struct kb_fetch_reque
     return fetch;
 }
 
+bool kb_work_ask_primary(struct kb_work *work, struct kb_error *first, struct kb_error *err)
+{
+    struct kb_error why = {0};
+
+    if (work->primary) {
+        return false;
+    }
+    switch (kb_net_primary(work->net, &why)) {
+    case KB_OK:
+        kb_event_primary(work->env.events, err->text);
+        *first = *err;
+        *err = (struct kb_error){0};
+        return true;
+    case KB_NOT_FOUND:
+        return false;
+    default:
+        *err = why;
+        return false;
+    }
+}
+
+void kb_work_asked_primary(const struct kb_error *first, struct kb_error *err)
+{
+    switch (err->code) {
+    case KB_E_KDC_UNREACHABLE:
+    case KB_E_TIMEOUT:
+        *err = *first;
+        break;
+    default:
+        break;
+    }
+}
+
 enum kb_status kb_work_waited(enum kb_status st, struct kb_error *err)
 {
     return st == KB_ERROR

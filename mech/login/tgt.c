@@ -2,6 +2,7 @@
 #include "mech/login/addresses.h"
 #include "mech/login/clock.h"
 #include "mech/login/work.h"
+#include "mech/protocol/as.h"
 
 static void learn(struct kb_work *work, const struct kb_fetch *fetch)
 {
@@ -45,6 +46,71 @@ static enum kb_status bind_to_addresses(struct kb_work *work, struct kb_policy *
     return KB_OK;
 }
 
+static void warn_of_secret(struct kb_work *work)
+{
+    const struct kb_options *options = work->login->options;
+
+    if (options->keytab_file != NULL && options->password != NULL) {
+        kb_event_keytab_and_password(work->env.events);
+    }
+    if (kb_options_password_exposed(options)) {
+        kb_event_password_exposed(work->env.events);
+    }
+}
+
+static enum kb_status run(struct kb_work *work, const struct kb_fetch_request *request,
+                          struct kb_credential **out, unsigned *out_proofs, struct kb_error *err)
+{
+    struct kb_fetch *fetch = kb_work_fetch(work, request, err);
+    enum kb_status st;
+
+    if (fetch == NULL) {
+        return KB_ERROR;
+    }
+    st = kb_work_drive(work, fetch, err);
+    if (st == KB_OK) {
+        learn(work, fetch);
+        *out = kb_credential_ref(kb_fetch_tgt(fetch));
+        tell_tgt(work, *out);
+    }
+    *out_proofs = kb_fetch_proofs(fetch);
+    kb_fetch_free(fetch);
+    return st;
+}
+
+/* What a KDC may say because it does not know yet of a new principal or a changed password. */
+static bool may_lag(const struct kb_error *err, unsigned proofs)
+{
+    switch (err->code) {
+    case KB_E_CLIENT_UNKNOWN:
+        return true;
+    case KB_E_WRONG_PASSWORD:
+    case KB_E_KEY_REFUSED:
+        return proofs < KB_AS_MAX_PROOFS;
+    default:
+        return false;
+    }
+}
+
+/* Asks a KDC, and once more the primary one. */
+static enum kb_status ask(struct kb_work *work, struct kb_fetch_request *request,
+                          struct kb_credential **out, struct kb_error *err)
+{
+    struct kb_error first;
+    unsigned proofs;
+    enum kb_status st = run(work, request, out, &proofs, err);
+
+    if (st != KB_OK && may_lag(err, proofs) && kb_work_ask_primary(work, &first, err)) {
+        request->primary = true;
+        request->first_proof = false;
+        request->proofs_made = proofs;
+        st = run(work, request, out, &proofs, err);
+        work->primary = st == KB_OK;
+        kb_work_asked_primary(&first, err);
+    }
+    return st;
+}
+
 static enum kb_status fetch_tgt(struct kb_work *work, struct kb_credential **out,
                                 struct kb_error *err)
 {
@@ -57,31 +123,14 @@ static enum kb_status fetch_tgt(struct kb_work *work, struct kb_credential **out
         .hint = kb_identity_hint(work->identity, &work->hint_bytes),
         .first_proof = kb_net_alive(work->net, client->realm),
     };
-    struct kb_fetch *fetch;
-    enum kb_status st = KB_ERROR;
 
-    if (work->login->options->keytab_file != NULL && work->login->options->password != NULL) {
-        kb_event_keytab_and_password(work->env.events);
-    }
-    if (kb_options_password_exposed(work->login->options)) {
-        kb_event_password_exposed(work->env.events);
-    }
+    warn_of_secret(work);
     policy.etypes = work->as_etypes;
     policy.num_etypes = work->num_as_etypes;
     if (bind_to_addresses(work, &policy, err) != KB_OK) {
         return KB_ERROR;
     }
-    fetch = kb_work_fetch(work, &request, err);
-    if (fetch != NULL) {
-        st = kb_work_drive(work, fetch, err);
-        if (st == KB_OK) {
-            learn(work, fetch);
-            *out = kb_credential_ref(kb_fetch_tgt(fetch));
-            tell_tgt(work, *out);
-        }
-        kb_fetch_free(fetch);
-    }
-    return st;
+    return ask(work, &request, out, err);
 }
 
 enum kb_status kb_work_tgt(struct kb_work *work, struct kb_credential **out, struct kb_error *err)

@@ -4,15 +4,16 @@
 #include "mech/login/work.h"
 #include "mech/options/krb5conf.h"
 
-static enum kb_status ask_tgs(struct kb_work *work, const struct kb_principal *service,
-                              struct kb_credential *tgt, struct kb_credential **out,
-                              bool *out_refused, struct kb_error *err)
+static enum kb_status run(struct kb_work *work, const struct kb_principal *service,
+                          struct kb_credential *tgt, bool primary, struct kb_credential **out,
+                          bool *out_refused, struct kb_error *err)
 {
     struct kb_fetch_request request = {
         .client = kb_identity_principal(work->identity),
         .service = service,
         .tgt = tgt,
         .policy = &work->policy,
+        .primary = primary,
     };
     struct kb_fetch *fetch = kb_work_fetch(work, &request, err);
     enum kb_status st = KB_ERROR;
@@ -26,6 +27,22 @@ static enum kb_status ask_tgs(struct kb_work *work, const struct kb_principal *s
             *out_refused = kb_fetch_tgt_refused(fetch);
         }
         kb_fetch_free(fetch);
+    }
+    return st;
+}
+
+/* Asks a KDC, and once more the primary one: another may not know of a new service yet. */
+static enum kb_status ask_tgs(struct kb_work *work, const struct kb_principal *service,
+                              struct kb_credential *tgt, struct kb_credential **out,
+                              bool *out_refused, struct kb_error *err)
+{
+    struct kb_error first;
+    enum kb_status st = run(work, service, tgt, work->primary, out, out_refused, err);
+
+    if (st != KB_OK && err->code == KB_E_SERVICE_UNKNOWN &&
+        kb_work_ask_primary(work, &first, err)) {
+        st = run(work, service, tgt, true, out, out_refused, err);
+        kb_work_asked_primary(&first, err);
     }
     return st;
 }

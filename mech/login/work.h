@@ -25,6 +25,7 @@ struct kb_work {
     struct kb_hint_buf hint_bytes;
     struct kb_arena arena;     /* what the policy points to */
     struct kb_credential *tgt; /* what this call logged in for; NULL: it did not */
+    bool primary;              /* a login keeps to one KDC, and this one to the primary */
 };
 
 /* --- login.c --- */
@@ -34,6 +35,12 @@ struct kb_fetch *kb_work_fetch(struct kb_work *work, const struct kb_fetch_reque
                                struct kb_error *err);
 KB_MUST_USE enum kb_status kb_work_drive(struct kb_work *work, struct kb_fetch *fetch,
                                          struct kb_error *err);
+
+/* kb_work_ask_primary tells whether the realm's primary KDC is to be asked once more after *err,
+ * which it then takes over; else it stays. kb_work_asked_primary puts `first` back where the
+ * primary did not answer either. */
+bool kb_work_ask_primary(struct kb_work *work, struct kb_error *first, struct kb_error *err);
+void kb_work_asked_primary(const struct kb_error *first, struct kb_error *err);
 
 /* kb_work_waited makes a status that the store's waiting ended with an error for a person. */
 enum kb_status kb_work_waited(enum kb_status st, struct kb_error *err);

@@ -82,6 +82,20 @@ bool kb_net_alive(struct kb_net_session *net, kb_bytes realm)
     return false;
 }
 
+/* A realm on the way to another may have no primary KDC that we know of. */
+static struct kb_places *places_for(struct kb_net_session *net, const struct kb_send *send,
+                                    struct kb_error *err)
+{
+    struct kb_error why = {0};
+    struct kb_places *primary = send->primary ? kb_places_of(net, send->realm, true, &why) : NULL;
+
+    if (primary != NULL || (send->primary && why.code != KB_E_NO_KDC)) {
+        (void)kb_error_copy(err, &why);
+        return primary;
+    }
+    return kb_places_of(net, send->realm, false, err);
+}
+
 enum kb_status kb_net_exchange(struct kb_net_session *net, const struct kb_send *send,
                                kb_verdict_fn verdict, void *machine, struct kb_arena *arena,
                                kb_bytes *out_reply, bool *out_judged, struct kb_error *err)
@@ -91,7 +105,7 @@ enum kb_status kb_net_exchange(struct kb_net_session *net, const struct kb_send 
     enum kb_status status;
 
     *out_reply = KB_NONE;
-    race.places = kb_places_of(net, send->realm, send->primary, err);
+    race.places = places_for(net, send, err);
     if (race.places == NULL) {
         return KB_ERROR;
     }

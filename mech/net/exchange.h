@@ -92,6 +92,11 @@ const char *kb_net_peer(const struct kb_net_session *net);
 /* kb_net_facts lends what the socket turned out to be that brought the last answer; NULL before. */
 const struct kb_net_facts *kb_net_facts(const struct kb_net_session *net);
 
+/* kb_net_primary tells whether the realm that was asked last has a primary KDC beside the one that
+ * answered. May resolve its name, within the deadline. KB_OK: it has; KB_NOT_FOUND: none is known,
+ * or it is the one that answered; KB_ERROR: what names it is wrong, or the deadline. */
+KB_MUST_USE enum kb_status kb_net_primary(struct kb_net_session *net, struct kb_error *err);
+
 /* kb_net_canonical_name asks the system's resolver for the canonical name of `host` (AI_CANONNAME;
  * with `reverse` also the name of its first address), within the deadline. `out` is of 256 bytes.
  * KB_NOT_FOUND: no such name. */

@@ -35,6 +35,8 @@ static void answered(struct kb_race *race, struct kb_attempt *attempt, kb_bytes 
         kb_conn_facts(&attempt->conn, &race->net->facts);
     }
     race->net->facts.peer = attempt->address;
+    race->net->answered_of = race->places;
+    race->net->answered_by = attempt->place;
     kb_wait_progress(race->net->wait);
     kb_attempt_tell(race, attempt, KB_TELL_ANSWERED, reply);
     if (!attempt->cannot_serve) {

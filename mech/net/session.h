@@ -55,6 +55,8 @@ struct kb_net_session {
     void *idle_ctx;
     char peer[KB_PEER_TEXT];
     struct kb_net_facts facts;
+    const struct kb_places *answered_of; /* who answered last; NULL: nobody yet */
+    const struct kb_place *answered_by;
 };
 
 /* kb_places_of finds the KDCs of a realm, by asking `locate` the first time. NULL with *err set. */

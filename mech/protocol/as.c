@@ -53,6 +53,7 @@ struct kb_as *kb_as_new(const struct kb_env *env, const struct kb_as_request *re
     as->request = *request;
     as->request.client = kb_principal_ref(request->client);
     as->server = kb_principal_tgs(request->client->realm, request->client->realm);
+    as->proofs = request->proofs_made;
     as->iterations_left = request->policy->max_iterations;
     as->peer = "";
     kb_arena_init(&as->arena, NULL, 0, KB_AS_CEILING);
@@ -99,6 +100,11 @@ bool kb_as_clock_offset(const struct kb_as *as, int64_t *out)
 const struct kb_error *kb_as_error(const struct kb_as *as)
 {
     return &as->error;
+}
+
+unsigned kb_as_proofs(const struct kb_as *as)
+{
+    return as->proofs;
 }
 
 /* --- failing --- */
@@ -183,8 +189,10 @@ enum kb_step kb_as_send(struct kb_as *as, int64_t offset, const struct kb_pa_met
     as->requests++;
     as->proofs += proof ? 1 : 0;
     as->state = next;
-    *out_send = (struct kb_send){
-        .message = as->message, .realm = as->request.client->realm, .proof = proof};
+    *out_send = (struct kb_send){.message = as->message,
+                                 .realm = as->request.client->realm,
+                                 .proof = proof,
+                                 .primary = as->request.primary};
     return KB_SEND;
 }
 

@@ -23,8 +23,12 @@ struct kb_as_request {
     const struct kb_key_source *keys;
     const struct kb_policy *policy;
     struct kb_key_hint hint;
-    bool first_proof; /* the first request may carry a proof, if its key is known to fit */
+    bool first_proof;     /* the first request may carry a proof, if its key is known to fit */
+    bool primary;         /* ask the realm's primary KDC */
+    unsigned proofs_made; /* in this login, before */
 };
+
+#define KB_AS_MAX_PROOFS 2
 
 struct kb_as;
 
@@ -43,5 +47,7 @@ struct kb_credential *kb_as_tgt(const struct kb_as *as);
 bool kb_as_learned(const struct kb_as *as, struct kb_key_hint *out);
 bool kb_as_clock_offset(const struct kb_as *as, int64_t *out); /* microseconds */
 const struct kb_error *kb_as_error(const struct kb_as *as);
+unsigned
+kb_as_proofs(const struct kb_as *as); /* made in this login, as far as a KDC may have judged them */
 
 #endif

@@ -21,7 +21,6 @@ enum kb_as_state {
     KB_AS_NUM_STATES
 };
 
-#define KB_AS_MAX_PROOFS 2
 #define KB_AS_MAX_REQUESTS 8 /* of any kind: no KDC needs more than four */
 #define KB_AS_MAX_DERIVED 4  /* different keys made from one password in one login */
 #define KB_AS_MAX_SALT 768   /* bytes; realm and name make no longer one */

@@ -81,6 +81,8 @@ static enum kb_step start_as(struct kb_fetch *fetch, bool first_proof, struct kb
         .policy = fetch->request.policy,
         .hint = fetch->request.hint,
         .first_proof = first_proof,
+        .primary = fetch->request.primary,
+        .proofs_made = fetch->request.proofs_made,
     };
 
     if (fetch->request.keys.get == NULL) {
@@ -115,6 +117,7 @@ static enum kb_step start_tgs(struct kb_fetch *fetch, struct kb_send *out_send)
         .service = fetch->request.service,
         .policy = fetch->request.policy,
         .clock_offset = clock_offset_of(fetch),
+        .primary = fetch->request.primary,
     };
     kb_tgs_free(fetch->tgs);
     fetch->tgs = kb_tgs_new(&fetch->env, &request);
@@ -234,6 +237,11 @@ bool kb_fetch_clock_offset(const struct kb_fetch *fetch, int64_t *out)
 bool kb_fetch_tgt_refused(const struct kb_fetch *fetch)
 {
     return fetch->tgs != NULL && kb_tgs_tgt_refused(fetch->tgs);
+}
+
+unsigned kb_fetch_proofs(const struct kb_fetch *fetch)
+{
+    return fetch->as != NULL ? kb_as_proofs(fetch->as) : fetch->request.proofs_made;
 }
 
 const struct kb_error *kb_fetch_error(const struct kb_fetch *fetch)

@@ -23,6 +23,8 @@ struct kb_fetch_request {
     struct kb_key_hint hint;            /* borrowed likewise */
     bool first_proof; /* the first AS-REQ may carry a proof: the KDC is the only one or known alive
                        */
+    bool primary;     /* ask the realms' primary KDCs */
+    unsigned proofs_made; /* in this login, before: a KDC may have judged them */
 };
 
 struct kb_fetch;
@@ -52,5 +54,7 @@ bool kb_fetch_clock_offset(const struct kb_fetch *fetch, int64_t *out);
 /* After KB_STEP_ERROR: the first KDC does not take the TGT; whoever keeps it should not. */
 bool kb_fetch_tgt_refused(const struct kb_fetch *fetch);
 const struct kb_error *kb_fetch_error(const struct kb_fetch *fetch); /* after KB_STEP_ERROR */
+/* Proofs that a KDC may have judged, with those made before. */
+unsigned kb_fetch_proofs(const struct kb_fetch *fetch);
 
 #endif

@@ -21,7 +21,7 @@ struct kb_send {       /* a bare message, no framing; valid until the next step 
     kb_bytes message;
     kb_bytes realm;    /* whose KDC */
     bool proof;        /* made with a long-term secret: never hedged (DESIGN, net) */
-    bool primary;      /* ask the realm's primary KDC */
+    bool primary;      /* ask the realm's primary KDC, where one is known */
     bool tcp_only;
     bool new_attempt;  /* a fresh message although the last one had an answer (REPEAT) */
 };

@@ -101,7 +101,8 @@ static enum kb_step ask(struct kb_tgs *tgs, int64_t offset, bool canonicalize,
     }
     kb_event_tgs_req(tgs->env.events, kb_text_principal(&name, tgs->asked), canonicalize);
     tgs->state = canonicalize ? KB_TGS_ASKED : KB_TGS_PLAIN;
-    *out_send = (struct kb_send){.message = tgs->message, .realm = tgs->realm};
+    *out_send = (struct kb_send){
+        .message = tgs->message, .realm = tgs->realm, .primary = tgs->request.primary};
     return KB_SEND;
 }
 

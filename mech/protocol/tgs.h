@@ -22,6 +22,7 @@ struct kb_tgs_request {
         *service; /* its realm may be empty: the TGT's, or where that refers */
     const struct kb_policy *policy;
     int64_t clock_offset; /* microseconds: the KDC's clock minus ours */
+    bool primary;         /* ask the realms' primary KDCs, where there are any */
 };
 
 struct kb_tgs;

@@ -2,6 +2,7 @@
 """What options ask a KDC for, by what goes over the wire and what a real KDC makes of it: ticket
 flags, lifetimes, addresses, names."""
 import os
+import shutil
 import socket
 import sys
 import time
@@ -125,6 +126,124 @@ class TestAddresses(unittest.TestCase):
                 self.assertNotEqual((kind, address), (24, bytes(15) + b"\1"))
                 self.assertFalse(kind == 24 and address[:2] == b"\xfe\x80", addresses)
             self.assertEqual(len(addresses), len(set(addresses)))
+
+
+def replica(primary):
+    """A KDC with the primary's database as it is now."""
+    realm = Realm(standard=False)
+    configure = realm.kdc.configure
+
+    def copied():
+        configure()
+        for name in os.listdir(primary.dir):
+            if name.startswith(("principal", "stash")):
+                shutil.copy(primary.path(name), realm.path(name))
+    realm.kdc.configure = copied
+    return realm
+
+
+class TestPrimary(unittest.TestCase):
+    """A replica that lags behind, and the primary KDC that knows better."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.primary = Realm()
+        cls.primary.__enter__()
+        cls.primary.add_principal("carol", "old")
+        cls.replica = replica(cls.primary)
+        cls.replica.__enter__()
+        cls.primary.kdc.change_password("carol", "new")
+        cls.primary.add_principal("dave", "new")
+        cls.primary.add_principal("fresh/localhost")
+        cls.primary.keytab("service.keytab", "fresh/localhost")
+        cls.server = Peer(cls.primary.service_env())
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.close()
+        cls.replica.close()
+        cls.primary.close()
+
+    def setUp(self):
+        self.near, self.far = Tap(self.replica.port), Tap(self.primary.port)
+        self.addCleanup(self.near.close)
+        self.addCleanup(self.far.close)
+
+    def options(self, user="carol", password="new", more=None):
+        secret = self.primary.password_file(user, password)
+        more = f"PrimaryKDC={self.far.kdc_host}" if more is None else more
+        return f"User={user}@{self.primary.name} Password=file:{secret} KDCHost={self.near.kdc_host} " \
+            + more
+
+    def login(self, options, target="HTTP@localhost", **kw):
+        with Peer(self.primary.env(options=options, **kw)) as client:
+            return establish(client, self.server, target)
+
+    def refused(self, options, **kw):
+        with self.assertRaises(GSSFailure) as failed:
+            self.login(options, **kw)
+        return failed.exception.minor_text
+
+    def asked(self, tap):
+        return [r.kind + ("+proof" if r.proof else "") for r in tap.requests]
+
+    def test_changed_password(self):
+        _, theirs = self.login(self.options())
+        self.assertEqual(theirs["name"], "carol@" + self.primary.name)
+        self.assertEqual(self.asked(self.near), ["AS", "AS+proof"])
+        # The login keeps to the KDC that gave it the TGT.
+        self.assertEqual(self.asked(self.far), ["AS", "AS+proof", "TGS"])
+
+    def test_new_user(self):
+        self.login(self.options("dave"))
+        self.assertEqual(self.asked(self.near), ["AS"])
+        self.assertEqual(self.asked(self.far), ["AS", "AS+proof", "TGS"])
+
+    def test_new_service(self):
+        self.login(self.options("alice", self.primary.passwords["alice"]), target="fresh@localhost")
+        self.assertEqual(self.asked(self.near), ["AS", "AS+proof", "TGS"])
+        self.assertEqual(self.asked(self.far), ["TGS"])
+
+    def test_wrong_everywhere(self):
+        """Two proofs in all."""
+        text = self.refused(self.options(password="wrong"))
+        self.assertIn(self.far.kdc_host.partition("/")[2], text)
+        self.assertEqual(self.asked(self.near), ["AS", "AS+proof"])
+        self.assertEqual(self.asked(self.far), ["AS", "AS+proof"])
+
+    def test_without_primary(self):
+        self.assertIn("password", self.refused(self.options(more="")))
+        self.assertEqual(self.asked(self.far), [])
+
+    def test_the_primary_itself_is_not_asked_twice(self):
+        host = self.near.kdc_host.replace("127.0.0.1", "localhost")
+        for more in (f"PrimaryKDC={self.near.kdc_host}", f"PrimaryKDC={host}"):
+            del self.near.messages[:]
+            self.refused(self.options(more=more))
+            self.assertEqual(self.asked(self.near), ["AS", "AS+proof"])
+
+    def test_primary_is_down(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+            taken.bind(("127.0.0.1", 0))
+            host = f"udp/127.0.0.1:{taken.getsockname()[1]}"
+        text = self.refused(self.options(more=f"PrimaryKDC={host}"))
+        self.assertIn(self.near.kdc_host.partition("/")[2], text)
+        self.assertIn("password", text)
+
+    def test_no_host(self):
+        self.assertIn("PrimaryKDC", self.refused(self.options(more="PrimaryKDC=kdc:99999")))
+
+    def test_of_krb5_conf(self):
+        for word in ("primary_kdc", "master_kdc"):
+            with self.subTest(word=word):
+                conf = self.primary.path("primary.conf")
+                with open(conf, "w") as out:
+                    out.write(f"[realms]\n {self.primary.name} = {{\n  kdc = {self.near.kdc_host}\n"
+                              f"  {word} = {self.far.kdc_host}\n }}\n")
+                del self.far.messages[:]
+                options = self.options(more="").partition(" KDCHost=")[0]
+                self.login(options, krb5_conf=conf)
+                self.assertEqual(self.asked(self.far), ["AS", "AS+proof", "TGS"])
 
 
 if __name__ == "__main__":
