@@ -3,8 +3,8 @@
  * SECRET fields are shown as their length only; what octets are known to hold is shown in their
  * place. Whoever knows more (a key that fits, the format of a checksum) adds it by a hook.
  * The readable dump of a whole message is kb_print of engine.h. One thread at a time. */
-#ifndef KB_PRINT_H
-#define KB_PRINT_H
+#ifndef KB_ASN1_PRINT_H
+#define KB_ASN1_PRINT_H
 
 #include "asn1/engine.h"
 #include "asn1/show.h"

@@ -196,17 +196,27 @@ void kb_show_word(struct kb_show *show, const char *name, const char *word)
     end(show);
 }
 
-void kb_show_text(struct kb_show *show, const char *name, kb_bytes text)
+static void show_foreign(struct kb_show *show, const char *name, kb_bytes text, const char *quote)
 {
     begin(show, name);
     if (show->json) {
         kb_buf_add_json(show->out, text);
     } else {
-        kb_buf_add_str(show->out, "\"");
+        kb_buf_add_str(show->out, quote);
         kb_buf_add_escaped(show->out, text);
-        kb_buf_add_str(show->out, "\"");
+        kb_buf_add_str(show->out, quote);
     }
     end(show);
+}
+
+void kb_show_text(struct kb_show *show, const char *name, kb_bytes text)
+{
+    show_foreign(show, name, text, "\"");
+}
+
+void kb_show_name(struct kb_show *show, const char *name, kb_bytes text)
+{
+    show_foreign(show, name, text, "");
 }
 
 void kb_show_printf(struct kb_show *show, const char *name, const char *format, ...)

@@ -6,8 +6,8 @@
  * told in JSON by a field more: "etype" and "etype-name", "flags" and "flags-names".
  * Foreign text is escaped for both (kb_buf_add_escaped, kb_buf_add_json). Errors are kept in the
  * buffer. One thread at a time. */
-#ifndef KB_SHOW_H
-#define KB_SHOW_H
+#ifndef KB_ASN1_SHOW_H
+#define KB_ASN1_SHOW_H
 
 #include "asn1/buf.h"
 
@@ -51,9 +51,11 @@ void kb_show_number(struct kb_show *show, const char *name, int64_t value, const
 void kb_show_bool(struct kb_show *show, const char *name, bool value);
 void kb_show_null(struct kb_show *show, const char *name); /* as text: "-" */
 
-/* kb_show_word is for words of ours, kb_show_text for foreign text, which is quoted. */
+/* kb_show_word is for words of ours, kb_show_text for foreign text, which is quoted; kb_show_name
+ * is for foreign text that needs no quotes, as names of principals. */
 void kb_show_word(struct kb_show *show, const char *name, const char *word);
 void kb_show_text(struct kb_show *show, const char *name, kb_bytes text);
+void kb_show_name(struct kb_show *show, const char *name, kb_bytes text);
 void kb_show_printf(struct kb_show *show, const char *name, const char *format, ...)
     KB_PRINTF(3, 4);
 

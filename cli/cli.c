@@ -160,18 +160,21 @@ static void vcomplain(struct kb_cli *cli, int code, const char *format, va_list 
 
     kb_buf_init(&line, 1 << 16);
     kb_buf_vprintf(&line, format, args);
-    if (line.status != KB_OK) {
-        complain(kb_str(kb_status_text(line.status)));
-    } else {
-        complain(kb_buf_bytes(&line));
-    }
-    if (cli->json && code != 0 && cli->out.len == 0 && cli->show.depth == 0) {
-        kb_show_open(&cli->show, NULL, KB_SHOW_FIELDS);
-        kb_show_word(&cli->show, "error", kb_buf_str(&line));
-        kb_show_number(&cli->show, "exit", code, NULL);
-        kb_show_close(&cli->show);
+    complain(line.status == KB_OK ? kb_buf_bytes(&line) : kb_str(kb_status_text(line.status)));
+    if (code != 0) {
+        kb_buf_wipe(&cli->failure);
+        kb_buf_add(&cli->failure, kb_buf_bytes(&line));
+        cli->failure_code = code;
     }
     kb_buf_wipe(&line);
+}
+
+void kb_cli_show_failure(struct kb_cli *cli)
+{
+    if (cli->json && cli->failure_code != 0) {
+        kb_show_text(&cli->show, "error", kb_buf_bytes(&cli->failure));
+        kb_show_number(&cli->show, "exit", cli->failure_code, NULL);
+    }
 }
 
 int kb_cli_usage(struct kb_cli *cli, const char *format, ...)
@@ -207,7 +210,7 @@ void kb_cli_warn(struct kb_cli *cli, const char *format, ...)
     va_end(args);
 }
 
-static int exit_code(enum kb_error_code code)
+int kb_cli_exit_code(enum kb_error_code code)
 {
     switch (code) {
     case KB_E_OPTION:
@@ -230,7 +233,7 @@ static int exit_code(enum kb_error_code code)
 int kb_cli_error(struct kb_cli *cli, const struct kb_error *err)
 {
     struct kb_buf line;
-    int code = exit_code(err->code);
+    int code = kb_cli_exit_code(err->code);
 
     kb_buf_init(&line, 4096);
     kb_error_line(err, &line);
@@ -282,4 +285,27 @@ bool kb_cli_flush(struct kb_cli *cli)
     }
     kb_buf_wipe(&cli->out);
     return true;
+}
+
+void kb_cli_init(struct kb_cli *cli)
+{
+    *cli = (struct kb_cli){.argc = 0};
+    kb_buf_init(&cli->out, (size_t)1 << 28);
+    kb_buf_init(&cli->failure, 1 << 16);
+    kb_show_init(&cli->show, &cli->out, false);
+}
+
+int kb_cli_end(struct kb_cli *cli, int code)
+{
+    if (cli->json && cli->failure_code != 0 && cli->out.len == 0) {
+        kb_show_open(&cli->show, NULL, KB_SHOW_FIELDS);
+        kb_cli_show_failure(cli);
+        kb_show_close(&cli->show);
+    }
+    if (!kb_cli_flush(cli) && code == KB_EXIT_OK) {
+        code = KB_EXIT_SYSTEM;
+    }
+    kb_buf_wipe(&cli->out);
+    kb_buf_wipe(&cli->failure);
+    return code;
 }

@@ -54,6 +54,8 @@ struct kb_cli {
     int code;                        /* why kb_cli_option stopped */
     const char *set[KB_CLI_MAX_SET]; /* the values of -o */
     size_t num_set;
+    struct kb_buf failure; /* the last that was told, and its exit code */
+    int failure_code;
     struct kb_buf out;
     struct kb_show show; /* writes to `out`; begins with nothing open */
 };
@@ -70,14 +72,18 @@ bool kb_cli_operands(struct kb_cli *cli, int min, int max);
 /* kb_cli_usage tells what is wrong with the command line, and returns KB_EXIT_USAGE. */
 int kb_cli_usage(struct kb_cli *cli, const char *format, ...) KB_PRINTF(2, 3);
 
-/* kb_cli_fail tells what went wrong (control characters escaped) and returns `code`. With --json, a
- * command that has not written yet says it on the standard output too: {"error": …}. */
+/* kb_cli_fail tells what went wrong (control characters escaped) and returns `code`. With --json
+ * the standard output says it too: where the command wrote nothing, as {"error": …, "exit": …};
+ * else by kb_cli_show_failure, which adds these fields to the open group. */
 int kb_cli_fail(struct kb_cli *cli, int code, const char *format, ...) KB_PRINTF(3, 4);
+
+void kb_cli_show_failure(struct kb_cli *cli);
 
 /* kb_cli_error is kb_cli_fail for an error object; the code is KB_EXIT_CONFIG for what the options
  * say, else KB_EXIT_FAILED. kb_cli_status is it for a plain status. */
 int kb_cli_error(struct kb_cli *cli, const struct kb_error *err);
 int kb_cli_status(struct kb_cli *cli, enum kb_status status, const struct kb_error *err);
+int kb_cli_exit_code(enum kb_error_code code);
 
 /* kb_cli_warn tells a person more; it is no failure. */
 void kb_cli_warn(struct kb_cli *cli, const char *format, ...) KB_PRINTF(2, 3);
@@ -85,11 +91,24 @@ void kb_cli_warn(struct kb_cli *cli, const char *format, ...) KB_PRINTF(2, 3);
 /* kb_cli_print adds text for a person: nothing with --json. */
 void kb_cli_print(struct kb_cli *cli, const char *format, ...) KB_PRINTF(2, 3);
 
+/* kb_cli_init and kb_cli_end begin and end the run of a command: kb_cli_end writes what there is,
+ * and gives the exit code that `code` becomes. */
+void kb_cli_init(struct kb_cli *cli);
+int kb_cli_end(struct kb_cli *cli, int code);
+
 /* kb_cli_flush writes what there is to the standard output. False: it cannot be written (told). */
 bool kb_cli_flush(struct kb_cli *cli);
 
+/* kb_cli_set_options sets the options of -o for the core library of this command. Returns an exit
+ * code, having told what is wrong. */
+int kb_cli_set_options(struct kb_cli *cli);
+
 /* The commands, and their options. */
+int kb_cli_config(struct kb_cli *cli);
 int kb_cli_decode(struct kb_cli *cli);
-extern const struct kb_cli_option kb_cli_decode_options[];
+int kb_cli_login(struct kb_cli *cli);
+int kb_cli_token(struct kb_cli *cli);
+extern const struct kb_cli_option kb_cli_config_options[], kb_cli_decode_options[],
+    kb_cli_login_options[], kb_cli_token_options[];
 
 #endif

@@ -8,8 +8,34 @@
 #include "cli/cli.h"
 #include "config.h"
 #include "mech/options/table.h"
+#include "mech/process.h"
 
 const struct kb_cli_command kb_cli_commands[] = {
+    {.name = "token",
+     .operands = "SPN",
+     .summary = "make an AP-REQ, for any tool that takes one",
+     .about =
+         "SPN is service@host, service/host or service/host@REALM. The AP-REQ is written as it "
+         "is\n(EncodeAuthToken=True: in Base64); for HTTP:\n"
+         "  curl -H \"$(kerbside token --header HTTP@www.example.com)\" "
+         "http://www.example.com/\n",
+     .run = kb_cli_token,
+     .options = kb_cli_token_options,
+     .takes_set = true},
+    {.name = "login",
+     .operands = "[SPN]",
+     .summary = "log in as programs do, and show the ticket",
+     .about = "Without SPN, the TGT is shown. Nothing is sent to the service itself.\n",
+     .run = kb_cli_login,
+     .options = kb_cli_login_options,
+     .takes_set = true},
+    {.name = "config",
+     .operands = "[NAME]",
+     .summary = "show the options, and where each comes from",
+     .about = "With NAME, the bare value of that option and nothing else.\n",
+     .run = kb_cli_config,
+     .options = kb_cli_config_options,
+     .takes_set = true},
     {.name = "decode",
      .operands = "[FILE]",
      .summary = "show a Kerberos message or GSS token readably",
@@ -121,12 +147,8 @@ int main(int argc, char **argv)
     if (argc > 0) {
         argv[0] = name; /* in getopt's messages */
     }
-    kb_buf_init(&cli.out, (size_t)1 << 28);
-    kb_show_init(&cli.show, &cli.out, false);
+    kb_cli_init(&cli);
+    kb_process_start();
     code = run(&cli, argc, argv);
-    if (!kb_cli_flush(&cli) && code == KB_EXIT_OK) {
-        code = KB_EXIT_SYSTEM;
-    }
-    kb_buf_wipe(&cli.out);
-    return code;
+    return kb_cli_end(&cli, code);
 }

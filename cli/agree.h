@@ -1,0 +1,17 @@
+/* agree.h - does libgssapi do what this command's own reading of the configuration says?
+ *
+ * The command reads the same files and variables as the plugin; where programs get something else,
+ * that is worth a warning: another plugin is loaded, or it reads other files. */
+#ifndef KB_CLI_AGREE_H
+#define KB_CLI_AGREE_H
+
+#include "cli/gss.h"
+
+/* kb_cli_agree warns where the context that libgssapi made for `spn` is not what the options say.
+ */
+void kb_cli_agree(struct kb_cli *cli, const struct kb_cli_context *context, const char *spn);
+
+/* kb_cli_agree_options warns of each option that the loaded plugin has another value of. */
+void kb_cli_agree_options(struct kb_cli *cli);
+
+#endif
