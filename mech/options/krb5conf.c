@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "mech/options/layers.h"
 #include "mech/options/profile.h"
 #include "mech/options/text.h"
 #include "mech/options/value.h"
@@ -16,9 +17,11 @@
 #define MAX_ARENA (8 * 1048576)
 
 /* The KDCs of one realm, made ready when the files have been read. */
+enum kdc_list { KDCS, PRIMARY_KDCS, MASTER_KDCS, NUM_KDC_LISTS };
+
 struct realm {
     const char *name;
-    kb_opt_LIST kdcs;
+    kb_opt_LIST lists[NUM_KDC_LISTS];
     struct realm *next;
 };
 
@@ -189,10 +192,21 @@ static enum kb_status load_paths(struct loader *loader, const char *paths, struc
 
 /* --- making ready --- */
 
-static bool is_kdc(const struct kb_relation *r)
+/* Which list a relation adds to; NUM_KDC_LISTS: none. */
+static enum kdc_list list_of(const struct kb_relation *r)
 {
-    return strcmp(r->section, "realms") == 0 && r->sub != NULL && strcmp(r->name, "kdc") == 0 &&
-           !kb_starts_nocase(r->value, "http://") && !kb_starts_nocase(r->value, "https://");
+    static const char names[NUM_KDC_LISTS][12] = {
+        [KDCS] = "kdc", [PRIMARY_KDCS] = "primary_kdc", [MASTER_KDCS] = "master_kdc"};
+    unsigned list = 0;
+
+    if (strcmp(r->section, "realms") != 0 || r->sub == NULL ||
+        kb_starts_nocase(r->value, "http://") || kb_starts_nocase(r->value, "https://")) {
+        return NUM_KDC_LISTS;
+    }
+    while (list < NUM_KDC_LISTS && strcmp(r->name, names[list]) != 0) {
+        list++;
+    }
+    return (enum kdc_list)list;
 }
 
 static struct realm *find_realm(struct realm *realm, kb_bytes name)
@@ -203,40 +217,51 @@ static struct realm *find_realm(struct realm *realm, kb_bytes name)
     return realm;
 }
 
-static bool add_kdc(struct kb_krb5conf *conf, const struct kb_relation *relation)
+static struct realm *make_realm(struct kb_krb5conf *conf, const char *name)
 {
-    struct realm *realm = find_realm(conf->realms, kb_str(relation->sub));
-    kb_bytes rest = kb_str(relation->value), word;
-    const char **items;
+    struct realm *realm = find_realm(conf->realms, kb_str(name));
 
-    if (realm == NULL) {
-        realm = kb_arena_alloc(&conf->arena, sizeof(*realm));
-        if (realm == NULL) {
-            return false;
-        }
-        realm->name = relation->sub;
+    if (realm == NULL && (realm = kb_arena_alloc(&conf->arena, sizeof(*realm))) != NULL) {
+        realm->name = name;
         realm->next = conf->realms;
         conf->realms = realm;
+    }
+    return realm;
+}
+
+static bool add_kdc(struct kb_krb5conf *conf, const struct kb_relation *relation,
+                    enum kdc_list which)
+{
+    struct realm *realm = make_realm(conf, relation->sub);
+    kb_bytes rest = kb_str(relation->value), word;
+    const char **items;
+    kb_opt_LIST *list;
+
+    if (realm == NULL) {
+        return false;
     }
     if (!kb_take_word(&rest, &word)) { /* MIT takes what stands before a blank */
         return true;
     }
-    items = kb_arena_alloc(&conf->arena, (realm->kdcs.num + 1) * sizeof(*items));
+    list = &realm->lists[which];
+    items = kb_arena_alloc(&conf->arena, (list->num + 1) * sizeof(*items));
     if (items == NULL) {
         return false;
     }
-    if (realm->kdcs.num > 0) {
-        memcpy(items, realm->kdcs.items, realm->kdcs.num * sizeof(*items));
+    if (list->num > 0) {
+        memcpy(items, list->items, list->num * sizeof(*items));
     }
-    items[realm->kdcs.num] = kb_arena_text(&conf->arena, word);
-    realm->kdcs = (kb_opt_LIST){items, realm->kdcs.num + 1};
-    return items[realm->kdcs.num - 1] != NULL;
+    items[list->num] = kb_arena_text(&conf->arena, word);
+    *list = (kb_opt_LIST){items, list->num + 1};
+    return items[list->num - 1] != NULL;
 }
 
 static enum kb_status make_ready(struct kb_krb5conf *conf, struct kb_error *err)
 {
     for (const struct kb_relation *r = conf->profile.first; r != NULL; r = r->next) {
-        if (is_kdc(r) && !add_kdc(conf, r)) {
+        enum kdc_list list = list_of(r);
+
+        if (list != NUM_KDC_LISTS && !add_kdc(conf, r, list)) {
             return kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
         }
     }
@@ -307,17 +332,25 @@ static bool same_text(const char *a, kb_bytes b)
     return a != NULL ? kb_equal(kb_str(a), b) : b.ptr == NULL;
 }
 
-static const char *find_value(const struct kb_krb5conf *conf, const char *section, kb_bytes sub,
-                              kb_bytes name)
+static const struct kb_relation *find_relation(const struct kb_krb5conf *conf, const char *section,
+                                               kb_bytes sub, kb_bytes name)
 {
     for (const struct kb_relation *r = conf != NULL ? conf->profile.first : NULL; r != NULL;
          r = r->next) {
         if (strcmp(r->section, section) == 0 && same_text(r->sub, sub) &&
             same_text(r->name, name)) {
-            return r->value;
+            return r;
         }
     }
     return NULL;
+}
+
+static const char *find_value(const struct kb_krb5conf *conf, const char *section, kb_bytes sub,
+                              kb_bytes name)
+{
+    const struct kb_relation *relation = find_relation(conf, section, sub, name);
+
+    return relation != NULL ? relation->value : NULL;
 }
 
 const char *kb_krb5conf_text(const struct kb_krb5conf *conf, const char *section, const char *sub,
@@ -335,7 +368,16 @@ kb_opt_LIST kb_krb5conf_kdcs(const struct kb_krb5conf *conf, kb_bytes realm)
 {
     const struct realm *found = conf != NULL ? find_realm(conf->realms, realm) : NULL;
 
-    return found != NULL ? found->kdcs : (kb_opt_LIST){NULL, 0};
+    return found != NULL ? found->lists[KDCS] : (kb_opt_LIST){NULL, 0};
+}
+
+kb_opt_LIST kb_krb5conf_primary_kdcs(const struct kb_krb5conf *conf, kb_bytes realm)
+{
+    const struct realm *found = conf != NULL ? find_realm(conf->realms, realm) : NULL;
+
+    return found == NULL                        ? (kb_opt_LIST){NULL, 0}
+           : found->lists[PRIMARY_KDCS].num > 0 ? found->lists[PRIMARY_KDCS]
+                                                : found->lists[MASTER_KDCS];
 }
 
 bool kb_krb5conf_knows_realm(const struct kb_krb5conf *conf, kb_bytes realm)
@@ -385,15 +427,25 @@ kb_bytes kb_krb5conf_realm_of_host(const struct kb_krb5conf *conf, kb_bytes host
     return KB_NONE;
 }
 
-static const char *default_text(const struct kb_krb5conf *conf, kb_bytes realm, const char *name)
+const char *kb_krb5conf_default(const struct kb_krb5conf *conf, kb_bytes realm, const char *name,
+                                struct kb_origin *from)
 {
-    const char *text = realm.len > 0 ? find_value(conf, "libdefaults", realm, kb_str(name)) : NULL;
+    const struct kb_relation *found = NULL;
 
-    return text != NULL ? text : find_value(conf, "libdefaults", KB_NONE, kb_str(name));
+    if (realm.len > 0) {
+        found = find_relation(conf, "libdefaults", realm, kb_str(name));
+    }
+    if (found == NULL) {
+        found = find_relation(conf, "libdefaults", KB_NONE, kb_str(name));
+    }
+    if (found != NULL && from != NULL) {
+        *from = (struct kb_origin){KB_LAYER_KRB5CONF, found->file, found->line};
+    }
+    return found != NULL ? found->value : NULL;
 }
 
 /* The words that MIT's profile library takes beside those of kb_parse_bool. */
-static bool parse_krb5_bool(kb_bytes text, bool *out)
+bool kb_krb5conf_parse_bool(kb_bytes text, bool *out)
 {
     if (kb_equal_nocase(text, KB_LIT("y")) || kb_equal_nocase(text, KB_LIT("t"))) {
         *out = true;
@@ -407,20 +459,90 @@ static bool parse_krb5_bool(kb_bytes text, bool *out)
     return kb_parse_bool(text, out);
 }
 
+/* At most two digits, but in front, as MIT's grammar has it. */
+static bool take_number(kb_bytes *text, size_t max_digits, int64_t *out)
+{
+    size_t len = 0;
+
+    while (len < text->len && text->ptr[len] >= '0' && text->ptr[len] <= '9') {
+        len++;
+    }
+    if (len == 0 || len > max_digits || !kb_parse_integer(kb_bytes_of(text->ptr, len), out)) {
+        return false;
+    }
+    *text = kb_bytes_of(text->ptr + len, text->len - len);
+    return true;
+}
+
+/* "10:30", "10:30:00", "7-10:30:00": hours and minutes, seconds, days. */
+static bool parse_clock(kb_bytes text, int64_t *out)
+{
+    int64_t part[4] = {0};
+    char marks[4] = {0};
+    size_t num = 0;
+
+    while (num < 4 && take_number(&text, num == 0 ? 10 : 2, &part[num])) {
+        num++;
+        if (text.len == 0) {
+            break;
+        }
+        marks[num - 1] = (char)text.ptr[0];
+        text = kb_bytes_of(text.ptr + 1, text.len - 1);
+    }
+    if (text.len > 0) {
+        return false;
+    }
+    if (num == 4 && strcmp(marks, "-::") == 0) {
+        *out = part[0] * 86400 + part[1] * 3600 + part[2] * 60 + part[3];
+    } else if ((num == 3 && strcmp(marks, "::") == 0) || (num == 2 && strcmp(marks, ":") == 0)) {
+        *out = part[0] * 3600 + part[1] * 60 + part[2];
+    } else {
+        return false;
+    }
+    return *out <= INT32_MAX;
+}
+
+bool kb_krb5conf_parse_seconds(kb_bytes text, int64_t *out)
+{
+    uint8_t squeezed[64];
+    size_t len = 0;
+
+    text = kb_trim(text);
+    if (text.len == 0 || text.len > sizeof(squeezed)) {
+        return false;
+    }
+    if (memchr(text.ptr, ':', text.len) != NULL) {
+        return parse_clock(text, out);
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        bool between_digits = kb_is_space(text.ptr[i]) && len > 0 && squeezed[len - 1] >= '0' &&
+                              squeezed[len - 1] <= '9' && i + 1 < text.len &&
+                              text.ptr[i + 1] >= '0' && text.ptr[i + 1] <= '9';
+
+        if (between_digits) {
+            return false;
+        }
+        if (!kb_is_space(text.ptr[i])) {
+            squeezed[len++] = text.ptr[i];
+        }
+    }
+    return kb_parse_duration(kb_bytes_of(squeezed, len), out);
+}
+
 bool kb_krb5conf_bool(const struct kb_krb5conf *conf, kb_bytes realm, const char *name,
                       bool otherwise)
 {
-    const char *text = default_text(conf, realm, name);
+    const char *text = kb_krb5conf_default(conf, realm, name, NULL);
     bool value;
 
-    return text != NULL && parse_krb5_bool(kb_str(text), &value) ? value : otherwise;
+    return text != NULL && kb_krb5conf_parse_bool(kb_str(text), &value) ? value : otherwise;
 }
 
 int64_t kb_krb5conf_seconds(const struct kb_krb5conf *conf, kb_bytes realm, const char *name,
                             int64_t otherwise)
 {
-    const char *text = default_text(conf, realm, name);
+    const char *text = kb_krb5conf_default(conf, realm, name, NULL);
     int64_t value;
 
-    return text != NULL && kb_parse_duration(kb_str(text), &value) ? value : otherwise;
+    return text != NULL && kb_krb5conf_parse_seconds(kb_str(text), &value) ? value : otherwise;
 }

@@ -45,6 +45,20 @@ kb_bytes kb_krb5conf_realm_of_host(const struct kb_krb5conf *conf, kb_bytes host
 const char *kb_krb5conf_text(const struct kb_krb5conf *conf, const char *section, const char *sub,
                              const char *name);
 
+/* kb_krb5conf_default is the value of [libdefaults] NAME, for which a subsection named as `realm`
+ * (may be KB_NONE) comes first, and where it stands; NULL: not set. */
+const char *kb_krb5conf_default(const struct kb_krb5conf *conf, kb_bytes realm, const char *name,
+                                struct kb_origin *from);
+
+/* kb_krb5conf_primary_kdcs lists the `primary_kdc` lines of a realm, else its `master_kdc` lines
+ * (their name before MIT 1.18), as kb_krb5conf_kdcs does. */
+kb_opt_LIST kb_krb5conf_primary_kdcs(const struct kb_krb5conf *conf, kb_bytes realm);
+
+/* Values as MIT's library reads them: booleans (y, yes, true, t, 1, on, ...), and times
+ * (krb5_string_to_deltat: seconds, 1d2h3m4s with or without blanks, h:m[:s], d-h:m:s). */
+bool kb_krb5conf_parse_bool(kb_bytes text, bool *out);
+bool kb_krb5conf_parse_seconds(kb_bytes text, int64_t *out);
+
 /* Typed values of [libdefaults], for which a subsection named as `realm` (may be KB_NONE) comes
  * first; `otherwise` where there is none or one of another type. */
 bool kb_krb5conf_bool(const struct kb_krb5conf *conf, kb_bytes realm, const char *name,

@@ -452,7 +452,8 @@ enum kb_status kb_options_get(const struct kb_options_query *query, const struct
     if (reading) {
         return nested(err);
     }
-    layers = get_layers(query->own != NULL && kb_settings_has_identity(query->own));
+    layers = get_layers(query->with_krb5conf ||
+                        (query->own != NULL && kb_settings_has_identity(query->own)));
     if (layers == NULL) {
         return kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
     }

@@ -9,6 +9,8 @@ struct state {
     bool wants_brace; /* behind `name =` */
     unsigned depth;   /* 0: in the section itself */
     const char *section, *sub;
+    const char *file;
+    unsigned line;
 };
 
 static enum kb_status bad(struct kb_error *err, const char *what)
@@ -107,6 +109,8 @@ static enum kb_status add_relation(struct state *s, kb_bytes tag, kb_bytes value
     }
     relation->section = s->section;
     relation->sub = s->sub;
+    relation->file = s->file;
+    relation->line = s->line;
     relation->name = kb_arena_text(s->profile->arena, tag);
     if (value.ptr[0] == '"') {
         if (parse_quoted(s, from(value, 1), &relation->value, err) != KB_OK) {
@@ -206,14 +210,16 @@ static enum kb_status include(struct kb_profile *profile, kb_bytes path, bool di
 enum kb_status kb_profile_parse(struct kb_profile *profile, kb_bytes text, const char *file,
                                 struct kb_error *err)
 {
-    struct state state = {.profile = profile};
+    struct state state = {.profile = profile, .file = kb_arena_text(profile->arena, kb_str(file))};
     kb_bytes line, argument;
-    unsigned number = 0;
 
+    if (state.file == NULL) {
+        return no_memory(err);
+    }
     while (kb_take_line(&text, &line)) {
         enum kb_status st;
 
-        number++;
+        state.line++;
         line.len = strnlen((const char *)line.ptr, line.len); /* MIT's lines are C strings */
         if (take_directive(line, KB_LIT("include"), &argument)) {
             st = include(profile, argument, false, err);
@@ -225,7 +231,7 @@ enum kb_status kb_profile_parse(struct kb_profile *profile, kb_bytes text, const
             st = parse_line(&state, line, err);
         }
         if (st != KB_OK) {
-            kb_error_context(err, "%s:%u", file, number);
+            kb_error_context(err, "%s:%u", file, state.line);
             return KB_ERROR;
         }
     }

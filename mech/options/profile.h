@@ -13,6 +13,8 @@ struct kb_relation {
     /* sub: NULL directly in the section. The beginning of a subsection is a relation with an empty
      * name. */
     const char *section, *sub, *name, *value;
+    const char *file; /* where it stands */
+    unsigned line;
     const struct kb_relation *next;
 };
 

@@ -3,10 +3,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "mech/options/etypes.h"
+#include "mech/options/conflicts.h"
 #include "mech/options/expand.h"
 #include "mech/options/identity.h"
-#include "mech/options/krb5conf.h"
+#include "mech/options/krb5defaults.h"
 #include "mech/options/match.h"
 #include "mech/options/text.h"
 #include "mech/options/value.h"
@@ -159,70 +159,11 @@ static enum kb_status apply_all(struct resolving *r, const struct kb_own *own, s
         st = apply_units(r, kb_buf_bytes(&client), own, err);
     }
     kb_buf_wipe(&client);
-    if (st == KB_OK && has_identity(&r->identity) && r->layers->krb5conf_error.code != KB_E_NONE) {
+    if (st == KB_OK && (has_identity(&r->identity) || r->query->with_krb5conf) &&
+        r->layers->krb5conf_error.code != KB_E_NONE) {
         return kb_error_copy(err, &r->layers->krb5conf_error);
     }
     return st == KB_OK ? apply_identity(r, err) : KB_ERROR;
-}
-
-/* --- krb5.conf, where nothing above it says otherwise --- */
-
-static bool is_default(const struct kb_origin *origin)
-{
-    return origin->layer == KB_LAYER_DEFAULT;
-}
-
-static const char *enctypes_text(const struct kb_krb5conf *conf)
-{
-    const char *text = kb_krb5conf_text(conf, "libdefaults", NULL, "permitted_enctypes");
-
-    return text != NULL ? text
-                        : kb_krb5conf_text(conf, "libdefaults", NULL, "default_tkt_enctypes");
-}
-
-static enum kb_status krb5conf_enctypes(struct resolving *r, const char *text, struct kb_error *err)
-{
-    struct kb_etype_list list;
-
-    if (kb_etypes_parse(kb_str(text), &list, NULL) != KB_OK || list.num == 0) {
-        return kb_error_set(err, KB_E_NO_ENCTYPE,
-                            "krb5.conf: permitted_enctypes (%s) has no encryption type that is "
-                            "supported here; set EncryptionTypes to override it",
-                            kb_show(kb_str(text)).text);
-    }
-    r->options->encryption_types_from = (struct kb_origin){.layer = KB_LAYER_KRB5CONF};
-    return kb_value_etypes(r->arena, list.items, list.num, &r->options->encryption_types)
-               ? KB_OK
-               : no_memory(err);
-}
-
-static void krb5conf_number(const struct kb_krb5conf *conf, kb_bytes realm, const char *name,
-                            enum kb_option_id id, int64_t *member, struct kb_origin *from)
-{
-    const struct kb_option_row *row = &kb_option_rows[id];
-    int64_t value = kb_krb5conf_seconds(conf, realm, name, -1);
-
-    if (value >= 0 && is_default(from)) {
-        *member = value < row->min ? row->min : value > row->max ? row->max : value;
-        *from = (struct kb_origin){.layer = KB_LAYER_KRB5CONF};
-    }
-}
-
-static enum kb_status apply_krb5conf(struct resolving *r, struct kb_error *err)
-{
-    const struct kb_krb5conf *conf = r->layers->krb5conf;
-    struct kb_options *options = r->options;
-    kb_bytes realm = options->user != NULL ? options->user->realm : KB_NONE;
-    const char *enctypes = enctypes_text(conf);
-
-    options->krb5conf = conf;
-    krb5conf_number(conf, realm, "clockskew", KB_OPT_ClockSkew, &options->clock_skew,
-                    &options->clock_skew_from);
-    krb5conf_number(conf, realm, "udp_preference_limit", KB_OPT_UDPLimit, &options->udp_limit,
-                    &options->udp_limit_from);
-    return enctypes != NULL && is_default(&options->encryption_types_from)
-               ? krb5conf_enctypes(r, enctypes, err)
-               : KB_OK;
 }
 
 /* --- the snapshot --- */
@@ -270,7 +211,9 @@ static enum kb_status fill(struct kb_options *options, const struct kb_options_q
         kb_identity_finish(&r.identity, options, r.arena, query->client, err) != KB_OK) {
         return KB_ERROR;
     }
-    return apply_krb5conf(&r, err);
+    return kb_krb5conf_apply(options, r.arena, layers->krb5conf, err) == KB_OK
+               ? kb_conflicts_find(options, err)
+               : KB_ERROR;
 }
 
 enum kb_status kb_resolve(struct kb_layers *layers, const struct kb_options_query *query,

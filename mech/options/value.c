@@ -1,5 +1,7 @@
 #include "mech/options/value.h"
 
+#include "mech/options/ccname.h"
+#include "mech/options/checks.h"
 #include "mech/options/etypes.h"
 #include "mech/options/expand.h"
 #include "mech/options/password.h"
@@ -45,7 +47,7 @@ static int64_t unit_of(uint8_t c)
 
 bool kb_parse_duration(kb_bytes text, int64_t *out)
 {
-    int64_t total = 0, number = 0;
+    int64_t total = 0, number = 0, last_unit = INT64_MAX;
     bool digits = false, units = false;
 
     for (size_t i = 0; i < text.len; i++) {
@@ -55,7 +57,8 @@ bool kb_parse_duration(kb_bytes text, int64_t *out)
         if (c >= '0' && c <= '9' && number < 100000000000) {
             number = number * 10 + (c - '0');
             digits = true;
-        } else if (digits && unit > 0) {
+        } else if (digits && unit > 0 && unit < last_unit) { /* not 5h1d, not 1h1h */
+            last_unit = unit;
             total += number * unit;
             number = 0;
             digits = false;
@@ -119,93 +122,7 @@ static enum kb_status parse_word(const struct kb_option_row *row, const char *te
     return KB_ERROR;
 }
 
-/* --- checks of one option --- */
-
-static const char *const other_keytabs[] = {"KEYTAB:", "SRVTAB:", "WRFILE:", "ANY:"};
-
-static enum kb_status check_keytab(const char *text, struct kb_error *err)
-{
-    if (kb_starts_nocase(text, "MEMORY:")) {
-        return kb_error_set(err, KB_E_KEYTAB,
-                            "MEMORY: keytabs belong to libkrb5 and cannot be seen from here");
-    }
-    for (size_t i = 0; i < sizeof(other_keytabs) / sizeof(other_keytabs[0]); i++) {
-        if (kb_starts_nocase(text, other_keytabs[i])) {
-            return kb_error_set(err, KB_E_KEYTAB,
-                                "keytabs of type %s are not read; use FILE: or a path",
-                                other_keytabs[i]);
-        }
-    }
-    return kb_expand_check(text, err);
-}
-
-/* "CORP\alice" is Windows' spelling; in Kerberos' text form the backslash would vanish in silence.
- */
-static enum kb_status check_user(const char *text, struct kb_error *err)
-{
-    for (const char *at = text; *at != '\0'; at++) {
-        if (*at != '\\') {
-            continue;
-        }
-        at++;
-        if (*at == '\0' || strchr("/@\\ntb0", *at) == NULL) {
-            return kb_error_set(err, KB_E_USER, "DOMAIN\\user is not understood; write user@REALM");
-        }
-    }
-    return kb_expand_check(text, err);
-}
-
-static enum kb_status check_password(const char *text, enum kb_layer layer, struct kb_error *err)
-{
-    const char *where;
-
-    switch (kb_secret_parse(text, &where)) {
-    case KB_SECRET_FILE:
-        return where[0] != '\0' ? kb_expand_check(where, err)
-                                : kb_error_set(err, KB_E_OPTION, "no path behind file:");
-    case KB_SECRET_ENV:
-        return where[0] != '\0' && strchr(where, '=') == NULL
-                   ? KB_OK
-                   : kb_error_set(err, KB_E_OPTION, "no variable's name behind env:");
-    case KB_SECRET_FD:
-        if (layer < KB_LAYER_ENVIRONMENT) {
-            return kb_error_set(err, KB_E_OPTION,
-                                "fd: works only in KERBSIDE_OPTIONS and on a credential");
-        }
-        return kb_secret_is_descriptor(where)
-                   ? KB_OK
-                   : kb_error_set(err, KB_E_OPTION, "no descriptor's number behind fd:");
-    case KB_SECRET_INLINE:
-        break;
-    }
-    return KB_OK;
-}
-
-static enum kb_status check_text(const struct kb_option_row *row, const char *text,
-                                 enum kb_layer layer, struct kb_error *err)
-{
-    struct kb_etype_list etypes;
-
-    switch (kb_option_id(row)) {
-    case KB_OPT_User:
-        return check_user(text, err);
-    case KB_OPT_Password:
-        return check_password(text, layer, err);
-    case KB_OPT_KeytabFile:
-        return check_keytab(text, err);
-    default:
-        break;
-    }
-    switch (row->type) {
-    case KB_OPTION_ETYPES:
-        return kb_etypes_parse(kb_str(text), &etypes, err);
-    case KB_OPTION_STRING:
-    case KB_OPTION_PATH:
-        return kb_expand_check(text, err);
-    default:
-        return KB_OK;
-    }
-}
+/* --- checks --- */
 
 static bool is_number_type(const struct kb_option_row *row)
 {
@@ -236,7 +153,7 @@ enum kb_status kb_value_check(const struct kb_option_row *row, const char *text,
     if (row->type == KB_OPTION_WORD) {
         return parse_word(row, text, &number, err);
     }
-    return text[0] != '\0' ? check_text(row, text, layer, err) : KB_OK;
+    return text[0] != '\0' ? kb_check_text(row, text, layer, err) : KB_OK;
 }
 
 /* --- setting --- */
@@ -307,11 +224,15 @@ static enum kb_status set_text(const char **out, struct kb_arena *arena, uid_t e
                                const struct kb_setting *setting, struct kb_error *err)
 {
     const char *text = setting->text;
+    enum kb_option_id id = kb_option_id(setting->row);
 
-    if (kb_option_id(setting->row) == KB_OPT_KeytabFile && kb_starts_nocase(text, "FILE:")) {
+    if (id == KB_OPT_CredentialsCacheFile) {
+        return kb_ccname_expand(text, euid, arena, out, err);
+    }
+    if (id == KB_OPT_KeytabFile && kb_starts_nocase(text, "FILE:")) {
         text += 5;
     }
-    if (kb_expand(text, euid, arena, &text, err) != KB_OK) {
+    if (id != KB_OPT_FirewallData && kb_expand(text, euid, arena, &text, err) != KB_OK) {
         return KB_ERROR;
     }
     *out = text[0] != '\0' ? kb_arena_text(arena, kb_str(text))

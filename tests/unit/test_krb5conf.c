@@ -329,6 +329,83 @@ static void cut_and_flipped_files_are_no_trouble(void **state)
     }
 }
 
+/* MIT src/lib/krb5/krb/t_deltat.c, but for negative times. -1: refused. */
+static void times_are_mits(void **state)
+{
+    enum { DAY = 86400, HOUR = 3600, MIN = 60 };
+    static const struct {
+        const char *text;
+        int64_t seconds;
+    } rows[] = {
+        {"3d", 3 * DAY},
+        {"3h", 3 * HOUR},
+        {"3m", 3 * MIN},
+        {"3s", 3},
+        {"3dd", -1},
+        {"3d4m    42s", 3 * DAY + 4 * MIN + 42},
+        {"3d4h5m6s", 3 * DAY + 4 * HOUR + 5 * MIN + 6},
+        {"3d4m5h", -1},
+        {"12345s", 12345},
+        {"1m 12345s", MIN + 12345},
+        {"1m12345s", MIN + 12345},
+        {"3d 0m", 3 * DAY},
+        {"3d 0m  ", 3 * DAY},
+        {"3d \n\t 0m  ", 3 * DAY},
+        {"42-13:42:47", 42 * DAY + 13 * HOUR + 42 * MIN + 47},
+        {"3: 4", -1},
+        {"13:0003", -1},
+        {"12:34", 12 * HOUR + 34 * MIN},
+        {"1:02:03", 1 * HOUR + 2 * MIN + 3},
+        {"3:-4", -1},
+        {"3:4", 3 * HOUR + 4 * MIN},
+        {"42", 42},
+        {"1-2", -1},
+        {"2147483647s", 2147483647},
+        {"2147483648s", -1},
+        {"24855d", 24855 * (int64_t)DAY},
+        {"24856d", -1},
+        {"24855d 100000000h", -1},
+        {"24855d 3h", 24855 * (int64_t)DAY + 3 * HOUR},
+        {"24855d 4h", -1},
+        {"24855d 11648s", -1},
+        {"24855d 19500000000m", -1},
+        {"24855d 3h 14m 7s", 24855 * (int64_t)DAY + 3 * HOUR + 14 * MIN + 7},
+        {"24855d 3h 14m 8s", -1},
+        {"596524h", -1},
+        {"35791394m7s", 35791394 * (int64_t)MIN + 7},
+        {"", -1},
+        {"4 2", -1},
+        {"1:", -1},
+        {":1", -1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < NUM(rows); i++) {
+        int64_t seconds = -1;
+
+        if (!kb_krb5conf_parse_seconds(kb_str(rows[i].text), &seconds)) {
+            seconds = -1;
+        }
+        if (seconds != rows[i].seconds) {
+            fail_msg("%s: %lld", rows[i].text, (long long)seconds);
+        }
+    }
+}
+
+static void primary_kdcs_have_two_names(void **state)
+{
+    const struct kb_krb5conf *conf =
+        parse("[realms]\n A = {\n  master_kdc = old\n  primary_kdc = k1:750\n  kdc = k2\n"
+              "  primary_kdc = k3\n }\n B = {\n  master_kdc = k4\n }\n");
+
+    (void)state;
+    assert_int_equal(kb_krb5conf_primary_kdcs(conf, KB_LIT("A")).num, 2);
+    assert_string_equal(kb_krb5conf_primary_kdcs(conf, KB_LIT("A")).items[0], "k1:750");
+    assert_string_equal(kb_krb5conf_primary_kdcs(conf, KB_LIT("B")).items[0], "k4");
+    assert_int_equal(kb_krb5conf_primary_kdcs(conf, KB_LIT("C")).num, 0);
+    kb_krb5conf_put(conf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +414,8 @@ int main(void)
         cmocka_unit_test(kdcs_are_listed_in_order),
         cmocka_unit_test(domains_lead_to_realms),
         cmocka_unit_test(values_have_types),
+        cmocka_unit_test(times_are_mits),
+        cmocka_unit_test(primary_kdcs_have_two_names),
         cmocka_unit_test(several_files_are_one),
         cmocka_unit_test(includes_are_followed),
         cmocka_unit_test(bad_includes_are_errors),

@@ -340,7 +340,7 @@ static void a_wrong_krb5_conf_matters_to_identities_only(void **state)
     err = error_of("HTTP@www", NULL);
     assert_error(
         1, &err, KB_E_NO_ENCTYPE,
-        "krb5.conf: permitted_enctypes (rc4-hmac des3) has no encryption type that is supported "
+        "DIR/krb5.conf:2: permitted_enctypes (rc4-hmac des3) has no encryption type that is supported "
         "here; set EncryptionTypes to override it");
 }
 

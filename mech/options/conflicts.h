@@ -1,0 +1,13 @@
+/* conflicts.h - options that each make sense, but not together. Private to options.
+ *
+ * Only what would do nothing, or never work, in silence is an error. */
+#ifndef KB_CONFLICTS_H
+#define KB_CONFLICTS_H
+
+#include "mech/options/options.h"
+
+/* kb_conflicts_find looks at a whole snapshot. *err names both options and where they stand. */
+KB_MUST_USE enum kb_status kb_conflicts_find(const struct kb_options *options,
+                                             struct kb_error *err);
+
+#endif
