@@ -26,7 +26,8 @@ struct kb_events {
     struct kb_sink log, trace;
     char *capture;
     struct kb_listener *listener[2];
-    atomic_flag warned; /* that secrets are shown */
+    atomic_flag warned;         /* that secrets are shown */
+    _Atomic unsigned told_lost; /* a bit for each enum kb_lost */
 };
 
 /* Is this thread in a callback of a listener? */
@@ -114,7 +115,7 @@ static bool trail_wanted(const struct kb_events *events)
 
 bool kb_events_wanted(const struct kb_events *events, unsigned level)
 {
-    return events != NULL && (log_wanted(events, LEVEL(level)) ||
+    return events != NULL && (log_wanted(events, LEVEL(level)) || (level & KB_EVENT_SYSTEM) != 0 ||
                               ((level & KB_EVENT_TRAIL) != 0 && trail_wanted(events)));
 }
 
@@ -182,24 +183,57 @@ static void call_trail(const struct kb_events *events, enum kb_direction directi
     }
 }
 
-/* To the log and, with KB_EVENT_TRAIL, into the trail. */
+static void write_to(struct kb_events *events, enum kb_lost which, unsigned level, kb_bytes text)
+{
+    const struct kb_sink *sink = which == KB_LOST_LOG ? &events->log : &events->trace;
+    const char *why;
+
+    if (which == KB_LOST_LOG && sink->kind == KB_SINK_SYSLOG && repeated(text)) {
+        return;
+    }
+    why = kb_sink_write(sink, LEVEL(level), text);
+    if (why != NULL && (level & KB_EVENT_SYSTEM) == 0) {
+        kb_events_lost(events, which, why);
+    }
+}
+
+/* To the log and, as the level's flags say, into the trail and to the system log. */
 static void tell(struct kb_events *events, unsigned level, enum kb_direction direction,
                  const struct kb_buf *text)
 {
     bool in_log = log_wanted(events, LEVEL(level));
 
     if (in_log) {
-        if (events->log.kind != KB_SINK_SYSLOG || !repeated(kb_buf_bytes(text))) {
-            kb_sink_write(&events->log, LEVEL(level), kb_buf_bytes(text));
-        }
+        write_to(events, KB_LOST_LOG, level, kb_buf_bytes(text));
         call_log(events, LEVEL(level), kb_buf_str(text));
     }
     if ((level & KB_EVENT_TRAIL) != 0 && trail_wanted(events)) {
         if (!in_log || !events->one_sink) {
-            kb_sink_write(&events->trace, LEVEL(level), kb_buf_bytes(text));
+            write_to(events, KB_LOST_TRACE, level, kb_buf_bytes(text));
         }
         call_trail(events, direction, kb_buf_str(text));
     }
+    if ((level & KB_EVENT_SYSTEM) != 0 && !(in_log && events->log.kind == KB_SINK_SYSLOG) &&
+        !repeated(kb_buf_bytes(text))) {
+        kb_sink_system_log(LEVEL(level), kb_buf_bytes(text));
+    }
+}
+
+void kb_events_lost(struct kb_events *events, enum kb_lost what, const char *why)
+{
+    static const char options[][16] = {"LogFile", "TraceFile", "PacketCapture"};
+    const char *target = what == KB_LOST_CAPTURE ? events->capture
+                         : what == KB_LOST_LOG   ? events->log.path
+                                                 : events->trace.path;
+    struct kb_buf shown;
+
+    if ((atomic_fetch_or(&events->told_lost, 1u << what) & 1u << what) != 0) {
+        return;
+    }
+    kb_buf_init(&shown, MAX_SENTENCE);
+    kb_buf_add_escaped(&shown, kb_str(target != NULL ? target : "stderr"));
+    kb_event_lost(events, options[what], kb_buf_str(&shown), why);
+    kb_buf_wipe(&shown);
 }
 
 void kb_log(struct kb_events *events, unsigned level, const char *format, ...)

@@ -18,8 +18,8 @@ struct kb_error;
 
 enum kb_log_level { KB_LOG_NONE = 0, KB_LOG_INFO = 1, KB_LOG_VERBOSE = 2, KB_LOG_DEBUG = 3 };
 
-/* Beside a level: whether it goes into the trail as well. */
-enum { KB_EVENT_LOG = 0, KB_EVENT_TRAIL = 0x10 };
+/* Beside a level: whether it goes into the trail as well, and to the system log in any case. */
+enum { KB_EVENT_LOG = 0, KB_EVENT_TRAIL = 0x10, KB_EVENT_SYSTEM = 0x20 };
 
 enum kb_direction { KB_CLIENT = 0, KB_SERVER = 1, KB_INFO = 2 };
 
@@ -46,6 +46,10 @@ bool kb_trail_wanted(const struct kb_events *events);
 
 /* kb_events_capture is the file of PacketCapture, for capture.h; NULL: none. */
 const char *kb_events_capture(const struct kb_events *events);
+
+/* kb_events_lost tells, once for these events, that what an option asks for cannot be written. */
+enum kb_lost { KB_LOST_LOG, KB_LOST_TRACE, KB_LOST_CAPTURE };
+void kb_events_lost(struct kb_events *events, enum kb_lost what, const char *why);
 
 /* kb_log tells one sentence, of an enum kb_log_level and KB_EVENT_*. The system log gets the same
  * one at most once a minute. Foreign text in the arguments must have been escaped

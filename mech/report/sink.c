@@ -1,22 +1,23 @@
 #include "mech/report/sink.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "asn1/date.h"
+#include "mech/report/append.h"
 
 #define MAX_TEXT (5u << 18) /* of one event, escaped */
 #define MAX_PROGRAM 64      /* bytes of a program's name */
 #define AUTHPRIV (10 << 3)  /* syslog's facility; <syslog.h> has macros that we do not want */
 #define MAX_DATAGRAM 7000   /* journald and rsyslog take 8 KiB */
+
+/* An array: a pointer would be relocated in every program that loads us. */
+static char system_log[108] = "/dev/log";
 
 bool kb_sink_init(struct kb_sink *sink, const char *target)
 {
@@ -31,7 +32,7 @@ bool kb_sink_init(struct kb_sink *sink, const char *target)
     sink->kind = KB_SINK_FILE;
     if (strncmp(target, "syslog:", 7) == 0) {
         sink->kind = KB_SINK_SYSLOG;
-        target = target[7] != '\0' ? target + 7 : "/dev/log";
+        target = target[7] != '\0' ? target + 7 : system_log;
     }
     sink->path = kb_strdup(kb_str(target));
     if (sink->path == NULL) {
@@ -81,51 +82,11 @@ static void add_program(struct kb_buf *out)
     kb_buf_add_escaped(out, name);
 }
 
-/* Writes once. A broken pipe and a file over its limit answer by signals, which would end the host:
- * both are blocked for this thread, and taken back if they came from us. */
-static void write_once(int fd, kb_bytes bytes)
-{
-    const struct timespec now = {0, 0};
-    sigset_t ours, old, pending;
-
-    sigemptyset(&ours);
-    sigaddset(&ours, SIGPIPE);
-    sigaddset(&ours, SIGXFSZ);
-    if (pthread_sigmask(SIG_BLOCK, &ours, &old) != 0 || sigpending(&pending) != 0) {
-        return;
-    }
-    if (write(fd, bytes.ptr, bytes.len) < 0 && (errno == EPIPE || errno == EFBIG)) {
-        int number = errno == EPIPE ? SIGPIPE : SIGXFSZ;
-
-        if (!sigismember(&pending, number)) {
-            sigemptyset(&ours);
-            sigaddset(&ours, number);
-            while (sigtimedwait(&ours, NULL, &now) < 0 && errno == EINTR) {
-            }
-        }
-    }
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-}
-
-static void write_file(const char *path, kb_bytes bytes)
-{
-    int fd = openat(AT_FDCWD, path,
-                    O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK,
-                    0600);
-    struct stat st;
-
-    if (fd >= 0) {
-        if (fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISCHR(st.st_mode))) {
-            write_once(fd, bytes);
-        }
-        close(fd);
-    }
-}
-
 /* "2026-11-24T19:22:42Z curl[4711] text" */
-static void write_stamped(const struct kb_sink *sink, kb_bytes text)
+static const char *write_stamped(const struct kb_sink *sink, kb_bytes text)
 {
     struct timespec now = {0, 0};
+    const char *why = "there is no memory for it";
     struct kb_date date;
     struct kb_buf line;
 
@@ -139,13 +100,11 @@ static void write_stamped(const struct kb_sink *sink, kb_bytes text)
     add_clean(&line, text);
     kb_buf_add_str(&line, "\n");
     if (line.status == KB_OK) {
-        if (sink->kind == KB_SINK_STDERR) {
-            write_once(STDERR_FILENO, kb_buf_bytes(&line));
-        } else {
-            write_file(sink->path, kb_buf_bytes(&line));
-        }
+        why = sink->kind == KB_SINK_STDERR ? kb_append_fd(STDERR_FILENO, kb_buf_bytes(&line))
+                                           : kb_append(sink->path, KB_NONE, kb_buf_bytes(&line));
     }
     kb_buf_wipe(&line);
+    return why;
 }
 
 /* "<85>kerbside[4711]: curl: text": no time of ours, since the log stamps what it gets, in the time
@@ -196,8 +155,9 @@ static void write_syslog(const char *path, enum kb_log_level level, kb_bytes tex
     close(fd);
 }
 
-void kb_sink_write(const struct kb_sink *sink, enum kb_log_level level, kb_bytes text)
+const char *kb_sink_write(const struct kb_sink *sink, enum kb_log_level level, kb_bytes text)
 {
+    const char *why = NULL;
     int saved = errno;
 
     switch (sink->kind) {
@@ -205,11 +165,25 @@ void kb_sink_write(const struct kb_sink *sink, enum kb_log_level level, kb_bytes
         break;
     case KB_SINK_FILE:
     case KB_SINK_STDERR:
-        write_stamped(sink, text);
+        why = write_stamped(sink, text);
         break;
     case KB_SINK_SYSLOG:
         write_syslog(sink->path, level, text);
         break;
     }
     errno = saved;
+    return why;
+}
+
+void kb_sink_system_log(enum kb_log_level level, kb_bytes text)
+{
+    int saved = errno;
+
+    write_syslog(system_log, level, text);
+    errno = saved;
+}
+
+void kb_sink_system_log_at(const char *path)
+{
+    snprintf(system_log, sizeof(system_log), "%s", path);
 }

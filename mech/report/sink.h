@@ -3,8 +3,8 @@
  * No descriptor is kept: a line is opened for, written with one write(2) and closed. So a program
  * that closes or counts its descriptors, changes its root or user, forks or executes finds nothing
  * of ours, and a rotated file is followed at once; the lines are few. A line that cannot be written
- * is lost: nothing is shown, errno and signals stay as they were, no call waits for a full pipe. A
- * kb_sink is constant between init and wipe: any thread. */
+ * is lost, and the caller hears why; errno and signals stay as they were, no call waits for a full
+ * pipe. A kb_sink is constant between init and wipe: any thread. */
 #ifndef KB_SINK_H
 #define KB_SINK_H
 
@@ -27,7 +27,13 @@ bool kb_sink_equal(const struct kb_sink *a, const struct kb_sink *b);
 
 /* kb_sink_write writes `text`: to a file or stderr behind time, program and process, made if need
  * be with mode 0600 and never through a symbolic link; to the system log under authpriv, a datagram
- * a line. Control characters of `text` other than its newlines are escaped. */
-void kb_sink_write(const struct kb_sink *sink, enum kb_log_level level, kb_bytes text);
+ * a line. Control characters of `text` other than its newlines are escaped. NULL, or why it is lost
+ * (append.h); what the system log does not take is nobody's fault here. */
+const char *kb_sink_write(const struct kb_sink *sink, enum kb_log_level level, kb_bytes text);
+
+/* kb_sink_system_log writes to the system's own log, whatever the options say. Tests put another
+ * socket in its place. */
+void kb_sink_system_log(enum kb_log_level level, kb_bytes text);
+void kb_sink_system_log_at(const char *path);
 
 #endif

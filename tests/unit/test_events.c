@@ -21,6 +21,7 @@
 
 #include "mech/report/error.h"
 #include "mech/report/events.h"
+#include "mech/report/sink.h"
 #include "tests/support/wire.h"
 
 static char dir[] = "test_events.XXXXXX";
@@ -227,6 +228,55 @@ static void the_system_log(void **state)
     unlink(in_dir("devlog"));
     kb_log(events, KB_LOG_INFO, "there is no socket");
     kb_events_free(events);
+}
+
+/* What cannot be written is told once to the system log, to the callbacks, and in the other place.
+ */
+static void what_is_lost_is_told(void **state)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char got[1000] = "", expect[300], log[128], trace[128];
+    struct kb_events_config config = {
+        .log_level = KB_LOG_INFO, .log_file = log, .trace_file = trace, .mask_sensitive = true};
+    struct kb_events *events;
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    char *text;
+
+    (void)state;
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/devlog", dir);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    kb_sink_system_log_at(address.sun_path);
+    snprintf(log, sizeof(log), "%s", in_dir("log"));
+    snprintf(trace, sizeof(trace), "%s", in_dir("none/trace"));
+    events = kb_events_new(&config);
+    kb_trail(events, KB_CLIENT, "x", KB_LIT("a"));
+    kb_trail(events, KB_CLIENT, "x", KB_LIT("b"));
+    snprintf(expect, sizeof(expect), "TraceFile %s cannot be written: No such file or directory",
+             in_dir("none/trace"));
+    text = contents("log");
+    assert_non_null(strstr(text, expect));
+    assert_null(strstr(strstr(text, expect) + 1, "TraceFile"));
+    free(text);
+    assert_true(recv(fd, got, sizeof(got) - 1, 0) > 0);
+    assert_non_null(strstr(got, expect));
+    kb_events_free(events);
+
+    assert_int_equal(symlink("target", in_dir("log")), 0);
+    config.log_level = KB_LOG_VERBOSE;
+    config.trace_file = NULL;
+    events = kb_events_new(&config);
+    kb_log(events, KB_LOG_VERBOSE, "lost");
+    kb_log(events, KB_LOG_VERBOSE, "lost as well");
+    memset(got, 0, sizeof(got));
+    assert_true(recv(fd, got, sizeof(got) - 1, 0) > 0);
+    snprintf(expect, sizeof(expect), "LogFile %s cannot be written: it is a symbolic link",
+             in_dir("log"));
+    assert_non_null(strstr(got, expect));
+    assert_int_equal(recv(fd, got, sizeof(got), 0), -1);
+    kb_events_free(events);
+    close(fd);
+    unlink(in_dir("log"));
+    unlink(in_dir("devlog"));
 }
 
 static void the_trail_is_readable(void **state)
@@ -552,6 +602,7 @@ int main(void)
         cmocka_unit_test(no_descriptor_is_kept),
         cmocka_unit_test(signals_of_a_write_stay_with_us),
         cmocka_unit_test(the_system_log),
+        cmocka_unit_test(what_is_lost_is_told),
         cmocka_unit_test(the_trail_is_readable),
         cmocka_unit_test(showing_secrets_warns_first),
         cmocka_unit_test(listeners_are_told_up_to_the_level),

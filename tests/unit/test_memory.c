@@ -9,7 +9,10 @@
 
 #include <cmocka.h>
 
+#include <unistd.h>
+
 #include "asn1/types.h"
+#include "mech/report/capture.h"
 #include "mech/report/events.h"
 #include "mech/report/last_error.h"
 #include "mech/store/keytab.h"
@@ -137,13 +140,15 @@ static bool tell(void *ctx)
 {
     const struct kb_events_config config = {.log_level = KB_LOG_DEBUG,
                                             .log_file = "/dev/null",
-                                            .trace_file = "/dev/null",
+                                            .trace_file = "/dev/full",
+                                            .packet_capture = "test_memory.pcapng",
                                             .mask_sensitive = true};
     struct kb_events *events = kb_events_new(&config);
     bool whole = events != NULL;
 
     kb_log(events, KB_LOG_INFO, "a sentence");
     kb_trail(events, KB_CLIENT, "peer", *(kb_bytes *)ctx);
+    kb_capture(events, NULL, NULL, true, true, *(kb_bytes *)ctx);
     kb_events_free(events);
     return whole;
 }
@@ -156,6 +161,7 @@ static void reports(void **state)
     (void)state;
     assert_in_range(starve(put_error, NULL), 4, 50);
     assert_in_range(starve(tell, &message), 1, 500);
+    unlink("test_memory.pcapng");
     wire_free(wire);
 }
 
