@@ -1,6 +1,7 @@
 #include "mech/net/fds.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 
 /* Descriptor + 1, so that a free slot is zero. */
 static atomic_int slots[NUM_SLOTS];
+static atomic_int num_unnoted; /* that found no slot */
 
 int kb_fds_add(int fd)
 {
@@ -16,10 +18,22 @@ int kb_fds_add(int fd)
 
         if (atomic_load_explicit(&slots[i], memory_order_relaxed) == 0 &&
             atomic_compare_exchange_strong(&slots[i], &vacant, fd + 1)) {
-            break;
+            return fd;
         }
     }
+    if (fd >= 0) {
+        atomic_fetch_add(&num_unnoted, 1);
+    }
     return fd;
+}
+
+static bool take_unnoted(void)
+{
+    int num = atomic_load(&num_unnoted);
+
+    while (num > 0 && !atomic_compare_exchange_weak(&num_unnoted, &num, num - 1)) {
+    }
+    return num > 0;
 }
 
 void kb_fds_close(int fd)
@@ -33,14 +47,18 @@ void kb_fds_close(int fd)
 
         if (atomic_load_explicit(&slots[i], memory_order_relaxed) == held &&
             atomic_compare_exchange_strong(&slots[i], &held, 0)) {
-            break;
+            close(fd);
+            return;
         }
     }
-    close(fd);
+    if (take_unnoted()) {
+        close(fd);
+    }
 }
 
 void kb_fds_drop(void)
 {
+    atomic_store(&num_unnoted, 0);
     for (size_t i = 0; i < NUM_SLOTS; i++) {
         int held = atomic_exchange(&slots[i], 0);
 

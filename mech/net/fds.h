@@ -2,7 +2,8 @@
  *
  * A thread that forks leaves the others' sockets behind in the child, which has no such threads.
  * The table has room for as many as matter; what finds none stays open there until exec. Lock-free.
- */
+ * A call whose callback forked goes on in the child with numbers that are closed and maybe given to
+ * others by then: they are not closed once more. */
 #ifndef KB_FDS_H
 #define KB_FDS_H
 

@@ -47,7 +47,7 @@ void kb_callback_leave(int place)
     }
 }
 
-int64_t kb_callback_since(pthread_t thread)
+int64_t kb_callback_since(pthread_t thread, int64_t after_ms)
 {
     int64_t first_ms = -1;
 
@@ -56,11 +56,21 @@ int64_t kb_callback_since(pthread_t thread)
 
         /* 0: it comes or goes at this moment. */
         if (atomic_load(&places[i].thread) == (uintptr_t)thread && since_ms != 0 &&
-            (first_ms < 0 || since_ms < first_ms)) {
+            since_ms >= after_ms && (first_ms < 0 || since_ms < first_ms)) {
             first_ms = since_ms;
         }
     }
     return first_ms;
+}
+
+unsigned kb_callback_depth(void)
+{
+    unsigned depth = 0;
+
+    for (int i = 0; atomic_load(&num_inside) > 0 && i < NUM_PLACES; i++) {
+        depth += atomic_load(&places[i].thread) == (uintptr_t)pthread_self();
+    }
+    return depth;
 }
 
 void kb_callback_fork_child(void)

@@ -15,9 +15,12 @@
 int kb_callback_enter(void);
 void kb_callback_leave(int place);
 
-/* kb_callback_since tells since when (milliseconds, monotonic) a thread is in its outermost
- * callback; -1: it is in none. */
-int64_t kb_callback_since(pthread_t thread);
+/* kb_callback_since tells since when (milliseconds, monotonic) a thread is in a callback that began
+ * at `after_ms` or later; the outermost such. -1: it is in none. */
+int64_t kb_callback_since(pthread_t thread, int64_t after_ms);
+
+/* kb_callback_depth tells how many callbacks deep this thread is. */
+unsigned kb_callback_depth(void);
 
 /* For the child of fork(2): the other threads are gone. */
 void kb_callback_fork_child(void);

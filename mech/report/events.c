@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "asn1/engine.h"
+#include "mech/report/callback.h"
 #include "mech/report/error.h"
 #include "mech/report/sink.h"
 
@@ -154,6 +155,18 @@ static bool repeated(kb_bytes text)
     return !atomic_compare_exchange_strong(slot, &seen, entry) && seen >> 32 == entry >> 32;
 }
 
+static int enter_callback(void)
+{
+    in_callback = true;
+    return kb_callback_enter();
+}
+
+static void leave_callback(int place)
+{
+    kb_callback_leave(place);
+    in_callback = false;
+}
+
 static void call_log(const struct kb_events *events, enum kb_log_level level, const char *text)
 {
     static const char types[][8] = {"", "Info", "Verbose", "Debug"};
@@ -162,9 +175,10 @@ static void call_log(const struct kb_events *events, enum kb_log_level level, co
         const struct kb_callbacks *to = callbacks(events, i);
 
         if (to->log != NULL) {
-            in_callback = true;
+            int place = enter_callback();
+
             to->log(to->arg, (int)level, text, types[level]);
-            in_callback = false;
+            leave_callback(place);
         }
     }
 }
@@ -176,9 +190,10 @@ static void call_trail(const struct kb_events *events, enum kb_direction directi
         const struct kb_callbacks *to = callbacks(events, i);
 
         if (to->trail != NULL) {
-            in_callback = true;
+            int place = enter_callback();
+
             to->trail(to->arg, (int)direction, text);
-            in_callback = false;
+            leave_callback(place);
         }
     }
 }
@@ -271,9 +286,10 @@ void kb_error_event(struct kb_events *events, const struct kb_error *err)
         const struct kb_callbacks *to = callbacks(events, i);
 
         if (to->error != NULL) {
-            in_callback = true;
+            int place = enter_callback();
+
             to->error(to->arg, kb_error_reference(err->code), kb_buf_str(&line));
-            in_callback = false;
+            leave_callback(place);
         }
     }
     kb_buf_wipe(&line);

@@ -9,6 +9,8 @@ struct kb_listener {
     struct kb_callbacks callbacks;
 };
 
+static atomic_uint num_listeners;
+
 /* Guards the taking of a reference to the process's listener against its replacement. Held for
  * moments, never over a callback. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -23,6 +25,7 @@ struct kb_listener *kb_listener_new(const struct kb_callbacks *callbacks)
     if (listener != NULL) {
         atomic_init(&listener->refs, 1);
         listener->callbacks = *callbacks;
+        atomic_fetch_add(&num_listeners, 1);
     }
     return listener;
 }
@@ -44,7 +47,13 @@ void kb_listener_put(struct kb_listener *listener)
     if (listener->callbacks.release != NULL) {
         listener->callbacks.release(listener->callbacks.arg);
     }
+    atomic_fetch_sub(&num_listeners, 1);
     free(listener);
+}
+
+bool kb_listener_any(void)
+{
+    return atomic_load(&num_listeners) > 0;
 }
 
 const struct kb_callbacks *kb_listener_callbacks(const struct kb_listener *listener)

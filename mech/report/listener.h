@@ -32,6 +32,9 @@ struct kb_listener *kb_listener_ref(struct kb_listener *listener); /* NULL gives
 void kb_listener_put(struct kb_listener *listener);                /* NULL is accepted */
 const struct kb_callbacks *kb_listener_callbacks(const struct kb_listener *listener);
 
+/* kb_listener_any tells whether there is a listener at all, somebody's. */
+bool kb_listener_any(void);
+
 /* kb_listener_set_process takes over a reference (NULL: nobody listens); kb_listener_process gives
  * one, NULL if there is none, which costs a load. */
 void kb_listener_set_process(struct kb_listener *listener);

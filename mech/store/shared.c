@@ -1,12 +1,15 @@
 #include "mech/store/shared.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
+#include <sys/eventfd.h>
+
+#include "mech/net/fds.h"
+#include "mech/report/callback.h"
 
 #define NUM_BUCKETS 64
-#define INTERRUPT_SLICE_MS 50
+#define PATIENCE_MS 100 /* with a leader that is in a callback */
+#define SLICE_MS 50
 
 /* What is known under one asked-for name: a ticket, that there is none, or a flight under way. */
 struct entry {
@@ -15,16 +18,19 @@ struct entry {
     struct kb_credential *credential; /* NULL: none */
     struct kb_error *unknown;         /* the KDC does not know it, */
     int64_t unknown_until_ms;         /* until then */
-    struct flight *flight;
+    struct flight *flights; /* under way, the newest first; more than one if one is held up */
     size_t asked_len;
     uint8_t asked[];
 };
 
 /* An exchange under way. The leader and each waiter hold a reference. */
 struct flight {
+    struct flight *next; /* of its entry */
     unsigned refs;
     bool done;
-    pthread_cond_t changed;
+    int fd; /* eventfd, readable for good when done; -1: nobody waited yet, or none could be had */
+    pthread_t leader;
+    int64_t start_ms;
     struct kb_credential *credential;
     struct kb_error error;
 };
@@ -35,7 +41,7 @@ struct kb_shared {
     size_t num;
 };
 
-/* Guards every member of every struct above but a flight's condition. */
+/* Guards every member of every struct above. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct kb_shared *tables; /* all there are, for the child of a fork */
 
@@ -69,7 +75,7 @@ static void flight_put(struct flight *flight)
 {
     if (--flight->refs == 0) {
         kb_credential_free(flight->credential);
-        pthread_cond_destroy(&flight->changed);
+        kb_fds_close(flight->fd);
         free(flight);
     }
 }
@@ -149,7 +155,7 @@ static void evict_one(struct kb_shared *shared)
             const struct kb_credential *ours = (*slot)->credential;
             const struct kb_credential *theirs = victim != NULL ? (*victim)->credential : NULL;
 
-            if ((*slot)->flight == NULL &&
+            if ((*slot)->flights == NULL &&
                 (victim == NULL ||
                  (theirs != NULL && (ours == NULL || ours->endtime < theirs->endtime)))) {
                 victim = slot;
@@ -189,40 +195,61 @@ static struct entry *find_or_add(struct kb_shared *shared, kb_bytes asked)
     return entry;
 }
 
-static struct flight *flight_new(void)
+/* Begins a flight that this thread leads. */
+static bool lead(struct entry *entry)
 {
     struct flight *flight = calloc(1, sizeof(*flight));
-    pthread_condattr_t attr;
 
-    if (flight != NULL) {
-        pthread_condattr_init(&attr);
-        pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-        pthread_cond_init(&flight->changed, &attr);
-        pthread_condattr_destroy(&attr);
-        flight->refs = 1;
+    if (flight == NULL) {
+        return false;
+    }
+    flight->refs = 1;
+    flight->fd = -1;
+    flight->leader = pthread_self();
+    flight->start_ms = kb_now_ms();
+    flight->next = entry->flights;
+    entry->flights = flight;
+    return true;
+}
+
+/* Is its leader away in a callback of the program's, which it began since it leads? */
+static bool held_up(const struct flight *flight)
+{
+    int64_t since_ms = kb_callback_since(flight->leader, flight->start_ms);
+
+    return since_ms >= 0 && kb_now_ms() - since_ms >= PATIENCE_MS;
+}
+
+/* The flight that is worth waiting for; NULL: none, the caller leads. */
+static struct flight *to_wait_for(const struct entry *entry)
+{
+    struct flight *flight = entry->flights;
+
+    while (flight != NULL && (pthread_equal(flight->leader, pthread_self()) || held_up(flight))) {
+        flight = flight->next;
     }
     return flight;
 }
 
-/* Waits, with the lock, for the end of a flight, in slices: somebody may interrupt us. */
-static enum kb_status await(struct flight *flight, const struct kb_wait *wait)
+/* Waits for the end of a flight; comes and goes with the lock. Without a listener nobody can be
+ * held up, and the descriptor wakes us. */
+static enum kb_status await(struct flight *flight, struct kb_wait *wait)
 {
-    while (!flight->done) {
-        int64_t now_ms = kb_now_ms(), until_ms = now_ms + INTERRUPT_SLICE_MS;
-        struct timespec ts;
+    enum kb_status st = KB_OK;
 
-        if (now_ms >= wait->deadline_ms) {
-            return KB_TIMED_OUT;
-        }
-        if (kb_wait_interrupted(wait)) {
-            return KB_INTERRUPTED;
-        }
-        until_ms = until_ms < wait->deadline_ms ? until_ms : wait->deadline_ms;
-        ts.tv_sec = until_ms / 1000;
-        ts.tv_nsec = (until_ms % 1000) * 1000000;
-        pthread_cond_timedwait(&flight->changed, &lock, &ts);
+    if (flight->fd < 0) {
+        flight->fd = kb_fds_add(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     }
-    return KB_OK;
+    while (st == KB_OK && !flight->done && !held_up(flight)) {
+        struct pollfd fds[1 + KB_WAIT_FDS] = {{.fd = flight->fd, .events = POLLIN}};
+        bool slices = flight->fd < 0 || kb_listener_any();
+        int ready;
+
+        pthread_mutex_unlock(&lock);
+        st = kb_wait_poll(wait, fds, 1, slices ? kb_now_ms() + SLICE_MS : INT64_MAX, &ready);
+        pthread_mutex_lock(&lock);
+    }
+    return st;
 }
 
 /* Whether what ended the leader says nothing about us: then one of those who waited leads. */
@@ -231,8 +258,26 @@ static bool leader_only(const struct kb_error *err)
     return err->code == KB_E_INTERRUPTED || err->code == KB_E_TIMEOUT;
 }
 
+/* What came of a flight for one who waited. KB_NOT_FOUND: nothing, look again. */
+static enum kb_status outcome(const struct flight *flight, struct kb_credential **out,
+                              struct kb_error *err)
+{
+    if (!flight->done) {
+        return KB_NOT_FOUND; /* its leader is held up */
+    }
+    if (flight->credential != NULL) {
+        *out = kb_credential_ref(flight->credential);
+        return KB_OK;
+    }
+    if (leader_only(&flight->error)) {
+        return KB_NOT_FOUND;
+    }
+    *err = flight->error;
+    return KB_ERROR;
+}
+
 static enum kb_status enter_locked(struct kb_shared *shared, kb_bytes asked, int64_t now,
-                                   int64_t min_life, const struct kb_wait *wait,
+                                   int64_t min_life, struct kb_wait *wait,
                                    struct kb_credential **out, struct kb_error *err)
 {
     for (;;) {
@@ -251,20 +296,14 @@ static enum kb_status enter_locked(struct kb_shared *shared, kb_bytes asked, int
             *err = *entry->unknown;
             return KB_ERROR;
         }
-        if (entry->flight == NULL) {
-            entry->flight = flight_new();
-            return entry->flight != NULL ? KB_NOT_FOUND : KB_NO_MEMORY;
+        flight = to_wait_for(entry);
+        if (flight == NULL) {
+            return lead(entry) ? KB_NOT_FOUND : KB_NO_MEMORY;
         }
-        flight = entry->flight;
         flight->refs++;
         st = await(flight, wait);
-        if (st == KB_OK && flight->credential != NULL) {
-            *out = kb_credential_ref(flight->credential);
-        } else if (st == KB_OK && !leader_only(&flight->error)) {
-            *err = flight->error;
-            st = KB_ERROR;
-        } else if (st == KB_OK) {
-            st = KB_NOT_FOUND;
+        if (st == KB_OK) {
+            st = outcome(flight, out, err);
         }
         flight_put(flight);
         if (st != KB_NOT_FOUND) {
@@ -274,8 +313,8 @@ static enum kb_status enter_locked(struct kb_shared *shared, kb_bytes asked, int
 }
 
 enum kb_status kb_shared_enter(struct kb_shared *shared, kb_bytes asked, int64_t now,
-                               int64_t min_life, const struct kb_wait *wait,
-                               struct kb_credential **out, struct kb_error *err)
+                               int64_t min_life, struct kb_wait *wait, struct kb_credential **out,
+                               struct kb_error *err)
 {
     enum kb_status st;
 
@@ -305,6 +344,22 @@ static void remember_unknown(struct entry *entry, const struct kb_error *err)
     }
 }
 
+/* Takes the flight that this thread leads out of its entry: of several, one in the callback of
+ * another, the last. */
+static struct flight *take_own(struct entry *entry)
+{
+    struct flight **slot = &entry->flights, *flight;
+
+    while (*slot != NULL && !pthread_equal((*slot)->leader, pthread_self())) {
+        slot = &(*slot)->next;
+    }
+    flight = *slot;
+    if (flight != NULL) {
+        *slot = flight->next;
+    }
+    return flight;
+}
+
 void kb_shared_leave(struct kb_shared *shared, kb_bytes asked, struct kb_credential *credential,
                      const struct kb_error *err)
 {
@@ -314,9 +369,8 @@ void kb_shared_leave(struct kb_shared *shared, kb_bytes asked, struct kb_credent
     pthread_mutex_lock(&lock);
     /* The entry is there: one with a flight is never evicted. */
     entry = *find_slot(shared, asked, hash_of(asked));
-    flight = entry != NULL ? entry->flight : NULL;
+    flight = entry != NULL ? take_own(entry) : NULL;
     if (flight != NULL) {
-        entry->flight = NULL;
         flight->done = true;
         if (credential != NULL) {
             keep(entry, credential);
@@ -327,7 +381,9 @@ void kb_shared_leave(struct kb_shared *shared, kb_bytes asked, struct kb_credent
                 remember_unknown(entry, err);
             }
         }
-        pthread_cond_broadcast(&flight->changed);
+        if (flight->fd >= 0) {
+            (void)eventfd_write(flight->fd, 1); /* cannot block */
+        }
         flight_put(flight);
     }
     pthread_mutex_unlock(&lock);
@@ -374,9 +430,13 @@ void kb_shared_fork_child(void)
     for (struct kb_shared *shared = tables; shared != NULL; shared = shared->next) {
         for (size_t i = 0; i < NUM_BUCKETS; i++) {
             for (struct entry *entry = shared->buckets[i]; entry != NULL; entry = entry->next) {
-                /* Nobody is left to wait for it; its condition is not to be touched any more. */
-                free(entry->flight);
-                entry->flight = NULL;
+                /* Nobody is left to wait for them. They are not freed: where a callback forked, its
+                 * own call comes back here and may hold one. */
+                for (; entry->flights != NULL; entry->flights = entry->flights->next) {
+                    entry->flights->done = true;
+                    (void)kb_error_set(&entry->flights->error, KB_E_INTERRUPTED,
+                                       "The process was forked");
+                }
             }
         }
     }

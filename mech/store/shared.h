@@ -5,7 +5,9 @@
  * look-up needs neither DNS nor a parser. Threads that want the same ticket at once cause one
  * exchange: the first leads, the others wait for it, each with its own deadline and its own copy of
  * an error; a leader that was interrupted or ran out of its own time is followed by one of the
- * waiters. That the KDC does not know a service is remembered for ten seconds.
+ * waiters. One that is held up in a callback of the program's is not waited for: another leads
+ * beside it; nor does a callback that asks for what its own thread is fetching wait for itself.
+ * That the KDC does not know a service is remembered for ten seconds.
  *
  * All functions may be called by any thread. One lock of this module guards every table; it is
  * never held over I/O, string-to-key or a callback, and is last in the lock order. Bounded: beyond
@@ -38,7 +40,7 @@ struct kb_credential *kb_shared_find(struct kb_shared *shared, kb_bytes asked, i
  *   KB_ERROR        *err: the flight that we waited for failed, or the service is known not to
  * exist KB_TIMED_OUT, KB_INTERRUPTED, KB_NO_MEMORY  while waiting */
 KB_MUST_USE enum kb_status kb_shared_enter(struct kb_shared *shared, kb_bytes asked, int64_t now,
-                                           int64_t min_life, const struct kb_wait *wait,
+                                           int64_t min_life, struct kb_wait *wait,
                                            struct kb_credential **out, struct kb_error *err);
 
 /* kb_shared_leave ends the flight that this thread leads: with a ticket, which is kept and given to

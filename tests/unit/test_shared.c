@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "mech/report/callback.h"
 #include "mech/store/shared.h"
 
 #define NOW 1000000
@@ -145,43 +146,232 @@ static void a_leaders_own_end_is_not_shared(void **state)
     kb_shared_free(crowd.shared);
 }
 
+/* --- one thread leads, this one waits --- */
+
+struct leader {
+    struct kb_shared *shared;
+    struct kb_credential *credential; /* that it brings; NULL: `fail` */
+    enum kb_error_code fail;
+    bool in_callback; /* of the program's, for as long as it leads */
+    atomic_bool leads, go;
+    pthread_t thread;
+};
+
+static void *lead(void *arg)
+{
+    struct leader *leader = arg;
+    struct kb_wait wait = no_wait(60000);
+    struct kb_credential *out;
+    struct kb_error err = {0};
+    int place;
+
+    if (kb_shared_enter(leader->shared, KB_LIT("t"), NOW, 60, &wait, &out, &err) != KB_NOT_FOUND) {
+        abort();
+    }
+    place = leader->in_callback ? kb_callback_enter() : -1;
+    atomic_store(&leader->leads, true);
+    while (!atomic_load(&leader->go)) {
+        usleep(1000);
+    }
+    kb_callback_leave(place);
+    (void)kb_error_set(&err, leader->fail, "It failed");
+    kb_shared_leave(leader->shared, KB_LIT("t"), leader->credential, &err);
+    return NULL;
+}
+
+static void leader_start(struct leader *leader, struct kb_shared *shared)
+{
+    leader->shared = shared;
+    assert_int_equal(pthread_create(&leader->thread, NULL, lead, leader), 0);
+    while (!atomic_load(&leader->leads)) {
+        usleep(100);
+    }
+}
+
+static void leader_stop(struct leader *leader)
+{
+    atomic_store(&leader->go, true);
+    pthread_join(leader->thread, NULL);
+}
+
+static enum kb_status enter(struct kb_shared *shared, struct kb_wait *wait)
+{
+    struct kb_credential *out;
+    struct kb_error err = {0};
+    enum kb_status st = kb_shared_enter(shared, KB_LIT("t"), NOW, 60, wait, &out, &err);
+
+    kb_credential_free(out);
+    return st;
+}
+
+static void leave(struct kb_shared *shared, enum kb_error_code fail)
+{
+    struct kb_error err = {0};
+
+    (void)kb_error_set(&err, fail, "It failed");
+    kb_shared_leave(shared, KB_LIT("t"), NULL, &err);
+}
+
 static void waiting_has_a_deadline(void **state)
 {
     struct kb_shared *shared = kb_shared_new();
+    struct leader leader = {.fail = KB_E_TIMEOUT};
     struct kb_wait wait = no_wait(50);
-    struct kb_credential *out;
-    struct kb_error err = {0};
+    int64_t start_ms = kb_now_ms();
 
     (void)state;
-    assert_int_equal(kb_shared_enter(shared, KB_LIT("t"), NOW, 60, &wait, &out, &err),
-                     KB_NOT_FOUND);
-    assert_int_equal(kb_shared_enter(shared, KB_LIT("t"), NOW, 60, &wait, &out, &err),
-                     KB_TIMED_OUT);
-    (void)kb_error_set(&err, KB_E_TIMEOUT, "It timed out");
-    kb_shared_leave(shared, KB_LIT("t"), NULL, &err);
+    leader_start(&leader, shared);
+    assert_int_equal(enter(shared, &wait), KB_TIMED_OUT);
+    assert_true(kb_now_ms() - start_ms >= 50);
+    leader_stop(&leader);
     kb_shared_free(shared);
+}
+
+static void *fire_soon(void *interrupt)
+{
+    usleep(30000);
+    kb_interrupt_fire(interrupt);
+    return NULL;
 }
 
 static void waiting_is_interrupted(void **state)
 {
     struct kb_shared *shared = kb_shared_new();
-    struct kb_credential *out;
-    struct kb_error err = {0};
     struct kb_interrupt *interrupt = kb_interrupt_new();
-    struct kb_wait wait = no_wait(60000);
+    struct leader leader = {.fail = KB_E_TIMEOUT};
+    struct kb_wait wait = no_wait(0);
+    int64_t start_ms = kb_now_ms();
+    pthread_t thread;
 
     (void)state;
-    assert_non_null(interrupt);
     kb_wait_attach(&wait, interrupt);
-    assert_int_equal(kb_shared_enter(shared, KB_LIT("t"), NOW, 60, &wait, &out, &err),
-                     KB_NOT_FOUND);
-    kb_interrupt_fire(interrupt);
-    assert_int_equal(kb_shared_enter(shared, KB_LIT("t"), NOW, 60, &wait, &out, &err),
-                     KB_INTERRUPTED);
-    (void)kb_error_set(&err, KB_E_INTERRUPTED, "It was interrupted");
-    kb_shared_leave(shared, KB_LIT("t"), NULL, &err);
+    leader_start(&leader, shared);
+    assert_int_equal(pthread_create(&thread, NULL, fire_soon, interrupt), 0);
+    assert_int_equal(enter(shared, &wait), KB_INTERRUPTED);
+    assert_true(kb_now_ms() - start_ms < 30 + 500);
+    pthread_join(thread, NULL);
+    leader_stop(&leader);
     kb_wait_stop(&wait);
     kb_interrupt_put(interrupt);
+    kb_shared_free(shared);
+}
+
+static void *stop_soon(void *leader)
+{
+    usleep(100000);
+    leader_stop(leader);
+    return NULL;
+}
+
+/* An interrupt of the leader's credential is not ours: who waits goes on in its place. */
+static void an_interrupted_leader_is_followed(void **state)
+{
+    struct kb_shared *shared = kb_shared_new();
+    struct leader leader = {.fail = KB_E_INTERRUPTED};
+    struct kb_wait wait = no_wait(0);
+    pthread_t thread;
+
+    (void)state;
+    leader_start(&leader, shared);
+    assert_int_equal(pthread_create(&thread, NULL, stop_soon, &leader), 0);
+    assert_int_equal(enter(shared, &wait), KB_NOT_FOUND);
+    leave(shared, KB_E_TIMEOUT);
+    pthread_join(thread, NULL);
+    kb_shared_free(shared);
+}
+
+/* --- callbacks of the program's --- */
+
+static int cancel(void *arg)
+{
+    return *(atomic_int *)arg = 1;
+}
+
+static void waiting_runs_the_callback(void **state)
+{
+    struct kb_shared *shared = kb_shared_new();
+    struct leader leader = {.fail = KB_E_TIMEOUT};
+    struct kb_wait wait = no_wait(0);
+    atomic_int called = 0;
+    struct kb_callbacks callbacks = {.wait = cancel, .arg = &called};
+    struct kb_listener *listener = kb_listener_new(&callbacks);
+
+    (void)state;
+    kb_wait_listen(&wait, listener);
+    leader_start(&leader, shared);
+    assert_int_equal(enter(shared, &wait), KB_INTERRUPTED);
+    assert_int_equal(called, 1);
+    leader_stop(&leader);
+    kb_wait_stop(&wait);
+    kb_listener_put(listener);
+    kb_shared_free(shared);
+}
+
+struct again {
+    struct kb_shared *shared;
+    struct kb_credential *credential;
+    atomic_int brought;
+};
+
+/* Asks for the very ticket that its own thread is fetching: it must not wait for itself. */
+static int ask_again(void *arg)
+{
+    struct again *again = arg;
+    struct kb_wait wait = no_wait(0);
+    struct kb_error err = {0};
+
+    if (enter(again->shared, &wait) == KB_NOT_FOUND) {
+        kb_shared_leave(again->shared, KB_LIT("t"), again->credential, &err);
+        atomic_fetch_add(&again->brought, 1);
+    }
+    return 1;
+}
+
+static void a_callback_does_not_wait_for_its_own_call(void **state)
+{
+    struct again again = {.shared = kb_shared_new(), .credential = credential(NOW + 1000)};
+    struct kb_callbacks callbacks = {.wait = ask_again, .arg = &again};
+    struct kb_listener *listener = kb_listener_new(&callbacks);
+    struct kb_wait wait = no_wait(0);
+    struct pollfd fds[KB_WAIT_FDS];
+    int ready;
+
+    (void)state;
+    kb_wait_listen(&wait, listener);
+    assert_int_equal(enter(again.shared, &wait), KB_NOT_FOUND);
+    assert_int_equal(kb_wait_poll(&wait, fds, 0, INT64_MAX, &ready), KB_INTERRUPTED);
+    assert_int_equal(again.brought, 1);
+    /* The outer one ends what it began, in vain; the ticket stays. */
+    leave(again.shared, KB_E_INTERRUPTED);
+    assert_int_equal(enter(again.shared, &wait), KB_OK);
+    kb_wait_stop(&wait);
+    kb_listener_put(listener);
+    kb_credential_free(again.credential);
+    kb_shared_free(again.shared);
+}
+
+/* Its own call is all that a slow callback may harm. */
+static void a_leader_in_a_callback_is_not_waited_for(void **state)
+{
+    struct kb_shared *shared = kb_shared_new();
+    struct kb_callbacks callbacks = {.log = NULL};
+    struct kb_listener *listener = kb_listener_new(&callbacks);
+    struct leader leader = {.in_callback = true, .credential = credential(NOW + 1000)};
+    struct leader second = {.fail = KB_E_TIMEOUT};
+    struct kb_wait wait = no_wait(60000);
+    int64_t start_ms = kb_now_ms();
+
+    (void)state;
+    leader_start(&leader, shared);
+    leader_start(&second, shared); /* beside it */
+    assert_true(kb_now_ms() - start_ms < 100 + 500);
+    /* What the first brings in the end is everybody's. */
+    leader_stop(&leader);
+    assert_int_equal(enter(shared, &wait), KB_OK);
+    leader_stop(&second);
+    assert_int_equal(enter(shared, &wait), KB_OK);
+    kb_credential_free(leader.credential);
+    kb_listener_put(listener);
     kb_shared_free(shared);
 }
 
@@ -242,6 +432,10 @@ int main(void)
         cmocka_unit_test(a_leaders_own_end_is_not_shared),
         cmocka_unit_test(waiting_has_a_deadline),
         cmocka_unit_test(waiting_is_interrupted),
+        cmocka_unit_test(an_interrupted_leader_is_followed),
+        cmocka_unit_test(waiting_runs_the_callback),
+        cmocka_unit_test(a_callback_does_not_wait_for_its_own_call),
+        cmocka_unit_test(a_leader_in_a_callback_is_not_waited_for),
         cmocka_unit_test(memory_is_bounded),
         cmocka_unit_test(a_child_waits_for_nobody),
     };
