@@ -1,5 +1,6 @@
 #include "mech/login/login.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "crypto/provider.h"
@@ -7,7 +8,9 @@
 #include "mech/login/facts.h"
 #include "mech/login/tell.h"
 #include "mech/login/work.h"
+#include "mech/report/callback.h"
 
+#define MAX_NESTED 4         /* logins in callbacks of logins: a stack ends */
 #define MAX_REPLY (2u << 20) /* what one exchange may take from the heap */
 
 struct asked_key {
@@ -101,6 +104,11 @@ static enum kb_status work_init(struct kb_work *work, const struct kb_login *log
 
     memset(work, 0, sizeof(*work));
     kb_arena_init(&work->arena, NULL, 0, 65536);
+    if (kb_callback_depth() >= MAX_NESTED) {
+        return kb_error_set(err, KB_E_BUSY,
+                            "The program's callback began a login within a login, %d deep",
+                            MAX_NESTED);
+    }
     work->login = login;
     work->identity = login->identity;
     kb_login_start_waiting(login, &work->wait);
@@ -240,11 +248,38 @@ void kb_work_asked_primary(const struct kb_error *first, struct kb_error *err)
     }
 }
 
-enum kb_status kb_work_waited(enum kb_status st, struct kb_error *err)
+enum kb_status kb_work_gave_up(const struct kb_work *work, enum kb_status st, int64_t start_ms,
+                               const char *what, struct kb_error *err)
 {
-    return st == KB_ERROR
+    int64_t took_ms = kb_now_ms() - start_ms;
+    char took[32];
+
+    snprintf(took, sizeof(took), "%lld.%lld s", (long long)took_ms / 1000,
+             (long long)took_ms % 1000 / 100);
+    switch (st) {
+    case KB_ERROR:
+        return st;
+    case KB_INTERRUPTED:
+        return kb_error_set(err, KB_E_INTERRUPTED, "%s after %s of waiting %s",
+                            kb_wait_cause(&work->wait), took, what);
+    case KB_TIMED_OUT:
+        return kb_error_set(err, KB_E_TIMEOUT, "Timed out after %s of waiting %s", took, what);
+    default:
+        return kb_error_status(err, KB_E_INTERNAL, st, "Waiting %s", what);
+    }
+}
+
+enum kb_status kb_work_enter(struct kb_work *work, kb_bytes key, struct kb_credential **out,
+                             struct kb_error *err)
+{
+    int64_t start_ms = kb_now_ms();
+    enum kb_status st = kb_shared_enter(kb_identity_shared(work->identity), key, kb_clock_now(),
+                                        work->login->options->min_lifetime, &work->wait, out, err);
+
+    return st == KB_OK || st == KB_NOT_FOUND
                ? st
-               : kb_error_status(err, KB_E_INTERNAL, st, "Waiting for another thread's login");
+               : kb_work_gave_up(work, st, start_ms,
+                                 "for another thread that logs in as the same user", err);
 }
 
 /* --- the calls --- */
@@ -253,13 +288,12 @@ enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_tar
                                struct kb_credential **out, struct kb_error *err)
 {
     struct kb_shared *shared = kb_identity_shared(login->identity);
-    int64_t min_life = login->options->min_lifetime;
     struct asked_key key_bytes;
     kb_bytes key = key_of(target, &key_bytes);
     struct kb_work *work;
     enum kb_status st;
 
-    *out = kb_shared_find(shared, key, kb_clock_now(), min_life);
+    *out = kb_shared_find(shared, key, kb_clock_now(), login->options->min_lifetime);
     if (*out != NULL) {
         return KB_OK;
     }
@@ -269,12 +303,10 @@ enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_tar
     }
     st = work_init(work, login, err);
     if (st == KB_OK) {
-        st = kb_shared_enter(shared, key, kb_clock_now(), min_life, &work->wait, out, err);
+        st = kb_work_enter(work, key, out, err);
         if (st == KB_NOT_FOUND) {
             st = kb_work_ticket(work, target, out, err);
             kb_shared_leave(shared, key, st == KB_OK ? *out : NULL, err);
-        } else if (st != KB_OK) {
-            st = kb_work_waited(st, err);
         }
     }
     work_wipe(work);
@@ -295,6 +327,13 @@ enum kb_status kb_login_tgt(const struct kb_login *login, struct kb_credential *
     st = work_init(work, login, err);
     if (st == KB_OK) {
         st = kb_work_tgt(work, out, err);
+    }
+    if (st == KB_OK && kb_wait_interrupted(&work->wait)) {
+        /* In string-to-key, which is not cut short. The TGT is kept for who asks next. */
+        kb_credential_free(*out);
+        *out = NULL;
+        st = kb_error_set(err, KB_E_INTERRUPTED, "%s while the KDC's answer was decrypted",
+                          kb_wait_cause(&work->wait));
     }
     work_wipe(work);
     free(work);

@@ -135,20 +135,19 @@ static enum kb_status fetch_tgt(struct kb_work *work, struct kb_credential **out
 
 enum kb_status kb_work_tgt(struct kb_work *work, struct kb_credential **out, struct kb_error *err)
 {
-    struct kb_shared *shared = kb_identity_shared(work->identity);
-    int64_t min_life = work->login->options->min_lifetime;
     enum kb_status st;
 
     if (work->tgt != NULL) {
         *out = kb_credential_ref(work->tgt);
         return KB_OK;
     }
-    st = kb_shared_enter(shared, KB_WORK_TGT_KEY, kb_clock_now(), min_life, &work->wait, out, err);
+    st = kb_work_enter(work, KB_WORK_TGT_KEY, out, err);
     if (st != KB_NOT_FOUND) {
-        return st == KB_OK ? KB_OK : kb_work_waited(st, err);
+        return st;
     }
     st = fetch_tgt(work, out, err);
-    kb_shared_leave(shared, KB_WORK_TGT_KEY, st == KB_OK ? *out : NULL, err);
+    kb_shared_leave(kb_identity_shared(work->identity), KB_WORK_TGT_KEY, st == KB_OK ? *out : NULL,
+                    err);
     if (st == KB_OK) {
         work->tgt = kb_credential_ref(*out);
     }

@@ -104,17 +104,48 @@ static enum kb_status ask_for_host(struct kb_work *work, const struct kb_target 
     return st;
 }
 
-/* Finds the canonical name of the target's host, if it differs from what was given. */
-static bool canonical_name(struct kb_work *work, const struct kb_target *target, char out[256])
+/* Finds the canonical name of the target's host. KB_NOT_FOUND: none that differs from what was
+ * given. KB_ERROR: the search was given up, and the call with it. */
+static enum kb_status canonical_name(struct kb_work *work, const struct kb_target *target,
+                                     char out[256], struct kb_error *err)
 {
     bool reverse = kb_krb5conf_bool(work->login->options->krb5conf, KB_NONE, "rdns", false);
     char *given = kb_strdup(target->host);
-    bool differs = given != NULL &&
-                   kb_net_canonical_name(&work->wait, given, reverse, out) == KB_OK &&
-                   !kb_equal_nocase(kb_str(out), target->host);
+    int64_t start_ms = kb_now_ms();
+    enum kb_status st =
+        given != NULL ? kb_net_canonical_name(&work->wait, given, reverse, out) : KB_NO_MEMORY;
 
     free(given);
-    return differs;
+    if (st == KB_OK && kb_equal_nocase(kb_str(out), target->host)) {
+        st = KB_NOT_FOUND;
+    }
+    if (st != KB_OK && st != KB_NOT_FOUND) {
+        st = kb_work_gave_up(work, st, start_ms,
+                             "for the resolver to find the target's canonical name", err);
+    }
+    return st;
+}
+
+/* The KDC does not know the host as it was given: then by its canonical name, if it has one. */
+static enum kb_status ask_for_canonical(struct kb_work *work, const struct kb_target *target,
+                                        struct kb_credential **out, struct kb_error *err)
+{
+    struct kb_error first = *err, later = {0};
+    char canonical[256];
+    enum kb_status st = canonical_name(work, target, canonical, &later);
+
+    if (st == KB_NOT_FOUND) {
+        return KB_ERROR;
+    }
+    if (st == KB_OK) {
+        kb_event_canonical_host(work->env.events, first.text, canonical);
+        st = ask_for_host(work, target, kb_str(canonical), out, &later);
+    }
+    if (later.code == KB_E_SERVICE_UNKNOWN || later.code == KB_E_TIMEOUT) {
+        kb_error_context(&later, "%s", first.text);
+    }
+    *err = later;
+    return st;
 }
 
 enum kb_status kb_work_ticket(struct kb_work *work, const struct kb_target *target,
@@ -128,21 +159,15 @@ enum kb_status kb_work_ticket(struct kb_work *work, const struct kb_target *targ
         return ask_for_host(work, target, KB_NONE, out, err);
     }
     if (how == KB_CANONICALIZE_ALWAYS) {
-        bool differs = canonical_name(work, target, canonical);
-
-        return ask_for_host(work, target, differs ? kb_str(canonical) : KB_NONE, out, err);
+        st = canonical_name(work, target, canonical, err);
+        if (st == KB_ERROR) {
+            return st;
+        }
+        return ask_for_host(work, target, st == KB_OK ? kb_str(canonical) : KB_NONE, out, err);
     }
     st = ask_for_host(work, target, KB_NONE, out, err);
-    if (st != KB_OK && err->code == KB_E_SERVICE_UNKNOWN &&
-        canonical_name(work, target, canonical)) {
-        struct kb_error first = *err;
-
-        kb_event_canonical_host(work->env.events, first.text, canonical);
-        *err = (struct kb_error){0};
-        st = ask_for_host(work, target, kb_str(canonical), out, err);
-        if (st != KB_OK && err->code == KB_E_SERVICE_UNKNOWN) {
-            kb_error_context(err, "%s", first.text);
-        }
+    if (st != KB_OK && err->code == KB_E_SERVICE_UNKNOWN) {
+        st = ask_for_canonical(work, target, out, err);
     }
     return st;
 }

@@ -42,8 +42,15 @@ KB_MUST_USE enum kb_status kb_work_drive(struct kb_work *work, struct kb_fetch *
 bool kb_work_ask_primary(struct kb_work *work, struct kb_error *first, struct kb_error *err);
 void kb_work_asked_primary(const struct kb_error *first, struct kb_error *err);
 
-/* kb_work_waited makes a status that the store's waiting ended with an error for a person. */
-enum kb_status kb_work_waited(enum kb_status st, struct kb_error *err);
+/* kb_work_enter is kb_shared_enter with an error for a person: KB_OK, KB_NOT_FOUND (this thread
+ * leads) or KB_ERROR. */
+KB_MUST_USE enum kb_status kb_work_enter(struct kb_work *work, kb_bytes key,
+                                         struct kb_credential **out, struct kb_error *err);
+
+/* kb_work_gave_up makes an error of what waiting since `start_ms` ended with; `what` goes on behind
+ * "waiting". */
+enum kb_status kb_work_gave_up(const struct kb_work *work, enum kb_status st, int64_t start_ms,
+                               const char *what, struct kb_error *err);
 
 /* --- tgt.c --- */
 

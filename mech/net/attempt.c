@@ -81,13 +81,6 @@ void kb_attempt_fail(struct kb_race *race, struct kb_attempt *attempt)
     }
 }
 
-/* Where no deadline ends the race its own rhythm does; also where a reply is held that says "not
- * now", since the others then only get their fair chance. */
-static bool is_limited(const struct kb_race *race)
-{
-    return race->net->wait->deadline_ms == INT64_MAX || race->held_as != KB_HELD_NONE;
-}
-
 int64_t kb_attempt_expiry(const struct kb_race *race, const struct kb_attempt *attempt)
 {
     const struct kb_net_tuning *tuning = &race->net->tuning;
@@ -96,7 +89,7 @@ int64_t kb_attempt_expiry(const struct kb_race *race, const struct kb_attempt *a
     if (!kb_attempt_counts(attempt) || race->held_as == KB_HELD_WEAK) {
         return INT64_MAX;
     }
-    if (is_limited(race)) {
+    if (kb_race_is_limited(race)) {
         if (!attempt->conn.ops->datagrams) {
             end_ms = attempt->start_ms + tuning->life_ms * (attempt->seen > 0 ? 2 : 1);
         } else if (attempt->sends >= tuning->max_sends) {
@@ -156,7 +149,9 @@ void kb_attempt_send(struct kb_race *race, struct kb_attempt *attempt)
     enum kb_io io = attempt->conn.ops->send(&attempt->conn, race->send->message);
 
     if (attempt->conn.sent > 0 && before == 0) {
-        kb_wait_progress(race->net->wait); /* a connection was made */
+        if (!attempt->conn.ops->datagrams) {
+            kb_wait_progress(race->net->wait); /* a connection was made */
+        }
         if (race->send->proof) {
             drop_unconnected(race, attempt);
         }

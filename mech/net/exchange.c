@@ -13,6 +13,7 @@ const struct kb_net_tuning kb_net_default_tuning = {
     .max_gap_ms = 8000,
     .max_sends = 4,
     .life_ms = 15000,
+    .name_ms = KB_RESOLVE_LIFE_MS,
     .defer_ms = 1000,
     .proof_ms = 3000,
     .weak_min_ms = 10,

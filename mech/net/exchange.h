@@ -98,8 +98,9 @@ const struct kb_net_facts *kb_net_facts(const struct kb_net_session *net);
 KB_MUST_USE enum kb_status kb_net_primary(struct kb_net_session *net, struct kb_error *err);
 
 /* kb_net_canonical_name asks the system's resolver for the canonical name of `host` (AI_CANONNAME;
- * with `reverse` also the name of its first address), within the deadline. `out` is of 256 bytes.
- * KB_NOT_FOUND: no such name. */
+ * with `reverse` also the name of its first address), within the deadline; where there is none,
+ * half a minute. `out` is of 256 bytes. KB_NOT_FOUND: no such name. KB_TIMED_OUT, KB_INTERRUPTED,
+ * KB_NO_MEMORY. */
 KB_MUST_USE enum kb_status kb_net_canonical_name(struct kb_wait *wait, const char *host,
                                                  bool reverse, char out[256]);
 

@@ -64,12 +64,23 @@ bool kb_lanes_left(const struct kb_race *race)
     return race->num_lanes < race->places->num;
 }
 
+int64_t kb_lanes_expiry(const struct kb_race *race, const struct kb_lane *lane)
+{
+    const struct kb_place *place = lane->place;
+
+    if (place->question == NULL || place->resolved != NULL || !kb_race_is_limited(race)) {
+        return INT64_MAX;
+    }
+    return place->asked_ms + race->net->tuning.name_ms;
+}
+
 bool kb_lanes_resolving(const struct kb_race *race)
 {
     for (size_t i = 0; i < race->num_lanes; i++) {
         const struct kb_place *place = race->lanes[i].place;
 
-        if (place->question != NULL && place->resolved == NULL) {
+        if (place->question != NULL && place->resolved == NULL &&
+            race->now_ms < kb_lanes_expiry(race, &race->lanes[i])) {
             return true;
         }
     }

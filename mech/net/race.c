@@ -94,6 +94,11 @@ static int64_t next_event(const struct kb_race *race)
         next_ms = end_ms < next_ms ? end_ms : next_ms;
         next_ms = timer_ms < next_ms ? timer_ms : next_ms;
     }
+    for (size_t i = 0; i < race->num_lanes; i++) {
+        int64_t end_ms = kb_lanes_expiry(race, &race->lanes[i]);
+
+        next_ms = end_ms > race->now_ms && end_ms < next_ms ? end_ms : next_ms;
+    }
     return next_ms;
 }
 
@@ -166,7 +171,9 @@ static void names_arrived(struct kb_race *race)
         struct kb_place *place = race->lanes[i].place;
 
         if (place->resolved == NULL && kb_place_answer(place)) {
-            kb_wait_progress(race->net->wait);
+            if (place->resolved->error == 0) {
+                kb_wait_progress(race->net->wait);
+            }
             if (place->resolved->error != 0 || !any_counts(race)) {
                 race->launch_ms = race->now_ms;
             } else if (race->hedge_ms < race->launch_ms) {
@@ -211,8 +218,13 @@ void kb_race_run(struct kb_race *race)
 {
     race->state = KB_RACE_ON;
     race->start_ms = race->launch_ms = kb_now_ms();
+    race->now_ms = race->start_ms;
     kb_lanes_init(race);
-    timers(race);
+    if (kb_wait_interrupted(race->net->wait)) {
+        kb_race_stop(race, KB_INTERRUPTED); /* during string-to-key: send no more */
+    } else {
+        timers(race);
+    }
     while (race->state == KB_RACE_ON) {
         wait_and_dispatch(race);
         if (race->state == KB_RACE_ON) {

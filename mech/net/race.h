@@ -91,7 +91,8 @@ struct kb_candidate {
 };
 KB_MUST_USE enum kb_status kb_lanes_next(struct kb_race *race, bool other_transport,
                                          struct kb_candidate *out);
-bool kb_lanes_resolving(const struct kb_race *race);
+bool kb_lanes_resolving(const struct kb_race *race); /* is there a name worth waiting for? */
+int64_t kb_lanes_expiry(const struct kb_race *race, const struct kb_lane *lane); /* of its name */
 bool kb_lanes_left(const struct kb_race *race); /* is there a KDC that has no lane here? */
 
 /* attempt.c: one socket's life. kb_attempt_start may move race->attempts. */
@@ -113,6 +114,13 @@ struct kb_attempt *kb_attempt_find(const struct kb_race *race, const struct kb_a
 /* judge.c: what arrives on an attempt's socket. */
 void kb_race_receive(struct kb_race *race, size_t index);
 void kb_race_step_with_held(struct kb_race *race);
+
+/* kb_race_is_limited: where no deadline ends the race its own rhythm does; also where a reply is
+ * held that says "not now", since the others then only get their fair chance. */
+static inline bool kb_race_is_limited(const struct kb_race *race)
+{
+    return race->net->wait->deadline_ms == INT64_MAX || race->held_as != KB_HELD_NONE;
+}
 
 /* race.c: runs until state is not KB_RACE_ON; then every socket is closed. */
 void kb_race_run(struct kb_race *race);

@@ -284,16 +284,22 @@ const struct kb_resolved *kb_resolve_result(struct kb_resolve *question)
 enum kb_status kb_resolve_wait(struct kb_resolve *question, struct kb_wait *wait,
                                const struct kb_resolved **out)
 {
+    int64_t end_ms = wait->deadline_ms == INT64_MAX ? kb_now_ms() + KB_RESOLVE_LIFE_MS : INT64_MAX;
     enum kb_status status = KB_OK;
 
     while ((*out = kb_resolve_result(question)) == NULL && status == KB_OK) {
         struct pollfd fds[1 + KB_WAIT_FDS] = {{.fd = question->fd, .events = POLLIN}};
         int ready;
 
-        status = kb_wait_poll(wait, fds, 1, INT64_MAX, &ready);
+        status = kb_wait_poll(wait, fds, 1, end_ms, &ready);
+        if (status == KB_OK && ready == 0) {
+            status = KB_TIMED_OUT;
+        }
     }
     if (*out != NULL) {
-        kb_wait_progress(wait);
+        if ((*out)->error == 0) {
+            kb_wait_progress(wait);
+        }
         status = KB_OK;
     }
     return status;

@@ -15,7 +15,8 @@
 #include "mech/net/address.h"
 #include "mech/net/wait.h"
 
-#define KB_RESOLVE_MAX 8 /* addresses of one name that are tried */
+#define KB_RESOLVE_LIFE_MS 30000 /* of a question where no deadline ends it */
+#define KB_RESOLVE_MAX 8         /* addresses of one name that are tried */
 
 enum kb_resolve_flags {
     KB_RESOLVE_CANONICAL = 1, /* the canonical name too */
@@ -47,8 +48,8 @@ int kb_resolve_fd(const struct kb_resolve *question);
 /* kb_resolve_result lends the answer, NULL while there is none. */
 const struct kb_resolved *kb_resolve_result(struct kb_resolve *question);
 
-/* kb_resolve_wait waits for the answer, as long as `wait` allows. KB_OK: *out is lent;
- * KB_TIMED_OUT, KB_INTERRUPTED. */
+/* kb_resolve_wait waits for the answer, as long as `wait` allows, or KB_RESOLVE_LIFE_MS. KB_OK:
+ * *out is lent; KB_TIMED_OUT, KB_INTERRUPTED. */
 KB_MUST_USE enum kb_status kb_resolve_wait(struct kb_resolve *question, struct kb_wait *wait,
                                            const struct kb_resolved **out);
 

@@ -19,6 +19,7 @@ struct kb_net_tuning {
     int64_t max_gap_ms; /* until the gap is this long */
     unsigned max_sends; /* datagrams to one KDC where no deadline ends it */
     int64_t life_ms;    /* of a TCP connection where no deadline ends it */
+    int64_t name_ms;    /* of the search for an address where no deadline ends it */
     int64_t defer_ms;   /* silence after which the other transport is tried as well */
     int64_t proof_ms;   /* silence that ends a proof */
     int64_t weak_min_ms, weak_max_ms; /* bounds of "one more round trip" */

@@ -171,23 +171,46 @@ static void add_list(struct kb_buf *list, const struct kb_race *race)
     }
 }
 
-static void nobody_answered(const struct kb_race *race, const char *realm, struct kb_error *err)
+/* What a race that did not end well says first. */
+static void add_start(struct kb_buf *out, const struct kb_race *race, const char *realm)
 {
-    bool late = race->state == KB_RACE_STOPPED;
-    struct kb_buf list;
+    const struct kb_wait *wait = race->net->wait;
+    bool stopped = race->state == KB_RACE_STOPPED;
 
+    if (stopped && race->status == KB_INTERRUPTED) {
+        kb_buf_printf(out, "%s after ", kb_wait_cause(wait));
+        add_seconds(out, race->now_ms - race->start_ms);
+        kb_buf_printf(out, " of waiting for a KDC of %s", realm);
+        return;
+    }
+    if (stopped && wait->absolute) {
+        kb_buf_printf(out, "The %lld s for the whole login are over; no",
+                      (long long)wait->timeout_ms / 1000);
+    } else {
+        kb_buf_add_str(out, "No");
+    }
+    kb_buf_printf(out, " KDC of %s answered in ", realm);
+    add_seconds(out, race->now_ms - race->start_ms);
+}
+
+static void set_error(const struct kb_race *race, enum kb_error_code code, const char *realm,
+                      struct kb_error *err)
+{
+    struct kb_buf start, list;
+
+    kb_buf_init(&start, MAX_LIST);
     kb_buf_init(&list, 2 * MAX_LIST);
-    add_seconds(&list, race->now_ms - race->start_ms);
-    kb_buf_add_str(&list, ": ");
+    add_start(&start, race, realm);
     add_list(&list, race);
-    if (list.status != KB_OK) {
+    if (start.status != KB_OK || list.status != KB_OK) {
         (void)kb_error_set(err, KB_E_NO_MEMORY, "No KDC of %s answered; no memory to say why",
                            realm);
     } else {
-        (void)kb_error_set(err, late ? KB_E_TIMEOUT : KB_E_KDC_UNREACHABLE,
-                           "No KDC of %s answered in %s", realm, kb_buf_str(&list));
+        (void)kb_error_set(err, code, "%s%s%s", kb_buf_str(&start), list.len > 0 ? ": " : "",
+                           kb_buf_str(&list));
     }
     kb_buf_wipe(&list);
+    kb_buf_wipe(&start);
 }
 
 enum kb_status kb_race_error(const struct kb_race *race, struct kb_error *err)
@@ -199,14 +222,15 @@ enum kb_status kb_race_error(const struct kb_race *race, struct kb_error *err)
     kb_buf_init(&text, 200);
     kb_buf_add_escaped(&text, race->places->realm);
     realm = text.status == KB_OK ? kb_buf_str(&text) : "the realm";
-    if (stopped && race->status == KB_INTERRUPTED) {
-        (void)kb_error_set(err, KB_E_INTERRUPTED, "Interrupted while waiting for a KDC of %s",
-                           realm);
-    } else if (stopped && race->status != KB_TIMED_OUT) {
+    if (!stopped) {
+        set_error(race, KB_E_KDC_UNREACHABLE, realm, err);
+    } else if (race->status == KB_INTERRUPTED) {
+        set_error(race, KB_E_INTERRUPTED, realm, err);
+    } else if (race->status == KB_TIMED_OUT) {
+        set_error(race, KB_E_TIMEOUT, realm, err);
+    } else {
         (void)kb_error_status(err, KB_E_KDC_REPLY, race->status, "The KDCs of %s cannot be asked",
                               realm);
-    } else {
-        nobody_answered(race, realm, err);
     }
     kb_buf_wipe(&text);
     return KB_ERROR;

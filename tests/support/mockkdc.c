@@ -311,6 +311,7 @@ const struct kb_net_tuning asker_tuning = {
     .max_gap_ms = 400,
     .max_sends = 3,
     .life_ms = 500,
+    .name_ms = 500,
     .defer_ms = 150,
     .proof_ms = 300,
     .weak_min_ms = 30,
@@ -387,7 +388,7 @@ void asker_calm(struct asker *asker)
     struct kb_net_tuning calm = asker_tuning;
 
     calm.hedge_ms = calm.repeat_ms = calm.max_gap_ms = calm.defer_ms = 3000;
-    calm.life_ms = calm.proof_ms = 4000;
+    calm.life_ms = calm.name_ms = calm.proof_ms = 4000;
     kb_net_tune(asker->net, &calm);
 }
 
