@@ -73,6 +73,16 @@ static bool same_identity(const struct kb_identity *a, const struct kb_identity 
            same_use(a->options, b->options);
 }
 
+bool kb_identity_same(const struct kb_identity *a, const struct kb_identity *b)
+{
+    bool same;
+
+    pthread_mutex_lock(&lock);
+    same = same_identity(a, b);
+    pthread_mutex_unlock(&lock);
+    return same;
+}
+
 /* A changed secret is another identity at once: the old one's tickets are not for it. */
 static bool is_unchanged(const struct kb_identity *identity, const struct kb_options *options,
                          const struct stat *before)

@@ -80,6 +80,7 @@ void kb_options_put(const struct kb_options *options)
         kb_principal_free(options->user);
         kb_arena_wipe(&options->priv->arena);
         kb_own_put(options->priv->own);
+        kb_options_put(options->priv->base);
         kb_layers_put(options->priv->layers);
         free(counted(options));
     }

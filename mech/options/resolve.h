@@ -8,8 +8,9 @@
 struct kb_options_private {
     _Atomic unsigned refs;
     struct kb_arena arena;
-    struct kb_layers *layers; /* origins' file names and krb5conf live there */
-    struct kb_own *own;       /* of which it was made; NULL */
+    struct kb_layers *layers;      /* origins' file names and krb5conf live there */
+    struct kb_own *own;            /* of which it was made; NULL */
+    const struct kb_options *base; /* of a context's: whose texts it shares; NULL */
     struct kb_matches matches;
     const char *client;      /* the caller's name that it was made for; NULL: none */
     struct kb_options *next; /* in layers->snapshots */

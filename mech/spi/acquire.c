@@ -8,6 +8,7 @@
 #include "mech/login/login.h"
 #include "mech/login/tell.h"
 #include "mech/spi/brought.h"
+#include "mech/spi/credstate.h"
 #include "mech/spi/decide.h"
 #include "mech/spi/fail.h"
 #include "mech/spi/twin.h"
@@ -137,7 +138,7 @@ OM_uint32 kb_acquire_handed_over(OM_uint32 *minor, const struct kb_mech *mech,
         major = acquire_by_keytab(minor, options, name, &set, usage, out);
     } else if (major == GSS_S_COMPLETE && options->password != NULL) {
         if (kb_options_password(options, &password, &err) != KB_OK) {
-            major = kb_fail_login(minor, options, &err);
+            major = kb_fail_login(minor, options, NULL, &err);
         } else {
             secret = (gss_buffer_desc){password.len, (void *)(uintptr_t)password.ptr};
             major = gss_acquire_cred_with_password(minor, name, &secret, GSS_C_INDEFINITE, &set,
@@ -201,9 +202,9 @@ static OM_uint32 log_in(OM_uint32 *minor, struct kb_gss_cred *cred, kb_bytes req
         kb_twin_put(request, identity, &err);
     }
     if (identity == NULL) {
-        return kb_fail_login(minor, cred->options, &err);
+        return kb_fail_login(minor, cred->options, NULL, &err);
     }
-    kb_cred_set_identity(cred, identity);
+    kb_cred_keep_identity(cred, identity);
     return GSS_S_COMPLETE;
 }
 
@@ -240,7 +241,8 @@ static OM_uint32 make_ours(OM_uint32 *minor, const struct request *req, const st
         return kb_no_memory(minor);
     }
     cred->usage = req->usage;
-    cred->own = brought->own; /* goes over */
+    cred->own_secret = brought->own != NULL && kb_settings_has_secret(brought->own);
+    atomic_store(&cred->own, brought->own); /* goes over */
     brought->own = NULL;
     major = acquire_ours(minor, req, cred, brought);
     if (major != GSS_S_COMPLETE) {
@@ -322,7 +324,7 @@ static OM_uint32 acquire_brought(OM_uint32 *minor, struct request *req, const st
     if (kb_brought_init(&brought, ours, applicant->client, req->password, req->store, &err) ==
         KB_OK) {
         applicant->own = brought.own;
-        applicant->own_secret = brought.own_secret;
+        applicant->own_identity = brought.own_identity;
         major = acquire_decided(minor, req, mech, applicant, &brought, out, time_rec);
     } else {
         major = kb_fail(minor, &err);

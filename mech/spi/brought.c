@@ -170,7 +170,7 @@ enum kb_status kb_brought_init(struct kb_brought *brought, bool ours, kb_bytes c
         st = set_password(brought, kb_bytes_of_buffer(password), err);
     }
     if (st == KB_OK && brought->own != NULL && kb_settings_has_identity(brought->own)) {
-        brought->own_secret = true;
+        brought->own_identity = true;
         /* A secret belongs to the name that was given with it. */
         if (client.len > 0 && !names_user(store)) {
             st = set(brought, "User", client, err);

@@ -11,7 +11,7 @@
 
 struct kb_brought {
     struct kb_settings *own; /* NULL: nothing for us */
-    bool own_secret;         /* a user, password or keytab is in it */
+    bool own_identity;       /* a user, password, keytab or cache is in it */
     bool log_in_now;         /* a password was handed over, maybe to have it checked */
     bool verify;             /* the TGT is to be proved against a keytab */
     bool platforms;          /* it names a cache or keytab that only the platform can read */

@@ -1,12 +1,12 @@
 /* cred.c - credentials: asked about, changed, stored, released. */
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "mech/login/login.h"
 #include "mech/options/settings.h"
+#include "mech/spi/call.h"
+#include "mech/spi/credstate.h"
 #include "mech/spi/decide.h"
 #include "mech/spi/fail.h"
-#include "mech/spi/twin.h"
 
 OM_uint32 kb_cred_take(OM_uint32 *minor, const struct kb_mech *mech, gss_cred_id_t inner,
                        gss_cred_id_t *out)
@@ -39,12 +39,7 @@ OM_uint32 gssi_release_cred(OM_uint32 *minor, gss_cred_id_t *handle)
     if (cred->inner != GSS_C_NO_CREDENTIAL) {
         gss_release_cred(&ignored, &cred->inner);
     }
-    if (atomic_load(&cred->identity) != NULL) {
-        kb_twin_drop(cred->identity);
-        kb_identity_put(cred->identity);
-    }
-    kb_options_put(cred->options);
-    kb_settings_free(cred->own);
+    kb_cred_wipe(cred);
     free(cred->client);
     cred->tag = 0;
     free(cred);
@@ -67,18 +62,9 @@ struct kb_gss_cred *kb_cred_new(const struct kb_mech *mech, enum kb_cred_kind ki
     cred->kind = kind;
     cred->mech = mech;
     cred->client = client;
-    cred->own_secret = applicant->own_secret;
+    cred->own_identity = applicant->own_identity;
     cred->options = options != NULL ? kb_options_ref(options) : NULL;
     return cred;
-}
-
-void kb_cred_set_identity(struct kb_gss_cred *cred, struct kb_identity *identity)
-{
-    struct kb_identity *before = NULL;
-
-    if (!atomic_compare_exchange_strong(&cred->identity, &before, identity)) {
-        kb_identity_put(identity);
-    }
 }
 
 /* -1: before the first login. Never 0, which a program may take for expired. */
@@ -91,9 +77,15 @@ static OM_uint32 seconds(int64_t left)
 
 OM_uint32 kb_cred_lifetime(struct kb_gss_cred *cred)
 {
-    struct kb_identity *identity = atomic_load(&cred->identity);
+    struct kb_cred_view view;
+    OM_uint32 left = GSS_C_INDEFINITE;
 
-    return identity != NULL ? seconds(kb_login_lifetime(identity)) : GSS_C_INDEFINITE;
+    kb_cred_look(cred, &view);
+    if (view.identity != NULL) {
+        left = seconds(kb_login_lifetime(view.identity));
+    }
+    kb_cred_view_wipe(&view);
+    return left;
 }
 
 /* --- asked about ---------------------------------------------------------------------------------
@@ -101,14 +93,27 @@ OM_uint32 kb_cred_lifetime(struct kb_gss_cred *cred)
 
 /* What an initiator's credential of ours answers: the user, without looking at the secret. For a
  * default one that is the user of no target in particular. KB_PLATFORMS: there is none. */
-static enum kb_whose whose_name(const struct kb_gss_cred *cred, const struct kb_options **out,
+static enum kb_whose whose_name(struct kb_gss_cred *cred, const struct kb_options **out,
                                 struct kb_error *err)
 {
-    if (cred != NULL && cred->kind == KB_CRED_BOUND && cred->options != NULL) {
-        *out = kb_options_ref(cred->options);
-        return KB_OURS;
+    struct kb_cred_view view;
+    enum kb_status st = KB_ERROR;
+    bool bound;
+
+    if (cred == NULL) {
+        return kb_decide_init(NULL, KB_NONE, out, err);
     }
-    return kb_decide_init(cred, KB_NONE, out, err);
+    kb_cred_look(cred, &view);
+    bound = view.bound;
+    if (bound) {
+        st = kb_cred_view_resolve(&view, err);
+        *out = st == KB_OK ? kb_options_ref(view.options) : NULL;
+    }
+    kb_cred_view_wipe(&view);
+    if (!bound) {
+        return kb_decide_init(cred, KB_NONE, out, err);
+    }
+    return st == KB_OK ? KB_OURS : KB_REFUSED;
 }
 
 /* What there is to be asked about a credential. NULL: not asked for. */
@@ -279,21 +284,21 @@ OM_uint32 gssi_inquire_cred_by_oid(OM_uint32 *minor, const gss_cred_id_t handle,
     KB_ENTER(minor);
     struct kb_gss_cred *cred = kb_cred_of(handle);
 
+    kb_bytes name;
+
     if (cred == NULL) {
         return kb_bad_cred(minor);
     }
-    return cred->kind == KB_CRED_PLATFORM
-               ? gss_inquire_cred_by_oid(minor, cred->inner, object, data)
-               : kb_unsupported_minor(minor);
-}
-
-static OM_uint32 set_option_of_ours(OM_uint32 *minor, struct kb_gss_cred *cred, gss_OID object)
-{
-    if (kb_oid_equal(object, GSS_KRB5_CRED_NO_CI_FLAGS_X)) {
-        cred->no_ci_flags = true;
-        return GSS_S_COMPLETE;
+    if (data != NULL) {
+        *data = GSS_C_NO_BUFFER_SET;
     }
-    return kb_unsupported_minor(minor);
+    if (kb_call_of(object, &name) != KB_CALL_QUERY) {
+        return cred->kind == KB_CRED_PLATFORM
+                   ? gss_inquire_cred_by_oid(minor, cred->inner, object, data)
+                   : kb_unsupported_minor(minor);
+    }
+    return cred->kind == KB_CRED_PLATFORM ? kb_platforms_minor(minor)
+                                          : kb_call_ask_cred(minor, cred, name, data);
 }
 
 OM_uint32 gssi_set_cred_option(OM_uint32 *minor, gss_cred_id_t *handle, const gss_OID object,
@@ -301,12 +306,21 @@ OM_uint32 gssi_set_cred_option(OM_uint32 *minor, gss_cred_id_t *handle, const gs
 {
     KB_ENTER(minor);
     struct kb_gss_cred *cred = handle != NULL ? kb_cred_of(*handle) : NULL;
+    kb_bytes name;
 
     if (cred == NULL) {
         return kb_unsupported_minor(minor);
     }
-    return cred->kind == KB_CRED_PLATFORM ? gss_set_cred_option(minor, &cred->inner, object, value)
-                                          : set_option_of_ours(minor, cred, object);
+    if (cred->kind == KB_CRED_PLATFORM) {
+        return kb_call_of(object, &name) != KB_CALL_OTHER
+                   ? kb_platforms_minor(minor)
+                   : gss_set_cred_option(minor, &cred->inner, object, value);
+    }
+    if (kb_oid_equal(object, GSS_KRB5_CRED_NO_CI_FLAGS_X)) {
+        atomic_store(&cred->no_ci_flags, true);
+        return GSS_S_COMPLETE;
+    }
+    return kb_call_cred(minor, cred, object, value);
 }
 
 /* SPNEGO's own call; a krb5 credential has no use for it. */

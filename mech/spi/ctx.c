@@ -4,6 +4,7 @@
 #include "asn1/reader.h"
 #include "mech/options/text.h"
 #include "mech/report/error.h"
+#include "mech/spi/call.h"
 #include "mech/spi/decide.h"
 #include "mech/spi/fail.h"
 #include "mech/spi/initiate.h"
@@ -27,7 +28,7 @@ static void ctx_free(struct kb_gss_ctx *ctx)
     if (ctx->inner != GSS_C_NO_CONTEXT) {
         gss_delete_sec_context(&ignored, &ctx->inner, GSS_C_NO_BUFFER);
     }
-    kb_half_open_free(ctx->half_open);
+    kb_background_free(ctx->background);
     kb_ap_free(ctx->ap);
     ctx->tag = 0;
     free(ctx);
@@ -103,11 +104,27 @@ static OM_uint32 init_handed_over(OM_uint32 *minor, const struct init_call *call
     return major;
 }
 
+static void give_flags_and_time(const struct init_call *call, const struct kb_gss_ctx *ctx)
+{
+    if (call->ret_flags != NULL) {
+        *call->ret_flags = kb_ctx_ret_flags(ctx);
+    }
+    if (call->time_rec != NULL) {
+        *call->time_rec = kb_ctx_lifetime(ctx);
+    }
+}
+
 /* SPN= stands in for what the program asked for. */
 static OM_uint32 init_ours(OM_uint32 *minor, const struct init_call *call,
-                           const struct kb_options *options, const struct kb_target *asked,
+                           const struct kb_beginning *beginning, const struct kb_target *asked,
                            struct kb_gss_ctx *ctx)
 {
+    const struct kb_options *options = beginning->options;
+    struct kb_login login = {.options = options,
+                             .identity = beginning->identity,
+                             .listener = beginning->listener,
+                             .interrupt = beginning->interrupt};
+    bool no_ci_flags = call->cred != NULL && atomic_load(&call->cred->no_ci_flags);
     struct kb_target target = *asked;
     struct kb_error err = {0};
     char buf[256];
@@ -117,27 +134,46 @@ static OM_uint32 init_ours(OM_uint32 *minor, const struct init_call *call,
         (void)kb_error_set(&err, KB_E_OPTION, "%s: SPN=%s is not the name of a service",
                            kb_origin_text(&options->spn_from, buf, sizeof(buf)),
                            kb_show(kb_str(options->spn)).text);
-        return kb_fail_login(minor, options, &err);
+        return kb_fail_login(minor, options, beginning->listener, &err);
     }
-    major = kb_initiate(minor, ctx, call->cred, options, &target, call->req_flags, call->bindings,
+    major = kb_initiate(minor, ctx, &login, no_ci_flags, &target, call->req_flags, call->bindings,
                         call->out);
     if (!GSS_ERROR(major)) {
-        if (call->ret_flags != NULL) {
-            *call->ret_flags = kb_ctx_ret_flags(ctx);
-        }
-        if (call->time_rec != NULL) {
-            *call->time_rec = kb_ctx_lifetime(ctx);
-        }
+        give_flags_and_time(call, ctx);
     }
     return major;
 }
 
-/* The first leg decides whose the context is. */
+/* The first leg decides whose the context is. From here on nothing is read of the credential: a
+ * callback may change it, or release it. */
+static OM_uint32 init_decided(OM_uint32 *minor, const struct init_call *call,
+                              const struct kb_target *target, struct kb_gss_ctx *ctx)
+{
+    struct kb_beginning beginning;
+    struct kb_error err = {0};
+    OM_uint32 major;
+
+    switch (kb_decide_begin(call->cred, target->asked, &beginning, &err)) {
+    case KB_OURS:
+        major = init_ours(minor, call, &beginning, target, ctx);
+        break;
+    case KB_HANDED_OVER:
+        major = init_handed_over(minor, call, beginning.options, ctx);
+        break;
+    case KB_PLATFORMS:
+        major = init_inner(minor, call, GSS_C_NO_CREDENTIAL, ctx);
+        break;
+    default:
+        major = kb_fail_login(minor, beginning.options, beginning.listener, &err);
+        break;
+    }
+    kb_beginning_wipe(&beginning);
+    return major;
+}
+
 static OM_uint32 init_first(OM_uint32 *minor, const struct init_call *call, struct kb_gss_ctx *ctx)
 {
-    const struct kb_options *options = NULL;
     struct kb_standing standing;
-    struct kb_error err = {0};
     struct kb_target target;
     struct kb_buf text;
     OM_uint32 major;
@@ -154,22 +190,8 @@ static OM_uint32 init_first(OM_uint32 *minor, const struct init_call *call, stru
     kb_buf_init(&text, KB_TARGET_MAX);
     major = kb_name_target(minor, call->target, &text, &target);
     if (major == GSS_S_COMPLETE) {
-        switch (kb_decide_init(call->cred, target.asked, &options, &err)) {
-        case KB_OURS:
-            major = init_ours(minor, call, options, &target, ctx);
-            break;
-        case KB_HANDED_OVER:
-            major = init_handed_over(minor, call, options, ctx);
-            break;
-        case KB_PLATFORMS:
-            major = init_inner(minor, call, GSS_C_NO_CREDENTIAL, ctx);
-            break;
-        default:
-            major = kb_fail_login(minor, options, &err);
-            break;
-        }
+        major = init_decided(minor, call, &target, ctx);
     }
-    kb_options_put(options);
     kb_buf_wipe(&text);
     return major;
 }
@@ -185,12 +207,7 @@ static OM_uint32 init_next(OM_uint32 *minor, const struct init_call *call, struc
     }
     major = kb_initiate_reply(minor, ctx, call->in, call->out);
     if (!GSS_ERROR(major)) {
-        if (call->ret_flags != NULL) {
-            *call->ret_flags = kb_ctx_ret_flags(ctx);
-        }
-        if (call->time_rec != NULL) {
-            *call->time_rec = kb_ctx_lifetime(ctx);
-        }
+        give_flags_and_time(call, ctx);
     }
     return major;
 }
@@ -466,9 +483,15 @@ OM_uint32 gssi_set_sec_context_option(OM_uint32 *minor, gss_ctx_id_t *handle, co
 {
     KB_ENTER(minor);
     struct kb_gss_ctx *ctx = handle != NULL ? kb_ctx_of(*handle) : NULL;
+    kb_bytes name;
 
-    if (ctx == NULL || ctx->inner == GSS_C_NO_CONTEXT) {
+    if (ctx == NULL) {
         return kb_unsupported_minor(minor);
     }
-    return gss_set_sec_context_option(minor, &ctx->inner, object, value);
+    if (ctx->inner != GSS_C_NO_CONTEXT) {
+        return kb_call_of(object, &name) != KB_CALL_OTHER
+                   ? kb_platforms_minor(minor)
+                   : gss_set_sec_context_option(minor, &ctx->inner, object, value);
+    }
+    return kb_call_ctx(minor, ctx, object, value);
 }

@@ -1,10 +1,11 @@
 #include "mech/spi/decide.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 #include "mech/login/identity.h"
+#include "mech/options/layers.h"
 #include "mech/process.h"
+#include "mech/spi/credstate.h"
 
 static void start(void)
 {
@@ -12,12 +13,18 @@ static void start(void)
     kb_options_set_oid(kb_mech_own());
 }
 
-struct kb_standing kb_standing_now(void)
+void kb_decide_start(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    struct kb_standing standing;
 
     (void)pthread_once(&once, start);
+}
+
+struct kb_standing kb_standing_now(void)
+{
+    struct kb_standing standing;
+
+    kb_decide_start();
     if (kb_options_standing(&standing) != KB_OK) {
         standing = (struct kb_standing){.ours = true, .broken = true, .any_identity = true};
     }
@@ -65,7 +72,7 @@ static enum kb_whose decide_bound(const struct kb_standing *standing,
 {
     struct kb_options_query query = {.client = applicant->client, .own = applicant->own};
 
-    if (!applicant->own_secret && !kb_options_covers(applicant->principal)) {
+    if (!applicant->own_identity && !kb_options_covers(applicant->principal)) {
         return KB_PLATFORMS;
     }
     if (kb_options_get(&query, out, err) == KB_OK) {
@@ -85,10 +92,10 @@ enum kb_whose kb_decide_acquire(const struct kb_applicant *applicant, enum kb_cr
     struct kb_standing standing = kb_standing_now();
 
     *out_options = NULL;
-    if (!standing.ours && !standing.disabled && !applicant->own_secret) {
+    if (!standing.ours && !standing.disabled && !applicant->own_identity) {
         return KB_PLATFORMS;
     }
-    if (applicant->client.len == 0 && !applicant->own_secret) {
+    if (applicant->client.len == 0 && !applicant->own_identity) {
         *out_kind = KB_CRED_DEFAULT;
         return decide_default(&standing, applicant, out_options, err);
     }
@@ -96,43 +103,116 @@ enum kb_whose kb_decide_acquire(const struct kb_applicant *applicant, enum kb_cr
     return decide_bound(&standing, applicant, out_options, err);
 }
 
-enum kb_whose kb_decide_init(const struct kb_gss_cred *cred, kb_bytes target,
-                             const struct kb_options **out, struct kb_error *err)
+/* --- contexts --- */
+
+/* That a bound one is ours was settled when it was acquired; only what was set in it since counts.
+ */
+static enum kb_whose whose_bound(const struct kb_options *options, struct kb_error *err)
+{
+    if (!options->enabled && options->enabled_from.layer >= KB_LAYER_CREDENTIAL) {
+        return refuse_disabled(options, err);
+    }
+    return options->use_platform_kerberos_api &&
+                   options->use_platform_kerberos_api_from.layer >= KB_LAYER_CREDENTIAL
+               ? KB_HANDED_OVER
+               : KB_OURS;
+}
+
+/* `view`: of the credential; NULL: there is none. */
+static enum kb_whose decide(const struct kb_cred_view *view, kb_bytes target,
+                            const struct kb_options **out, struct kb_error *err)
 {
     struct kb_options_query query = {.target = target};
 
-    if (cred != NULL) {
-        query.client = kb_str(cred->client);
-        query.own = cred->own;
+    if (view != NULL) {
+        query.client = kb_str(view->cred->client);
+        query.own = atomic_load(&view->cred->own);
     }
     if (kb_options_get(&query, out, err) != KB_OK) {
         return KB_REFUSED;
     }
-    /* Who it is, and that it is ours, was settled when a bound one was acquired. */
-    return cred != NULL && cred->kind == KB_CRED_BOUND ? KB_OURS : whose(*out, err);
+    return view != NULL && view->bound ? whose_bound(*out, err) : whose(*out, err);
+}
+
+enum kb_whose kb_decide_init(struct kb_gss_cred *cred, kb_bytes target,
+                             const struct kb_options **out, struct kb_error *err)
+{
+    struct kb_cred_view view;
+    enum kb_whose whose;
+
+    *out = NULL;
+    if (cred == NULL) {
+        return decide(NULL, target, out, err);
+    }
+    kb_cred_look(cred, &view);
+    whose = decide(&view, target, out, err);
+    kb_cred_view_wipe(&view);
+    return whose;
+}
+
+static enum kb_status identify(struct kb_cred_view *view, const struct kb_options *options,
+                               struct kb_identity **out, struct kb_error *err)
+{
+    return view != NULL && view->bound ? kb_cred_view_identity(view, out, err)
+                                       : kb_identity_get(options, out, err);
 }
 
 enum kb_status kb_decide_identity(struct kb_gss_cred *cred, const struct kb_options *options,
                                   struct kb_identity **out, struct kb_error *err)
 {
-    struct kb_identity *before = NULL, *made;
+    struct kb_cred_view view;
+    enum kb_status st;
 
-    if (cred == NULL || cred->kind != KB_CRED_BOUND || cred->options == NULL) {
+    *out = NULL;
+    if (cred == NULL) {
         return kb_identity_get(options, out, err);
     }
-    if (!cred->own_secret) {
-        return kb_identity_get(cred->options, out, err);
+    kb_cred_look(cred, &view);
+    st = identify(&view, options, out, err);
+    kb_cred_view_wipe(&view);
+    return st;
+}
+
+static enum kb_whose begin(struct kb_cred_view *view, kb_bytes target, struct kb_beginning *out,
+                           struct kb_error *err)
+{
+    enum kb_whose whose = decide(view, target, &out->options, err);
+
+    if (whose == KB_OURS && identify(view, out->options, &out->identity, err) != KB_OK) {
+        whose = KB_REFUSED;
     }
-    made = atomic_load(&cred->identity);
-    if (made == NULL) {
-        if (kb_identity_get(cred->options, &made, err) != KB_OK) {
-            return KB_ERROR;
-        }
-        if (!atomic_compare_exchange_strong(&cred->identity, &before, made)) {
-            kb_identity_put(made); /* another thread was faster */
-            made = before;
-        }
+    return whose;
+}
+
+enum kb_whose kb_decide_begin(struct kb_gss_cred *cred, kb_bytes target, struct kb_beginning *out,
+                              struct kb_error *err)
+{
+    struct kb_cred_view view = {0};
+    enum kb_whose whose;
+    bool held;
+
+    *out = (struct kb_beginning){0};
+    if (cred == NULL) {
+        return begin(NULL, target, out, err);
     }
-    *out = kb_identity_ref(made);
-    return KB_OK;
+    do {
+        *err = (struct kb_error){0};
+        kb_beginning_wipe(out);
+        kb_cred_look(cred, &view);
+        whose = begin(&view, target, out, err);
+        held = kb_cred_view_holds(&view);
+        out->listener = kb_listener_ref(view.listener);
+        out->interrupt = kb_interrupt_ref(view.interrupt);
+        kb_cred_view_wipe(&view);
+    } while (!held);
+    return whose;
+}
+
+void kb_beginning_wipe(struct kb_beginning *beginning)
+{
+    kb_options_put(beginning->options);
+    kb_identity_put(beginning->identity);
+    kb_listener_put(beginning->listener);
+    kb_interrupt_put(beginning->interrupt);
+    *beginning = (struct kb_beginning){0};
 }

@@ -15,6 +15,9 @@ enum kb_whose {
     KB_REFUSED,     /* the error says why */
 };
 
+/* kb_decide_start makes ready for the first call of any kind; cheap afterwards. */
+void kb_decide_start(void);
+
 /* kb_standing_now is what the configuration says of this process as a whole. The first call reads
  * it; later ones are cheap. Without memory to read it the process counts as ours, and broken: never
  * is somebody else's ticket used instead. */
@@ -25,7 +28,7 @@ struct kb_applicant {
     const struct kb_principal *principal; /* that the caller named; NULL: none */
     kb_bytes client;                      /* the same as text; KB_NONE */
     struct kb_settings *own;              /* what the caller brought along; NULL: nothing */
-    bool own_secret;                      /* a user, password or keytab is in `own` */
+    bool own_identity;                    /* a user, password, keytab or cache is in `own` */
 };
 
 /* kb_decide_acquire: with KB_OURS, *out_kind says whether each context decides by its target or the
@@ -34,13 +37,29 @@ struct kb_applicant {
 enum kb_whose kb_decide_acquire(const struct kb_applicant *applicant, enum kb_cred_kind *out_kind,
                                 const struct kb_options **out_options, struct kb_error *err);
 
-/* kb_decide_init: a context to `target` with a credential that is not the platform's (NULL: the
- * default one). With KB_OURS and KB_HANDED_OVER *out is the snapshot to use (kb_options_put). */
-enum kb_whose kb_decide_init(const struct kb_gss_cred *cred, kb_bytes target,
+/* kb_decide_init: a context to `target` (KB_NONE: none in particular) with a credential that is not
+ * the platform's (NULL: the default one). With KB_OURS and KB_HANDED_OVER *out is the snapshot to
+ * use (kb_options_put). */
+enum kb_whose kb_decide_init(struct kb_gss_cred *cred, kb_bytes target,
                              const struct kb_options **out, struct kb_error *err);
 
-/* kb_decide_identity returns the identity to log in with (kb_identity_put). A credential with a
- * secret of its own has one identity for as long as it lives. */
+/* What a context of ours begins with; references. */
+struct kb_beginning {
+    const struct kb_options *options; /* with KB_HANDED_OVER too; after KB_REFUSED maybe NULL */
+    struct kb_identity *identity;
+    struct kb_listener *listener;   /* the credential's; NULL: none */
+    struct kb_interrupt *interrupt; /* the credential's; NULL: none */
+};
+
+/* kb_decide_begin is kb_decide_init with all that follows from it, of one moment: another thread
+ * may be changing the credential. KB_REFUSED as well where there is no identity to be had.
+ * kb_beginning_wipe in any case. */
+enum kb_whose kb_decide_begin(struct kb_gss_cred *cred, kb_bytes target, struct kb_beginning *out,
+                              struct kb_error *err);
+void kb_beginning_wipe(struct kb_beginning *beginning);
+
+/* kb_decide_identity returns the identity that a credential logs in with (kb_identity_put);
+ * `options` are kb_decide_init's. */
 KB_MUST_USE enum kb_status kb_decide_identity(struct kb_gss_cred *cred,
                                               const struct kb_options *options,
                                               struct kb_identity **out, struct kb_error *err);

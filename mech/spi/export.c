@@ -42,12 +42,12 @@ static OM_uint32 export_inner(OM_uint32 *minor, gss_cred_id_t inner, struct kb_b
     return major;
 }
 
-static OM_uint32 export_ours(OM_uint32 *minor, const struct kb_gss_cred *cred, struct kb_buf *out)
+static OM_uint32 export_ours(OM_uint32 *minor, struct kb_gss_cred *cred, struct kb_buf *out)
 {
     kb_bytes client = kb_str(cred->client);
     uint8_t head[2] = {(uint8_t)cred->kind, (uint8_t)cred->usage}, len[4];
 
-    if (cred->own != NULL) {
+    if (atomic_load(&cred->own) != NULL) {
         return kb_unsupported_minor(minor);
     }
     kb_put_u32be(len, (uint32_t)client.len);

@@ -10,10 +10,10 @@
 /* kb_fail keeps the error's text for this thread and returns its major. */
 OM_uint32 kb_fail(OM_uint32 *minor, const struct kb_error *err);
 
-/* kb_fail_login is kb_fail, and leaves the sentence in the log: many programs drop the minor
- * status. `options` may be NULL. */
+/* kb_fail_login is kb_fail, and tells it in the log, since many programs drop the minor status, and
+ * to the Error callbacks. `options` may be NULL; `listener` is the credential's, NULL: none. */
 OM_uint32 kb_fail_login(OM_uint32 *minor, const struct kb_options *options,
-                        const struct kb_error *err);
+                        struct kb_listener *listener, const struct kb_error *err);
 
 /* kb_fail_status is kb_fail for a plain status of a message on an existing context. */
 OM_uint32 kb_fail_status(OM_uint32 *minor, enum kb_status status);

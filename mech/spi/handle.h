@@ -6,9 +6,13 @@
 #ifndef KB_HANDLE_H
 #define KB_HANDLE_H
 
+#include <stdatomic.h>
+
 #include "mech/login/identity.h"
 #include "mech/names/target.h"
+#include "mech/net/interrupt.h"
 #include "mech/protocol/ap.h"
+#include "mech/report/listener.h"
 #include "mech/spi/forward.h"
 
 enum kb_tag {
@@ -36,17 +40,24 @@ struct kb_gss_cred {
     const struct kb_mech *mech;
     int usage;
     gss_cred_id_t inner; /* the platform's; of ours: the accept half of one for both, else NULL */
-    /* Of ours; immutable but for the last. */
-    bool no_ci_flags;                 /* GSS_KRB5_CRED_NO_CI_FLAGS_X */
-    char *client;                     /* the name that the caller gave, as a principal; or NULL */
-    struct kb_settings *own;          /* what the caller brought along; NULL: nothing */
-    bool own_secret;                  /* a user, password or keytab is in it */
-    const struct kb_options *options; /* a bound one's snapshot; NULL: it does not parse */
-    _Atomic(struct kb_identity *) identity; /* of a secret of its own, once it was needed */
+    /* Of ours: */
+    atomic_bool no_ci_flags;           /* GSS_KRB5_CRED_NO_CI_FLAGS_X */
+    char *client;                      /* the name that the caller gave, as a principal; or NULL */
+    _Atomic(struct kb_settings *) own; /* what the caller set; NULL: nothing. Made once */
+    /* Of ours, guarded by the lock of credstate.h: */
+    atomic_uint generation;           /* how often it was changed; read without the lock too */
+    bool own_identity;                /* a user, password, keytab or cache is in `own` */
+    bool own_secret;                  /* more than a user is */
+    const struct kb_options *options; /* a bound one's snapshot; NULL: to be resolved (again) */
+    struct kb_identity *identity;     /* of an identity of its own, once it was needed … */
+    unsigned identity_generation;     /* … by the options of then */
+    struct kb_listener *listener;     /* its callbacks; NULL: none */
+    struct kb_interrupt *interrupt;   /* NULL: nobody asked for it */
+    struct kb_gss_cred *next_listed;  /* credstate.c's list of those with one of the last two */
+    bool listed;
 };
 
-/* A context is the platform's (inner) or ours (ap). What stands behind ap is needed only until the
- * acceptor answered, so that a ticket that it called expired is not used again. */
+/* A context is the platform's (inner) or ours (ap, and what stands behind it: initiate.h). */
 struct kb_gss_ctx {
     enum kb_tag tag;
     const struct kb_mech *mech;
@@ -54,7 +65,7 @@ struct kb_gss_ctx {
     struct kb_ap *ap;
     bool dce_style;
     OM_uint32 failed, failed_minor; /* errors are sticky */
-    struct kb_half_open *half_open;
+    struct kb_background *background;
 };
 
 /* kb_*_of checks a handle: NULL for one that is not ours (or is NULL). */
@@ -81,6 +92,9 @@ static inline struct kb_gss_ctx *kb_ctx_of(const void *handle)
 
 /* kb_unsupported_minor: GSS_S_UNAVAILABLE, for what our engine has no part in. */
 OM_uint32 kb_unsupported_minor(OM_uint32 *minor);
+
+/* kb_platforms_minor: GSS_S_UNAVAILABLE, for a call of ours on what the platform made. */
+OM_uint32 kb_platforms_minor(OM_uint32 *minor);
 
 /* kb_bad_*: the major for a handle that is none, the minor set. */
 OM_uint32 kb_bad_name(OM_uint32 *minor);
@@ -133,10 +147,6 @@ struct kb_applicant;
 struct kb_gss_cred *kb_cred_new(const struct kb_mech *mech, enum kb_cred_kind kind,
                                 const struct kb_applicant *applicant,
                                 const struct kb_options *options);
-
-/* kb_cred_set_identity takes over a reference to the identity that the credential will log in with,
- * unless it has one. */
-void kb_cred_set_identity(struct kb_gss_cred *cred, struct kb_identity *identity);
 
 /* kb_cred_lifetime is what the TGT of one of ours has left in seconds; indefinite before the first
  * login. */

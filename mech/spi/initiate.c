@@ -5,63 +5,75 @@
 #include "mech/login/clock.h"
 #include "mech/login/login.h"
 #include "mech/login/tell.h"
+#include "mech/options/settings.h"
 #include "mech/protocol/krberror.h"
 #include "mech/protocol/token.h"
-#include "mech/spi/decide.h"
 #include "mech/spi/fail.h"
 
 /* Mostly enough for an AP-REQ: then a warm login allocates nothing for it. */
 #define TOKEN_BLOCK 3072
 #define TOKEN_CEILING (4u << 20)
 
-/* What is kept while the acceptor has not answered. */
-struct kb_half_open {
-    const struct kb_options *options;
-    struct kb_identity *identity;
-    struct kb_credential *ticket;
-    struct kb_target target; /* over `text` */
-    char text[];
-};
-
-void kb_half_open_free(struct kb_half_open *half_open)
+void kb_background_free(struct kb_background *background)
 {
-    if (half_open != NULL) {
-        kb_options_put(half_open->options);
-        kb_identity_put(half_open->identity);
-        kb_credential_free(half_open->ticket);
-        free(half_open);
+    if (background != NULL) {
+        kb_options_put(background->options);
+        kb_options_put(background->changed);
+        kb_settings_free(background->own);
+        kb_listener_put(background->listener);
+        kb_identity_put(background->identity);
+        kb_credential_free(background->ticket);
+        free(background);
     }
 }
 
-static bool keep_half_open(struct kb_gss_ctx *ctx, const struct kb_login *login,
-                           const struct kb_target *target, struct kb_credential *ticket)
+static enum kb_status keep_background(struct kb_gss_ctx *ctx, const struct kb_login *login,
+                                      const struct kb_target *target, struct kb_credential *ticket,
+                                      kb_bytes ap_req)
 {
-    struct kb_half_open *half_open = malloc(sizeof(*half_open) + target->asked.len + 1);
+    bool half_open = !kb_ap_established(ctx->ap);
+    size_t text_len = half_open ? target->asked.len + 1 : 0;
+    struct kb_background *background = malloc(sizeof(*background) + text_len + ap_req.len);
+    char *bytes;
 
-    if (half_open == NULL) {
-        return false;
+    if (background == NULL) {
+        return KB_NO_MEMORY;
     }
-    memcpy(half_open->text, target->asked.ptr, target->asked.len);
-    half_open->text[target->asked.len] = '\0';
-    *half_open =
-        (struct kb_half_open){.options = kb_options_ref(login->options),
-                              .identity = kb_identity_ref(login->identity),
-                              .ticket = kb_credential_ref(ticket),
-                              .target = {.asked = kb_bytes_of(half_open->text, target->asked.len),
-                                         .host_based = target->host_based}};
-    ctx->half_open = half_open;
-    return true;
+    bytes = background->bytes;
+    *background = (struct kb_background){.options = kb_options_ref(login->options),
+                                         .listener = kb_listener_ref(login->listener),
+                                         .ap_req = kb_bytes_of(bytes + text_len, ap_req.len)};
+    memcpy(bytes + text_len, ap_req.ptr, ap_req.len);
+    if (half_open) {
+        memcpy(bytes, target->asked.ptr, target->asked.len);
+        bytes[target->asked.len] = '\0';
+        background->identity = kb_identity_ref(login->identity);
+        background->ticket = kb_credential_ref(ticket);
+        background->target = (struct kb_target){.asked = kb_bytes_of(bytes, target->asked.len),
+                                                .host_based = target->host_based};
+    }
+    ctx->background = background;
+    return KB_OK;
+}
+
+/* The context is established: what an expired ticket would have been asked anew with goes. */
+static void settle(struct kb_background *background)
+{
+    kb_identity_put(background->identity);
+    kb_credential_free(background->ticket);
+    background->identity = NULL;
+    background->ticket = NULL;
 }
 
 /* What is granted of what was asked for. CONF and INTEG always, as the platform does; not DELEG,
  * which is not built, nor TRANS, since a context of ours cannot be exported. */
-static uint32_t granted_flags(const struct kb_gss_cred *cred, OM_uint32 req_flags)
+static uint32_t granted_flags(bool no_ci_flags, OM_uint32 req_flags)
 {
     uint32_t flags =
         req_flags & (KB_GSS_MUTUAL | KB_GSS_REPLAY | KB_GSS_SEQUENCE | KB_GSS_CONF | KB_GSS_INTEG |
                      KB_GSS_DCE_STYLE | KB_GSS_IDENTIFY | KB_GSS_EXTENDED_ERROR);
 
-    if (cred == NULL || !cred->no_ci_flags) {
+    if (!no_ci_flags) {
         flags |= KB_GSS_CONF | KB_GSS_INTEG;
     }
     return flags;
@@ -98,15 +110,15 @@ static OM_uint32 give_token(OM_uint32 *minor, const struct kb_gss_ctx *ctx, uint
 }
 
 /* A warm login tells nothing, so its events are made only for who wants the messages themselves. */
-static struct kb_events *events_for(const struct kb_options *options)
+static struct kb_events *events_for(const struct kb_options *options, struct kb_listener *listener)
 {
-    return kb_tell_wanted(options, NULL) ? kb_tell_events(options, NULL) : NULL;
+    return kb_tell_wanted(options, listener) ? kb_tell_events(options, listener) : NULL;
 }
 
 /* The AP-REQ for a ticket that is at hand. */
 static OM_uint32 make_request(OM_uint32 *minor, struct kb_gss_ctx *ctx,
-                              const struct kb_login *login, struct kb_credential *ticket,
-                              uint32_t flags, bool bindings_required,
+                              const struct kb_login *login, const struct kb_target *target,
+                              struct kb_credential *ticket, uint32_t flags, bool bindings_required,
                               gss_channel_bindings_t bindings, gss_buffer_t out)
 {
     struct kb_channel_bindings given;
@@ -128,9 +140,12 @@ static OM_uint32 make_request(OM_uint32 *minor, struct kb_gss_ctx *ctx,
         given = bindings_of(bindings);
         request.bindings = &given;
     }
-    kb_clock_env(&env, events_for(login->options));
+    kb_clock_env(&env, events_for(login->options, login->listener));
     kb_arena_init(&arena, block, sizeof(block), TOKEN_CEILING);
     st = kb_ap_new(&env, &request, &arena, &ctx->ap, &message);
+    if (st == KB_OK) {
+        st = keep_background(ctx, login, target, ticket, message);
+    }
     if (st == KB_OK) {
         major = give_token(minor, ctx, KB_TOK_AP_REQ, message, out);
     } else {
@@ -142,32 +157,25 @@ static OM_uint32 make_request(OM_uint32 *minor, struct kb_gss_ctx *ctx,
     return major;
 }
 
-OM_uint32 kb_initiate(OM_uint32 *minor, struct kb_gss_ctx *ctx, struct kb_gss_cred *cred,
-                      const struct kb_options *options, const struct kb_target *target,
-                      OM_uint32 req_flags, gss_channel_bindings_t bindings, gss_buffer_t out)
+OM_uint32 kb_initiate(OM_uint32 *minor, struct kb_gss_ctx *ctx, const struct kb_login *login,
+                      bool no_ci_flags, const struct kb_target *target, OM_uint32 req_flags,
+                      gss_channel_bindings_t bindings, gss_buffer_t out)
 {
-    struct kb_login login = {.options = options};
     struct kb_credential *ticket = NULL;
     struct kb_error err = {0};
-    uint32_t flags = granted_flags(cred, req_flags);
+    uint32_t flags = granted_flags(no_ci_flags, req_flags);
     OM_uint32 major;
 
-    if (kb_decide_identity(cred, options, &login.identity, &err) != KB_OK) {
-        return kb_fail_login(minor, options, &err);
-    }
-    if (kb_login_ticket(&login, target, &ticket, &err) != KB_OK) {
-        kb_identity_put(login.identity);
-        return kb_fail_login(minor, options, &err);
+    if (kb_login_ticket(login, target, &ticket, &err) != KB_OK) {
+        return kb_fail_login(minor, login->options, login->listener, &err);
     }
     ctx->dce_style = (flags & KB_GSS_DCE_STYLE) != 0;
-    major = make_request(minor, ctx, &login, ticket, flags,
+    major = make_request(minor, ctx, login, target, ticket, flags,
                          (req_flags & GSS_C_CHANNEL_BOUND_FLAG) != 0, bindings, out);
     if (major == GSS_S_COMPLETE && !kb_ap_established(ctx->ap)) {
-        major = keep_half_open(ctx, &login, target, ticket) ? GSS_S_CONTINUE_NEEDED
-                                                            : kb_no_memory(minor);
+        major = GSS_S_CONTINUE_NEEDED;
     }
     kb_credential_free(ticket);
-    kb_identity_put(login.identity);
     return major;
 }
 
@@ -248,7 +256,8 @@ static OM_uint32 stay_failed(struct kb_gss_ctx *ctx, OM_uint32 major, OM_uint32 
 OM_uint32 kb_initiate_reply(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffer_t in,
                             gss_buffer_t out)
 {
-    struct kb_half_open *half_open = ctx->half_open;
+    struct kb_background *background = ctx->background;
+    const struct kb_options *options;
     struct kb_error err = {0};
     struct kb_arena arena;
     struct kb_env env;
@@ -259,10 +268,11 @@ OM_uint32 kb_initiate_reply(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffer
         *minor = ctx->failed_minor;
         return ctx->failed;
     }
-    if (half_open == NULL) {
-        return kb_bad_ctx(minor); /* established already */
+    if (background == NULL || kb_ap_established(ctx->ap)) {
+        return kb_bad_ctx(minor);
     }
-    kb_clock_env(&env, events_for(half_open->options));
+    options = kb_background_options(background);
+    kb_clock_env(&env, events_for(options, background->listener));
     kb_arena_init(&arena, NULL, 0, TOKEN_CEILING);
     if (take_reply(ctx, &env, kb_bytes_of_buffer(in), &arena, &token, &err) == KB_OK) {
         if (token.len > 0) {
@@ -270,17 +280,17 @@ OM_uint32 kb_initiate_reply(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffer
         }
     } else {
         if (is_ticket_refused(&err)) {
-            kb_login_drop(half_open->identity, &half_open->target, half_open->ticket);
+            kb_login_drop(background->identity, &background->target, background->ticket);
         }
-        major = kb_fail_login(minor, half_open->options, &err);
+        major = kb_fail_login(minor, options, background->listener, &err);
     }
     kb_arena_wipe(&arena);
     kb_events_free(env.events);
+    kb_options_put(options);
     if (GSS_ERROR(major)) {
         return stay_failed(ctx, major, *minor);
     }
-    ctx->half_open = NULL;
-    kb_half_open_free(half_open);
+    settle(background);
     return major;
 }
 

@@ -3,12 +3,35 @@
 #ifndef KB_INITIATE_H
 #define KB_INITIATE_H
 
+#include "mech/login/login.h"
 #include "mech/spi/handle.h"
 
+/* What stands behind a context of ours, in one block: its options, its AP-REQ, and while the
+ * acceptor has not answered what the ticket was asked with: if he calls it expired, it is not used
+ * again. */
+struct kb_background {
+    const struct kb_options *options; /* those that it began with */
+    struct kb_listener *listener;     /* the credential's; NULL: none */
+    kb_bytes ap_req;                  /* AuthToken: without the frame of GSS-API */
+    struct kb_identity *identity;     /* NULL once it is established, as the ticket */
+    struct kb_credential *ticket;
+    struct kb_target target;
+    /* Guarded by callctx.c's lock: what the program set in the context itself, and the options with
+     * it. NULL: nothing. */
+    struct kb_settings *own;
+    const struct kb_options *changed;
+    char bytes[];
+};
+
+void kb_background_free(struct kb_background *background); /* NULL is accepted */
+
+/* kb_background_options is what holds for the context now (kb_options_put). callctx.c. */
+const struct kb_options *kb_background_options(struct kb_background *background);
+
 /* kb_initiate is the first leg: a ticket for `target`, an AP-REQ in *out. */
-OM_uint32 kb_initiate(OM_uint32 *minor, struct kb_gss_ctx *ctx, struct kb_gss_cred *cred,
-                      const struct kb_options *options, const struct kb_target *target,
-                      OM_uint32 req_flags, gss_channel_bindings_t bindings, gss_buffer_t out);
+OM_uint32 kb_initiate(OM_uint32 *minor, struct kb_gss_ctx *ctx, const struct kb_login *login,
+                      bool no_ci_flags, const struct kb_target *target, OM_uint32 req_flags,
+                      gss_channel_bindings_t bindings, gss_buffer_t out);
 
 /* kb_initiate_reply takes what the acceptor answered. */
 OM_uint32 kb_initiate_reply(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffer_t in,
@@ -18,7 +41,5 @@ OM_uint32 kb_initiate_reply(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffer
 OM_uint32 kb_ctx_lifetime(const struct kb_gss_ctx *ctx);
 
 OM_uint32 kb_ctx_ret_flags(const struct kb_gss_ctx *ctx);
-
-void kb_half_open_free(struct kb_half_open *half_open); /* NULL is accepted */
 
 #endif

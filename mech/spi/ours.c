@@ -5,6 +5,7 @@
 
 #include "asn1/reader.h"
 #include "mech/protocol/token.h"
+#include "mech/spi/call.h"
 #include "mech/spi/fail.h"
 #include "mech/spi/initiate.h"
 
@@ -284,11 +285,15 @@ OM_uint32 kb_ours_query(OM_uint32 *minor, struct kb_gss_ctx *ctx, const gss_OID 
                         gss_buffer_set_t *data)
 {
     const uint8_t *oid;
+    kb_bytes name;
 
     if (object == GSS_C_NO_OID || data == NULL) {
         return GSS_S_CALL_INACCESSIBLE_READ;
     }
     *data = GSS_C_NO_BUFFER_SET;
+    if (kb_call_of(object, &name) == KB_CALL_QUERY) {
+        return kb_call_ask_ctx(minor, ctx, name, data);
+    }
     if (!is_open(ctx)) {
         return kb_bad_ctx(minor);
     }

@@ -1,5 +1,6 @@
 /* plugin.c - what libgssapi asks of the plugin as a whole, and of its mechanisms without a handle.
  */
+#include "mech/spi/call.h"
 #include "mech/spi/handle.h"
 
 /* Under libgssapi's list lock: only OID sets may be touched here; and whether a call is ours is
@@ -123,6 +124,9 @@ OM_uint32 gssi_mech_invoke(OM_uint32 *minor, const gss_OID oid, const gss_OID ob
     const struct kb_mech *mech = kb_mech_find(oid);
     gss_OID_desc inner;
 
+    if (oid == GSS_C_NO_OID) { /* how libgssapi passes our own OID */
+        return kb_call_process(minor, object, value);
+    }
     if (mech == NULL) {
         return kb_unsupported_minor(minor);
     }

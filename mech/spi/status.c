@@ -81,6 +81,14 @@ OM_uint32 kb_unsupported_minor(OM_uint32 *minor)
                      "Kerbside does not support this on a context or credential of its own");
 }
 
+OM_uint32 kb_platforms_minor(OM_uint32 *minor)
+{
+    return fail_with(
+        minor, GSS_S_UNAVAILABLE, KB_E_UNSUPPORTED,
+        "This credential or context is the platform's, as was decided when it was made: "
+        "Kerbside's own calls are not for it");
+}
+
 OM_uint32 kb_bad_mech(OM_uint32 *minor)
 {
     return fail_with(minor, GSS_S_BAD_MECH, KB_E_UNSUPPORTED,
@@ -139,9 +147,9 @@ OM_uint32 kb_fail(OM_uint32 *minor, const struct kb_error *err)
 }
 
 OM_uint32 kb_fail_login(OM_uint32 *minor, const struct kb_options *options,
-                        const struct kb_error *err)
+                        struct kb_listener *listener, const struct kb_error *err)
 {
-    kb_tell_failure(options, NULL, err);
+    kb_tell_failure(options, listener, err);
     return kb_fail(minor, err);
 }
 

@@ -1,0 +1,180 @@
+/* callctx.c - calls for a context of ours: options that still act there, AuthToken. */
+#include <pthread.h>
+
+#include "mech/options/context.h"
+#include "mech/options/settings.h"
+#include "mech/options/text.h"
+#include "mech/spi/call.h"
+#include "mech/spi/fail.h"
+#include "mech/spi/initiate.h"
+
+#define MAX_ANSWER (8u << 20) /* an AP-REQ can hold a large ticket, in Base64 */
+
+/* Guards `own` and `changed` of every kb_background; held for pointers only. A fork that finds it
+ * taken by another thread would leave it so: nothing but these calls needs it. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+const struct kb_options *kb_background_options(struct kb_background *background)
+{
+    const struct kb_options *options;
+
+    pthread_mutex_lock(&lock);
+    options =
+        kb_options_ref(background->changed != NULL ? background->changed : background->options);
+    pthread_mutex_unlock(&lock);
+    return options;
+}
+
+/* What stood in the way of an option that was asked of a context; NULL: nothing in particular. */
+static const struct fixed {
+    enum kb_option_id id;
+    const char *why;
+} fixed[] = {
+    {KB_OPT_LocalPort, "You cannot change the LocalPort while the component is Active"},
+    {KB_OPT_LocalHost, "You cannot change the LocalHost at this time. A connection is in progress"},
+    {KB_OPT_MaxPacketSize, "Cannot change MaxPacketSize while the component is Active"},
+    {KB_OPT_ShareLocalPort, "Cannot change ShareLocalPort option while the component is Active"},
+    {KB_OPT_KDCHost, "Cannot change RemoteHost when the component is Active"},
+    {KB_OPT_KDCPort, "Cannot change RemotePort when the component is Active"},
+    {KB_OPT_UseConnection, "Cannot change UseConnection while the component is Active"},
+};
+
+/* The option that "NAME=VALUE" names. */
+static const struct kb_option_row *row_of(kb_bytes text)
+{
+    const uint8_t *equals = text.len > 0 ? memchr(text.ptr, '=', text.len) : NULL;
+
+    return equals != NULL
+               ? kb_option_find(kb_trim(kb_bytes_of(text.ptr, (size_t)(equals - text.ptr))))
+               : NULL;
+}
+
+static enum kb_status check_changeable(kb_bytes text, struct kb_error *err)
+{
+    const struct kb_option_row *row = row_of(text);
+
+    for (size_t i = 0; row != NULL && i < sizeof(fixed) / sizeof(fixed[0]); i++) {
+        if (fixed[i].id == kb_option_id(row)) {
+            return kb_error_set(err, KB_E_OPTION, "%s", fixed[i].why);
+        }
+    }
+    return KB_OK;
+}
+
+/* The context's own settings, made where there are none; NULL: no memory. */
+static struct kb_settings *settings_of(struct kb_background *background)
+{
+    struct kb_settings *made = kb_settings_for_context(), *own;
+
+    pthread_mutex_lock(&lock);
+    if (background->own == NULL) {
+        background->own = made;
+        made = NULL;
+    }
+    own = background->own;
+    pthread_mutex_unlock(&lock);
+    kb_settings_free(made);
+    return own;
+}
+
+static enum kb_status configure(struct kb_background *background, kb_bytes text,
+                                struct kb_error *err)
+{
+    struct kb_settings *own;
+    const struct kb_options *made, *before;
+
+    if (check_changeable(text, err) != KB_OK) {
+        return KB_ERROR;
+    }
+    own = settings_of(background);
+    if (own == NULL) {
+        return kb_error_set(err, KB_E_NO_MEMORY, "No memory for a context's options");
+    }
+    if (kb_settings_set_text(own, text, err) != KB_OK ||
+        kb_options_for_context(background->options, own, &made, err) != KB_OK) {
+        return KB_ERROR;
+    }
+    pthread_mutex_lock(&lock);
+    before = background->changed;
+    background->changed = made;
+    pthread_mutex_unlock(&lock);
+    kb_options_put(before);
+    return KB_OK;
+}
+
+OM_uint32 kb_call_ctx(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_const_OID object,
+                      gss_buffer_t value)
+{
+    struct kb_error err = {0};
+    kb_bytes name;
+
+    if (kb_call_of(object, &name) != KB_CALL_CONFIGURE) {
+        return kb_unsupported_minor(minor);
+    }
+    if (ctx->background == NULL) {
+        return kb_bad_ctx(minor);
+    }
+    return configure(ctx->background, kb_bytes_of_buffer(value), &err) == KB_OK
+               ? GSS_S_COMPLETE
+               : kb_fail(minor, &err);
+}
+
+/* RFC 4648 4. */
+static void add_base64(struct kb_buf *out, kb_bytes bytes)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    for (size_t i = 0; i < bytes.len; i += 3) {
+        size_t left = bytes.len - i;
+        uint32_t three = (uint32_t)bytes.ptr[i] << 16;
+        char four[4];
+
+        three |= left > 1 ? (uint32_t)bytes.ptr[i + 1] << 8 : 0;
+        three |= left > 2 ? bytes.ptr[i + 2] : 0u;
+        four[0] = digits[three >> 18];
+        four[1] = digits[three >> 12 & 63];
+        four[2] = left > 1 ? digits[three >> 6 & 63] : '=';
+        four[3] = left > 2 ? digits[three & 63] : '=';
+        kb_buf_add(out, kb_bytes_of(four, sizeof(four)));
+    }
+}
+
+static void show_token(const struct kb_background *background, const struct kb_options *options,
+                       struct kb_buf *out)
+{
+    if (options->encode_auth_token) {
+        add_base64(out, background->ap_req);
+    } else {
+        kb_buf_add(out, background->ap_req);
+    }
+}
+
+OM_uint32 kb_call_ask_ctx(OM_uint32 *minor, struct kb_gss_ctx *ctx, kb_bytes name,
+                          gss_buffer_set_t *data)
+{
+    struct kb_error err = {0};
+    const struct kb_option_row *row = kb_call_option(name, &err);
+    const struct kb_options *options;
+    struct kb_buf text;
+    OM_uint32 major;
+
+    if (row == NULL) {
+        return kb_fail(minor, &err);
+    }
+    if (ctx->background == NULL) {
+        return kb_bad_ctx(minor);
+    }
+    options = kb_background_options(ctx->background);
+    kb_buf_init(&text, MAX_ANSWER);
+    if (kb_option_id(row) == KB_OPT_AuthToken) {
+        show_token(ctx->background, options, &text);
+        major = kb_call_give(minor, &text, data);
+    } else {
+        major = kb_call_answer(options, NULL, false, row, &text, &err) == KB_OK
+                    ? kb_call_give(minor, &text, data)
+                    : kb_fail(minor, &err);
+    }
+    kb_buf_wipe(&text);
+    kb_options_put(options);
+    return major;
+}
