@@ -8,6 +8,7 @@
 #include "mech/login/facts.h"
 #include "mech/login/tell.h"
 #include "mech/login/work.h"
+#include "mech/options/show.h"
 #include "mech/report/callback.h"
 
 #define MAX_NESTED 4         /* logins in callbacks of logins: a stack ends */
@@ -159,6 +160,20 @@ static void trail_request(struct kb_work *work, const struct kb_send *send)
     kb_buf_wipe(&to);
 }
 
+/* Where a socket could not be made as an option wants it: in which file and line that stands. */
+static void say_where_the_option_stands(const struct kb_work *work, struct kb_error *err)
+{
+    const char *name = kb_net_wrong_option(work->net);
+    const struct kb_option_row *row = name != NULL ? kb_option_find(kb_str(name)) : NULL;
+    char buf[256];
+
+    if (row != NULL) {
+        kb_error_context(err, "%s",
+                         kb_origin_text(kb_options_origin(work->login->options, kb_option_id(row)),
+                                        buf, sizeof(buf)));
+    }
+}
+
 /* One message out and its answer in. */
 static enum kb_step exchange(struct kb_work *work, struct kb_fetch *fetch, struct kb_send *send,
                              struct kb_error *err)
@@ -181,6 +196,7 @@ static enum kb_step exchange(struct kb_work *work, struct kb_fetch *fetch, struc
         step = kb_fetch_silent(fetch, judged, send);
         break;
     default:
+        say_where_the_option_stands(work, err);
         break;
     }
     kb_arena_wipe(&arena);

@@ -3,18 +3,30 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static const struct kb_transport_ops *ops_of(enum kb_transport transport)
+static const struct kb_transport_ops *ops_of(const struct kb_race *race,
+                                             enum kb_transport transport)
 {
-    return transport == KB_TCP ? &kb_tcp_ops : &kb_udp_ops;
+    switch (transport) {
+    case KB_UNIX:
+        return &kb_unix_ops;
+    case KB_TCP:
+        return race->net->sockets.options.firewall_host != NULL ? &kb_tunnel_ops : &kb_tcp_ops;
+    default:
+        return &kb_udp_ops;
+    }
 }
 
-struct kb_attempt *kb_attempt_find(const struct kb_race *race, const struct kb_address *address,
-                                   enum kb_transport transport)
+struct kb_attempt *kb_attempt_find(const struct kb_race *race, const struct kb_place *place,
+                                   const struct kb_address *address, enum kb_transport transport)
 {
+    bool tunnelled = race->net->sockets.options.firewall_host != NULL;
+
     for (size_t i = 0; i < race->num_attempts; i++) {
-        if (race->attempts[i].transport == transport &&
-            kb_address_equal(&race->attempts[i].address, address)) {
-            return &race->attempts[i];
+        struct kb_attempt *attempt = &race->attempts[i];
+
+        if (attempt->transport == transport && kb_address_equal(&attempt->conn.peer, address) &&
+            (!tunnelled || attempt->place == place)) {
+            return attempt;
         }
     }
     return NULL;
@@ -44,7 +56,7 @@ static bool may_be_judged(const struct kb_attempt *attempt)
  * have been forged. */
 static void resume_datagrams(struct kb_race *race, const struct kb_attempt *failed)
 {
-    struct kb_attempt *attempt = kb_attempt_find(race, &failed->address, KB_UDP);
+    struct kb_attempt *attempt = kb_attempt_find(race, failed->place, &failed->conn.peer, KB_UDP);
 
     if (failed->transport == KB_TCP && attempt != NULL && !attempt->over && attempt->asked_tcp) {
         attempt->listening = attempt->asked_tcp = false;
@@ -71,14 +83,33 @@ void kb_attempt_fail(struct kb_race *race, struct kb_attempt *attempt)
         return;
     }
     kb_attempt_tell(race, attempt, KB_TELL_FAILED, KB_NONE);
-    attempt->place->failed = true;
-    kb_memory_failed(race->places->realm, &attempt->place->kdc);
+    if (attempt->conn.option == NULL) {
+        attempt->place->failed = true;
+        kb_memory_failed(race->places->realm, &attempt->place->kdc);
+    }
     resume_datagrams(race, attempt);
     race->launch_ms = race->now_ms;
     if (race->send->proof && may_be_judged(attempt)) {
         race->state = KB_RACE_LOST;
         race->judged = true;
     }
+}
+
+void kb_attempt_too_large(struct kb_race *race, struct kb_attempt *attempt)
+{
+    struct kb_candidate tcp = {attempt->place, attempt->conn.peer, KB_TCP};
+
+    (void)kb_conn_fail(&attempt->conn, EMSGSIZE, "the request is too large for a datagram%s",
+                       race->net->sockets.options.dont_fragment ? " (DontFragment)" : "");
+    if (!kb_attempt_counts(attempt) || attempt->place->kdc.transport == KB_UDP ||
+        race->num_attempts >= KB_MAX_ATTEMPTS ||
+        kb_attempt_find(race, tcp.place, &tcp.address, KB_TCP) != NULL) {
+        kb_attempt_fail(race, attempt);
+        return;
+    }
+    kb_attempt_tell(race, attempt, KB_TELL_TOO_LARGE_FOR_UDP, KB_NONE);
+    close_attempt(race, attempt);
+    kb_attempt_start(race, &tcp); /* may move `attempt` */
 }
 
 int64_t kb_attempt_expiry(const struct kb_race *race, const struct kb_attempt *attempt)
@@ -143,6 +174,27 @@ static void all_sent(struct kb_race *race, struct kb_attempt *attempt)
                     race->send->message);
 }
 
+/* What came of opening or sending. */
+static void went(struct kb_race *race, struct kb_attempt *attempt, enum kb_io io)
+{
+    switch (io) {
+    case KB_IO_DONE:
+        all_sent(race, attempt);
+        break;
+    case KB_IO_AGAIN:
+        break;
+    case KB_IO_TOO_LARGE:
+        kb_attempt_too_large(race, attempt);
+        break;
+    case KB_IO_NO_MEMORY:
+        kb_race_stop(race, KB_NO_MEMORY);
+        break;
+    default:
+        kb_attempt_fail(race, attempt);
+        break;
+    }
+}
+
 void kb_attempt_send(struct kb_race *race, struct kb_attempt *attempt)
 {
     size_t before = attempt->conn.sent;
@@ -156,11 +208,7 @@ void kb_attempt_send(struct kb_race *race, struct kb_attempt *attempt)
             drop_unconnected(race, attempt);
         }
     }
-    if (io == KB_IO_DONE) {
-        all_sent(race, attempt);
-    } else if (io != KB_IO_AGAIN) {
-        kb_attempt_fail(race, attempt);
-    }
+    went(race, attempt, io);
 }
 
 /* --- its beginning --- */
@@ -192,27 +240,45 @@ static void run_idle(struct kb_race *race)
     }
 }
 
+static enum kb_io open_attempt(struct kb_race *race, struct kb_attempt *attempt)
+{
+    const struct kb_net_config *config = &race->net->config;
+    size_t len = race->send->message.len;
+
+    if (attempt->conn.ops->datagrams && len > config->max_packet_size) {
+        attempt->conn.option = "MaxPacketSize";
+        return kb_conn_fail(&attempt->conn, EMSGSIZE,
+                            "the request of %zu bytes is longer than MaxPacketSize=%zu", len,
+                            config->max_packet_size);
+    }
+    return attempt->conn.ops->open(&attempt->conn);
+}
+
 void kb_attempt_start(struct kb_race *race, const struct kb_candidate *candidate)
 {
     struct kb_attempt *attempt = new_attempt(race);
+    size_t index = race->num_attempts - 1;
     enum kb_io io;
 
     if (attempt == NULL) {
         return;
     }
-    *attempt = (struct kb_attempt){.conn = {.ops = ops_of(candidate->transport), .fd = -1},
+    *attempt = (struct kb_attempt){.conn = {.ops = ops_of(race, candidate->transport),
+                                            .sockets = &race->net->sockets,
+                                            .kdc = &candidate->place->kdc,
+                                            .peer = candidate->address,
+                                            .fd = -1},
                                    .place = candidate->place,
-                                   .address = candidate->address,
                                    .transport = candidate->transport,
                                    .start_ms = race->now_ms,
                                    .timer_ms = INT64_MAX};
-    io = attempt->conn.ops->open(&attempt->conn, &attempt->address);
+    io = open_attempt(race, attempt);
     if (io == KB_IO_DONE) {
-        kb_attempt_send(race, attempt);
-    } else if (io != KB_IO_AGAIN) {
-        kb_attempt_fail(race, attempt);
+        kb_attempt_send(race, attempt); /* may move `attempt` */
+    } else {
+        went(race, attempt, io);
     }
-    if (!attempt->over && race->state == KB_RACE_ON) {
+    if (!race->attempts[index].over && race->state == KB_RACE_ON) {
         run_idle(race);
     }
 }

@@ -33,6 +33,7 @@ struct kb_net_session *kb_net_new(const struct kb_net_config *config, kb_locate_
         net->locate = locate;
         net->locate_ctx = locate_ctx;
         net->wait = wait;
+        net->sockets = (struct kb_sockets){.options = config->sockets, .events = config->events};
         net->tuning = kb_net_default_tuning;
         net->inbox.max_packet_size = config->max_packet_size;
         net->inbox.max_frame = MAX_FRAME;
@@ -106,6 +107,9 @@ enum kb_status kb_net_exchange(struct kb_net_session *net, const struct kb_send 
     enum kb_status status;
 
     *out_reply = KB_NONE;
+    if (kb_sockets_prepare(&net->sockets, net->wait, err) != KB_OK) {
+        return KB_ERROR;
+    }
     race.places = places_for(net, send, err);
     if (race.places == NULL) {
         return KB_ERROR;
@@ -153,6 +157,11 @@ enum kb_status kb_net_canonical_name(struct kb_wait *wait, const char *host, boo
     }
     kb_resolve_free(question);
     return status;
+}
+
+const char *kb_net_wrong_option(const struct kb_net_session *net)
+{
+    return net->sockets.wrong_option;
 }
 
 const struct kb_net_facts *kb_net_facts(const struct kb_net_session *net)

@@ -89,6 +89,10 @@ KB_MUST_USE enum kb_status kb_net_exchange(struct kb_net_session *net, const str
 /* kb_net_peer describes who answered last, for messages: "192.0.2.1:88 (udp)"; "" before. */
 const char *kb_net_peer(const struct kb_net_session *net);
 
+/* kb_net_wrong_option names the option that an error of KB_E_OPTION or KB_E_PACKET_SIZE is about,
+ * for who knows where it stands; NULL for others. */
+const char *kb_net_wrong_option(const struct kb_net_session *net);
+
 /* kb_net_facts lends what the socket turned out to be that brought the last answer; NULL before. */
 const struct kb_net_facts *kb_net_facts(const struct kb_net_session *net);
 

@@ -1,5 +1,6 @@
 #include "mech/net/race.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #define READS_AT_ONCE 16 /* datagrams of one socket before the others are looked at again */
@@ -11,8 +12,15 @@ static void say_peer(struct kb_net_session *net, const struct kb_attempt *attemp
 {
     char address[KB_ADDRESS_TEXT];
 
-    kb_address_text(&attempt->address, true, address);
-    snprintf(net->peer, sizeof(net->peer), "%s (%s)", address, attempt->conn.ops->name);
+    kb_address_text(&attempt->conn.peer, true, address);
+    if (attempt->conn.ops == &kb_tunnel_ops) {
+        snprintf(net->peer, sizeof(net->peer), "%.60s:%u (tcp through %.60s)",
+                 attempt->place->kdc.host, (unsigned)attempt->place->kdc.port, address);
+    } else if (attempt->transport == KB_UNIX) {
+        snprintf(net->peer, sizeof(net->peer), "%s", address);
+    } else {
+        snprintf(net->peer, sizeof(net->peer), "%s (%s)", address, attempt->conn.ops->name);
+    }
 }
 
 /* By which transport this KDC is to be asked next time: that TCP was chosen for the message's size
@@ -34,14 +42,14 @@ static void answered(struct kb_race *race, struct kb_attempt *attempt, kb_bytes 
     if (!attempt->over) {
         kb_conn_facts(&attempt->conn, &race->net->facts);
     }
-    race->net->facts.peer = attempt->address;
+    race->net->facts.peer = attempt->conn.peer;
     race->net->answered_of = race->places;
     race->net->answered_by = attempt->place;
     kb_wait_progress(race->net->wait);
     kb_attempt_tell(race, attempt, KB_TELL_ANSWERED, reply);
     if (!attempt->cannot_serve) {
         attempt->place->failed = false;
-        kb_memory_answered(race->places->realm, &attempt->place->kdc, &attempt->address,
+        kb_memory_answered(race->places->realm, &attempt->place->kdc, &attempt->conn.peer,
                            to_remember(race, attempt));
     }
 }
@@ -117,7 +125,7 @@ static void ignore(struct kb_race *race, struct kb_attempt *attempt)
         reason = "it sends nothing but unusable datagrams";
     }
     if (reason != NULL) {
-        (void)kb_conn_fail(&attempt->conn, 0, reason);
+        (void)kb_conn_fail(&attempt->conn, 0, "%s", reason);
         kb_attempt_fail(race, attempt);
     }
 }
@@ -140,7 +148,7 @@ static void weak(struct kb_race *race, struct kb_attempt *attempt, kb_bytes mess
 static void cannot_serve(struct kb_race *race, struct kb_attempt *attempt, const char *reason)
 {
     attempt->cannot_serve = true;
-    (void)kb_conn_fail(&attempt->conn, 0, reason);
+    (void)kb_conn_fail(&attempt->conn, 0, "%s", reason);
     if (!attempt->conn.ops->datagrams) {
         kb_attempt_fail(race, attempt);
     } else if (kb_attempt_counts(attempt)) {
@@ -157,8 +165,9 @@ static void cannot_serve(struct kb_race *race, struct kb_attempt *attempt, const
 /* The same bytes to the same KDC, over TCP. False: that was tried, or is not allowed. */
 static bool switch_to_tcp(struct kb_race *race, struct kb_attempt *attempt)
 {
-    const struct kb_attempt *other = kb_attempt_find(race, &attempt->address, KB_TCP);
-    struct kb_candidate candidate = {attempt->place, attempt->address, KB_TCP};
+    struct kb_candidate candidate = {attempt->place, attempt->conn.peer, KB_TCP};
+    const struct kb_attempt *other =
+        kb_attempt_find(race, attempt->place, &candidate.address, KB_TCP);
 
     if (attempt->place->kdc.transport == KB_UDP || (other != NULL && other->over) ||
         (other == NULL && race->num_attempts >= KB_MAX_ATTEMPTS)) {
@@ -179,7 +188,7 @@ static void too_big_for_udp(struct kb_race *race, struct kb_attempt *attempt, co
         ignore(race, attempt);
     } else if (!switch_to_tcp(race, attempt)) {
         attempt->cannot_serve = true;
-        (void)kb_conn_fail(&attempt->conn, 0, reason);
+        (void)kb_conn_fail(&attempt->conn, EMSGSIZE, "%s", reason);
         kb_attempt_fail(race, attempt);
     }
 }
@@ -219,6 +228,7 @@ static void judge(struct kb_race *race, struct kb_attempt *attempt, kb_bytes mes
 static void too_large(struct kb_race *race, struct kb_attempt *attempt)
 {
     if (attempt->conn.ops->datagrams) {
+        attempt->conn.option = "MaxPacketSize";
         too_big_for_udp(race, attempt, "its answer is larger than MaxPacketSize");
     } else {
         (void)kb_conn_fail(&attempt->conn, 0, "it announces an answer of more than a mebibyte");
@@ -247,6 +257,9 @@ void kb_race_receive(struct kb_race *race, size_t index)
                 attempt->seen = attempt->conn.in_len;
                 kb_wait_bytes(race->net->wait);
             }
+            return;
+        case KB_IO_TOO_LARGE:
+            kb_attempt_too_large(race, attempt);
             return;
         case KB_IO_NO_MEMORY:
             kb_race_stop(race, KB_NO_MEMORY);

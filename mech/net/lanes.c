@@ -5,12 +5,16 @@
 static void choose_transports(const struct kb_race *race, struct kb_lane *lane)
 {
     enum kb_transport named = lane->place->kdc.transport;
-    bool tcp_only = race->net->config.use_tcp || race->send->tcp_only;
+    bool tcp_only = race->net->config.use_tcp || race->send->tcp_only ||
+                    race->net->sockets.options.firewall_host != NULL;
     bool tcp_known =
         kb_memory_names(&race->known, &lane->place->kdc) && race->known.transport == KB_TCP;
 
     lane->transports[1] = KB_ANY_TRANSPORT;
-    if (named != KB_ANY_TRANSPORT) {
+    lane->place->unreachable = named == KB_UDP && race->net->sockets.options.firewall_host != NULL;
+    if (lane->place->unreachable) {
+        lane->transports[0] = KB_ANY_TRANSPORT;
+    } else if (named != KB_ANY_TRANSPORT) {
         lane->transports[0] = named;
     } else if (tcp_only) {
         lane->transports[0] = KB_TCP;
@@ -40,7 +44,9 @@ void kb_lanes_init(struct kb_race *race)
 
     kb_memory_get(places->realm, &race->known);
     race->tcp_by_choice = race->net->config.use_tcp || race->send->tcp_only ||
-                          race->send->message.len > race->net->config.udp_limit;
+                          race->net->sockets.options.firewall_host != NULL ||
+                          race->send->message.len > race->net->config.udp_limit ||
+                          race->send->message.len > race->net->config.max_packet_size;
     for (size_t i = 0; i < places->num && first == NULL; i++) {
         if (kb_memory_names(&race->known, &places->list[i].kdc) && !places->list[i].failed) {
             first = &places->list[i];
@@ -98,7 +104,7 @@ static void find_first(const struct kb_race *race, struct kb_lane *lane)
     for (unsigned i = 0; i < resolved->num; i++) {
         struct kb_address address = resolved->addresses[i];
 
-        kb_address_set_port(&address, lane->place->kdc.port);
+        kb_address_set_port(&address, lane->place->port);
         if (kb_address_equal(&address, &race->known.address)) {
             lane->first = i;
         }
@@ -111,7 +117,7 @@ static struct kb_address nth_address(const struct kb_lane *lane, unsigned nth)
     unsigned index = nth == 0 ? lane->first : nth <= lane->first ? nth - 1 : nth;
     struct kb_address address = lane->place->resolved->addresses[index];
 
-    kb_address_set_port(&address, lane->place->kdc.port);
+    kb_address_set_port(&address, lane->place->port);
     return address;
 }
 
@@ -121,7 +127,7 @@ static bool next_of_lane(const struct kb_race *race, struct kb_lane *lane, int c
     while (lane->tried[choice] < lane->place->resolved->num) {
         struct kb_address address = nth_address(lane, lane->tried[choice]++);
 
-        if (kb_attempt_find(race, &address, lane->transports[choice]) == NULL) {
+        if (kb_attempt_find(race, lane->place, &address, lane->transports[choice]) == NULL) {
             *out = (struct kb_candidate){lane->place, address, lane->transports[choice]};
             return true;
         }
@@ -133,7 +139,7 @@ static bool next_of_lane(const struct kb_race *race, struct kb_lane *lane, int c
  * resolver that hangs holds up the call (DESIGN, net): that is worth a line. */
 static enum kb_status ask_name(const struct kb_race *race, struct kb_place *place)
 {
-    enum kb_status status = kb_place_ask(place, race->now_ms);
+    enum kb_status status = kb_place_ask(&race->net->sockets, place, race->now_ms);
 
     if (status == KB_OK && place->resolved != NULL && place->resolved->in_line) {
         kb_event_resolved_in_line(race->net->config.events);

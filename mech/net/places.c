@@ -64,13 +64,29 @@ void kb_places_free(struct kb_places *places)
     }
 }
 
-enum kb_status kb_place_ask(struct kb_place *place, int64_t now_ms)
+static enum kb_status start(const struct kb_sockets *sockets, struct kb_place *place)
+{
+    const char *proxy = sockets->options.firewall_host;
+
+    place->port = place->kdc.port;
+    if (place->kdc.transport == KB_UNIX) {
+        return kb_resolve_start(place->kdc.host, KB_RESOLVE_UNIX, &place->question);
+    }
+    if (proxy != NULL) {
+        place->port = kb_sockets_firewall_port(sockets);
+    }
+    return kb_resolve_start(proxy != NULL ? proxy : place->kdc.host,
+                            kb_sockets_family_flags(sockets), &place->question);
+}
+
+enum kb_status kb_place_ask(const struct kb_sockets *sockets, struct kb_place *place,
+                            int64_t now_ms)
 {
     enum kb_status status;
 
     if (place->question == NULL) {
         place->asked_ms = now_ms;
-        status = kb_resolve_start(place->kdc.host, 0, &place->question);
+        status = start(sockets, place);
         if (status != KB_OK) {
             return status;
         }

@@ -4,7 +4,7 @@
 /* Waits until a KDC's name is resolved. */
 static enum kb_status resolve(struct kb_net_session *net, struct kb_place *place)
 {
-    enum kb_status status = kb_place_ask(place, kb_now_ms());
+    enum kb_status status = kb_place_ask(&net->sockets, place, kb_now_ms());
 
     while (status == KB_OK && !kb_place_answer(place)) {
         struct pollfd fds[1 + KB_WAIT_FDS] = {

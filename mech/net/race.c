@@ -149,9 +149,11 @@ static void collect(const struct kb_race *race, struct polled *polled)
         const struct kb_attempt *attempt = &race->attempts[i];
 
         if (!attempt->over) {
+            bool out = attempt->conn.waits_to_send && !attempt->conn.hears_first;
+
             polled->attempt[polled->num] = (uint8_t)i;
-            polled->fds[polled->num++] = (struct pollfd){
-                .fd = attempt->conn.fd, .events = attempt->conn.waits_to_send ? POLLOUT : POLLIN};
+            polled->fds[polled->num++] =
+                (struct pollfd){.fd = attempt->conn.fd, .events = out ? POLLOUT : POLLIN};
         }
     }
     polled->num_attempts = polled->num;

@@ -14,7 +14,6 @@
 struct kb_attempt {
     struct kb_conn conn;
     struct kb_place *place;
-    struct kb_address address;
     enum kb_transport transport;
     bool over;      /* closed; conn tells why, else it was silent or lost the race */
     bool waiting;   /* the whole message was sent */
@@ -99,6 +98,10 @@ bool kb_lanes_left(const struct kb_race *race); /* is there a KDC that has no la
 void kb_attempt_start(struct kb_race *race, const struct kb_candidate *candidate);
 void kb_attempt_send(struct kb_race *race, struct kb_attempt *attempt); /* on, or once more */
 void kb_attempt_fail(struct kb_race *race, struct kb_attempt *attempt);
+
+/* kb_attempt_too_large ends an attempt whose message no datagram takes: it goes over TCP at once,
+ * where it may. May move race->attempts. */
+void kb_attempt_too_large(struct kb_race *race, struct kb_attempt *attempt);
 int64_t kb_attempt_expiry(const struct kb_race *race, const struct kb_attempt *attempt);
 
 /* kb_attempt_counts tells whether it is hoped for, so that others wait. */
@@ -107,9 +110,10 @@ static inline bool kb_attempt_counts(const struct kb_attempt *attempt)
     return !attempt->over && !attempt->listening;
 }
 
-/* kb_attempt_find finds an attempt at an address by a transport; NULL if there was none. */
-struct kb_attempt *kb_attempt_find(const struct kb_race *race, const struct kb_address *address,
-                                   enum kb_transport transport);
+/* kb_attempt_find finds an attempt by a transport at an address (through a proxy: at a place); NULL
+ * if there was none. */
+struct kb_attempt *kb_attempt_find(const struct kb_race *race, const struct kb_place *place,
+                                   const struct kb_address *address, enum kb_transport transport);
 
 /* judge.c: what arrives on an attempt's socket. */
 void kb_race_receive(struct kb_race *race, size_t index);
@@ -139,6 +143,7 @@ enum kb_tell {
     KB_TELL_SENT_AGAIN,
     KB_TELL_ANSWERED,
     KB_TELL_TOO_BIG_FOR_UDP,
+    KB_TELL_TOO_LARGE_FOR_UDP, /* the request */
     KB_TELL_FAILED,
 };
 void kb_attempt_tell(const struct kb_race *race, const struct kb_attempt *attempt,

@@ -29,10 +29,12 @@ extern const struct kb_net_tuning kb_net_default_tuning;
 /* One KDC of a realm, and where its name leads. */
 struct kb_place {
     struct kb_kdc kdc;
+    uint16_t port;                      /* that is spoken to: the KDC's, or the proxy's */
     struct kb_resolve *question;        /* NULL: not asked yet */
     const struct kb_resolved *resolved; /* NULL: not answered yet */
     int64_t asked_ms;
-    bool failed; /* in this session: asked last from then on */
+    bool unreachable; /* by UDP only, which does not go through a proxy */
+    bool failed;      /* in this session: asked last from then on */
 };
 
 /* The KDCs of a realm, in the order of the configuration. */
@@ -49,6 +51,7 @@ struct kb_net_session {
     kb_locate_fn locate;
     void *locate_ctx;
     struct kb_wait *wait;
+    struct kb_sockets sockets;
     struct kb_net_tuning tuning;
     struct kb_places *places;
     struct kb_inbox inbox;
@@ -65,9 +68,11 @@ struct kb_places *kb_places_of(struct kb_net_session *net, kb_bytes realm, bool 
                                struct kb_error *err);
 void kb_places_free(struct kb_places *places); /* the whole list; NULL is accepted */
 
-/* kb_place_ask starts to resolve a KDC's name, or yields the answer that is there. KB_OK with
+/* kb_place_ask starts to resolve a KDC's name (or that of the proxy before it, which resolves the
+ * KDC's itself), or yields the answer that is there. KB_OK with
  * place->resolved NULL: poll kb_resolve_fd(place->question), then kb_place_answer. */
-KB_MUST_USE enum kb_status kb_place_ask(struct kb_place *place, int64_t now_ms);
+KB_MUST_USE enum kb_status kb_place_ask(const struct kb_sockets *sockets, struct kb_place *place,
+                                        int64_t now_ms);
 
 /* kb_place_answer takes the answer if it is there; true if it is. */
 bool kb_place_answer(struct kb_place *place);

@@ -9,12 +9,10 @@
 #define PREFIX ((size_t)4)
 #define FIRST_READ ((size_t)4096) /* most replies come with one system call */
 
-static enum kb_io tcp_open(struct kb_conn *conn, const struct kb_address *address)
+static enum kb_io tcp_open(struct kb_conn *conn)
 {
-    enum kb_io io = kb_conn_socket(conn, address, SOCK_STREAM);
-
     conn->waits_to_send = true;
-    return io;
+    return kb_conn_socket(conn, SOCK_STREAM);
 }
 
 static enum kb_io tcp_send(struct kb_conn *conn, kb_bytes message)
@@ -126,3 +124,7 @@ static enum kb_io tcp_receive(struct kb_conn *conn, struct kb_inbox *inbox, kb_b
 
 const struct kb_transport_ops kb_tcp_ops = {
     .name = "tcp", .datagrams = false, .open = tcp_open, .send = tcp_send, .receive = tcp_receive};
+
+/* Framed likewise, which is all that there is of MIT's KDC on a UNIX socket. */
+const struct kb_transport_ops kb_unix_ops = {
+    .name = "unix", .datagrams = false, .open = tcp_open, .send = tcp_send, .receive = tcp_receive};

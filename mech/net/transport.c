@@ -1,31 +1,69 @@
 #include "mech/net/transport.h"
 
-#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "mech/net/fds.h"
 
-enum kb_io kb_conn_fail(struct kb_conn *conn, int sys_errno, const char *reason)
+enum kb_io kb_conn_fail(struct kb_conn *conn, int sys_errno, const char *reason, ...)
 {
+    va_list args;
+
     conn->sys_errno = sys_errno;
-    conn->reason = reason;
+    conn->reason[0] = '\0';
+    if (reason != NULL) {
+        va_start(args, reason);
+        vsnprintf(conn->reason, sizeof(conn->reason), reason, args);
+        va_end(args);
+    }
     return KB_IO_FAILED;
 }
 
-enum kb_io kb_conn_socket(struct kb_conn *conn, const struct kb_address *address, int type)
-{
-    int result;
+/* --- what it turned out to be --- */
 
-    conn->fd = kb_fds_add(socket(address->u.any.sa_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (conn->fd < 0) {
-        return kb_conn_fail(conn, errno, NULL);
+static bool is_any(const struct kb_address *address)
+{
+    return address->u.any.sa_family == AF_INET6
+               ? IN6_IS_ADDR_UNSPECIFIED(&address->u.in6.sin6_addr)
+               : address->u.in.sin_addr.s_addr == htonl(INADDR_ANY);
+}
+
+/* Asks the routes what a datagram to `peer` leaves from: a socket that is connected for that alone.
+ */
+static bool source_for(const struct kb_address *peer, struct kb_address *out)
+{
+    socklen_t len = sizeof(out->u);
+    int fd = kb_fds_add(socket(peer->u.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    bool known = fd >= 0 && connect(fd, &peer->u.any, peer->len) == 0 &&
+                 getsockname(fd, &out->u.any, &len) == 0 &&
+                 kb_address_from(out, &(struct kb_address){.u = out->u}.u.any, len);
+
+    kb_fds_close(fd);
+    return known;
+}
+
+bool kb_conn_local(const struct kb_conn *conn, struct kb_address *out)
+{
+    struct kb_address bound = {0};
+    socklen_t len = sizeof(bound.u);
+
+    *out = (struct kb_address){0};
+    if (getsockname(conn->fd, &bound.u.any, &len) != 0 ||
+        !kb_address_from(out, &bound.u.any, len)) {
+        return false;
     }
-    result = connect(conn->fd, &address->u.any, address->len);
-    if (result == 0) {
-        return KB_IO_DONE;
+    if (is_any(out)) {
+        uint16_t port = kb_address_port(out);
+
+        if (conn->destination.len > 0) {
+            *out = conn->destination;
+        } else if (!source_for(&conn->peer, out)) {
+            return false;
+        }
+        kb_address_set_port(out, port);
     }
-    /* An interrupted connect goes on by itself, as one that is in progress (POSIX). */
-    return errno == EINPROGRESS || errno == EINTR ? KB_IO_AGAIN : kb_conn_fail(conn, errno, NULL);
+    return true;
 }
 
 static int system_buffer(int fd, int option)
@@ -38,13 +76,14 @@ static int system_buffer(int fd, int option)
 
 void kb_conn_facts(const struct kb_conn *conn, struct kb_net_facts *out)
 {
-    struct kb_address local;
-    socklen_t len = sizeof(local.u);
-
-    *out = (struct kb_net_facts){.in_buffer = system_buffer(conn->fd, SO_RCVBUF),
+    *out = (struct kb_net_facts){.peer = conn->peer,
+                                 .tunnelled = conn->ops == &kb_tunnel_ops,
+                                 .in_buffer = system_buffer(conn->fd, SO_RCVBUF),
                                  .out_buffer = system_buffer(conn->fd, SO_SNDBUF)};
-    if (getsockname(conn->fd, &local.u.any, &len) == 0) {
-        (void)!kb_address_from(&out->local, &local.u.any, len);
+    (void)!kb_conn_local(conn, &out->local);
+    /* A stream's bytes come to where it is bound. */
+    if (conn->sockets->options.capture_packet_info) {
+        out->destination = conn->ops->datagrams ? conn->destination : out->local;
     }
 }
 
@@ -52,6 +91,10 @@ void kb_conn_close(struct kb_conn *conn)
 {
     kb_fds_close(conn->fd);
     conn->fd = -1;
+    conn->sockets->holders -= conn->holds_port ? 1 : 0;
+    conn->holds_port = false;
+    kb_tunnel_free(conn->tunnel);
+    conn->tunnel = NULL;
     free(conn->in);
     conn->in = NULL;
     conn->in_size = 0;

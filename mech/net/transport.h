@@ -1,20 +1,22 @@
-/* transport.h - how bytes travel to one KDC: UDP and TCP behind one small const struct.
+/* transport.h - how bytes travel to one KDC: UDP, TCP, a UNIX socket and a tunnel through a proxy
+ * behind one small const struct.
  *
  * A connection is one socket to one address, for one request message: a new source port, which the
- * kernel draws, kept for repetitions. Nothing here waits, and nothing here knows Kerberos. Sockets
- * are close-on-exec and non-blocking and raise no SIGPIPE. UDP sockets are connected too, so the
- * kernel drops datagrams from other addresses and ports and reports ICMP errors at once. */
+ * kernel draws unless LocalPort names one, kept for repetitions. Nothing here waits, and nothing
+ * here knows Kerberos. Sockets are close-on-exec and non-blocking and raise no SIGPIPE. Datagrams
+ * from another address or port are dropped, and ICMP errors are reported at once. */
 #ifndef KB_TRANSPORT_H
 #define KB_TRANSPORT_H
 
-#include "mech/net/facts.h"
+#include "mech/net/sockets.h"
 
 /* What came of one try to go on. */
 enum kb_io {
-    KB_IO_DONE,    /* connected; all sent; a message is here */
-    KB_IO_AGAIN,   /* poll, then again */
-    KB_IO_FAILED,  /* the connection is of no use: errno or `reason` says why */
-    KB_IO_TOO_BIG, /* a message larger than what we take by this transport */
+    KB_IO_DONE,      /* connected; all sent; a message is here */
+    KB_IO_AGAIN,     /* poll, then again */
+    KB_IO_FAILED,    /* the connection is of no use: sys_errno or `reason` says why */
+    KB_IO_TOO_BIG,   /* a message larger than what we take by this transport */
+    KB_IO_TOO_LARGE, /* our message is larger than what this way takes unfragmented */
     KB_IO_NO_MEMORY,
 };
 
@@ -26,25 +28,40 @@ struct kb_inbox {
 };
 
 struct kb_transport_ops;
+struct kb_tunnel;
+
+#define KB_REASON_TEXT 160
 
 struct kb_conn {
     const struct kb_transport_ops *ops;
-    int fd;             /* -1: closed */
-    bool waits_to_send; /* poll for POLLOUT rather than POLLIN */
-    size_t sent;        /* bytes, framing included */
-    uint8_t *in;        /* of a stream: what arrived so far, from its first byte on */
+    struct kb_sockets *sockets;    /* borrowed */
+    const struct kb_kdc *kdc;      /* borrowed: whom the proxy is asked for */
+    struct kb_address peer;        /* whom the socket speaks to: the KDC, or the proxy */
+    struct kb_address destination; /* where the last datagram came to; len 0: not known */
+    int fd;                        /* -1: closed */
+    bool waits_to_send;            /* `send` is to be called when the socket is ready, else
+                                      `receive` */
+    bool hears_first;              /* ready to be read from: a proxy answers first */
+    bool connected;                /* of datagrams: there is no need to name the peer */
+    bool holds_port;               /* counted in sockets->holders */
+    size_t sent;                   /* bytes, framing included, a proxy's part not */
+    uint8_t *in;                   /* of a stream: what arrived so far, from its first byte on */
     size_t in_len, in_size;
-    int sys_errno;      /* of the failure, 0 if none */
-    const char *reason; /* of a failure that no errno tells; NULL */
+    struct kb_tunnel *tunnel; /* while a proxy is spoken to */
+
+    /* of a failure */
+    int sys_errno;               /* 0 if none */
+    char reason[KB_REASON_TEXT]; /* in place of the errno's text; "" */
+    const char *option;          /* the option that is wrong here, whoever the KDC is; NULL */
 };
 
 struct kb_transport_ops {
     const char *name;
     bool datagrams; /* messages may be lost, repeated and strange; a stream has one answer only */
 
-    /* open makes the socket and connects. AGAIN: the connection is on its way, `send` completes
-     * it. */
-    enum kb_io (*open)(struct kb_conn *conn, const struct kb_address *address);
+    /* open makes the socket and, unless it stays unconnected, connects it. AGAIN: the connection is
+     * on its way, `send` completes it. */
+    enum kb_io (*open)(struct kb_conn *conn);
 
     /* send goes on sending the message; called again after AGAIN, or to repeat a datagram. */
     enum kb_io (*send)(struct kb_conn *conn, kb_bytes message);
@@ -53,18 +70,28 @@ struct kb_transport_ops {
     enum kb_io (*receive)(struct kb_conn *conn, struct kb_inbox *inbox, kb_bytes *out);
 };
 
-extern const struct kb_transport_ops kb_udp_ops, kb_tcp_ops;
+extern const struct kb_transport_ops kb_udp_ops, kb_tcp_ops, kb_unix_ops, kb_tunnel_ops;
 
-/* kb_conn_socket makes the socket that both transports want and connects it. */
-enum kb_io kb_conn_socket(struct kb_conn *conn, const struct kb_address *address, int type);
+/* kb_conn_socket makes the socket that all transports want, of SOCK_DGRAM or SOCK_STREAM, with the
+ * session's options, bound where they say; a stream's is connected, or being so (AGAIN). */
+enum kb_io kb_conn_socket(struct kb_conn *conn, int type);
 
-/* kb_conn_fail records why and returns KB_IO_FAILED. */
-enum kb_io kb_conn_fail(struct kb_conn *conn, int sys_errno, const char *reason);
+/* kb_conn_fail records why and returns KB_IO_FAILED; a `reason` takes the place of the errno's own
+ * text, and must not hold foreign text unescaped. */
+enum kb_io kb_conn_fail(struct kb_conn *conn, int sys_errno, const char *reason, ...)
+    KB_PRINTF(3, 4);
 
-/* kb_conn_facts tells what an open connection turned out to be, but for who answered. */
+/* kb_conn_local finds the local address and port that the socket has; false where it has none. An
+ * unconnected socket's address is the one that a datagram to its peer leaves from. */
+KB_MUST_USE bool kb_conn_local(const struct kb_conn *conn, struct kb_address *out);
+
+/* kb_conn_facts tells what an open connection turned out to be. */
 void kb_conn_facts(const struct kb_conn *conn, struct kb_net_facts *out);
 
 /* kb_conn_close releases socket and memory; the reason of a failure stays. */
 void kb_conn_close(struct kb_conn *conn);
+
+/* kb_tunnel_free is kb_conn_close's; NULL is accepted. */
+void kb_tunnel_free(struct kb_tunnel *tunnel);
 
 #endif

@@ -13,11 +13,17 @@ void kb_peer_text(const struct kb_attempt *attempt, char out[KB_PEER_TEXT])
     struct kb_address numeric;
     char address[KB_ADDRESS_TEXT];
 
-    if (kb_address_numeric(&numeric, kdc->host)) {
-        kb_address_text(&attempt->address, true, address);
+    if (kdc->transport == KB_UNIX) {
+        kb_address_text(&attempt->conn.peer, true, out);
+    } else if (attempt->conn.ops == &kb_tunnel_ops) {
+        kb_address_text(&attempt->conn.peer, true, address);
+        snprintf(out, KB_PEER_TEXT, "%.60s:%u through FirewallHost %.60s", kdc->host,
+                 (unsigned)kdc->port, address);
+    } else if (kb_address_numeric(&numeric, kdc->host)) {
+        kb_address_text(&attempt->conn.peer, true, address);
         snprintf(out, KB_PEER_TEXT, "%s %s", address, transport);
     } else {
-        kb_address_text(&attempt->address, false, address);
+        kb_address_text(&attempt->conn.peer, false, address);
         snprintf(out, KB_PEER_TEXT, "%.60s:%u (%.60s) %s", kdc->host, (unsigned)kdc->port, address,
                  transport);
     }
@@ -34,8 +40,8 @@ static void add_cause(struct kb_buf *out, const struct kb_attempt *attempt)
 {
     const struct kb_conn *conn = &attempt->conn;
 
-    if (conn->reason != NULL) {
-        kb_buf_add_str(out, conn->reason);
+    if (conn->reason[0] != '\0') {
+        kb_buf_add_escaped(out, kb_str(conn->reason));
         return;
     }
     if (conn->sys_errno != 0) {
@@ -108,6 +114,9 @@ void kb_attempt_tell(const struct kb_race *race, const struct kb_attempt *attemp
     case KB_TELL_TOO_BIG_FOR_UDP:
         kb_event_too_big_for_udp(events, kb_buf_str(&peer));
         break;
+    case KB_TELL_TOO_LARGE_FOR_UDP:
+        kb_event_too_large_for_udp(events, kb_buf_str(&peer));
+        break;
     case KB_TELL_FAILED:
         tell_failed(events, attempt);
         break;
@@ -119,12 +128,27 @@ void kb_attempt_tell(const struct kb_race *race, const struct kb_attempt *attemp
 static bool add_unresolved(struct kb_buf *out, const struct kb_race *race,
                            const struct kb_place *place)
 {
+    if (place->unreachable) {
+        kb_buf_add_escaped(out, kb_str(place->kdc.host));
+        kb_buf_add_str(out, ": it is to be asked by UDP, which FirewallHost does not carry");
+        return true;
+    }
     if (place->question == NULL || (place->resolved != NULL && place->resolved->error == 0)) {
         return false;
     }
-    kb_buf_add_escaped(out, kb_str(place->kdc.host));
+    if (race->net->sockets.options.firewall_host != NULL && place->kdc.transport != KB_UNIX) {
+        kb_buf_add_str(out, "FirewallHost ");
+        kb_buf_add_escaped(out, kb_str(race->net->sockets.options.firewall_host));
+    } else {
+        kb_buf_add_escaped(out, kb_str(place->kdc.host));
+    }
     kb_buf_add_str(out, ": ");
-    if (place->resolved != NULL) {
+    if (place->resolved != NULL && place->resolved->other_family) {
+        bool six = race->net->sockets.options.family == KB_FAMILY_IPV6;
+
+        kb_buf_printf(out, "it is no IPv%c address (UseIPv6=%s)", six ? '6' : '4',
+                      six ? "True" : "False");
+    } else if (place->resolved != NULL) {
         kb_buf_add_str(out, kb_resolve_text(place->resolved));
     } else {
         kb_buf_add_str(out, "its name was not resolved in ");
@@ -169,6 +193,45 @@ static void add_list(struct kb_buf *list, const struct kb_race *race)
     if (left_out > 0) {
         kb_buf_printf(list, "; and %u more", left_out);
     }
+}
+
+/* The option that is at fault where every attempt fell over one, so that no KDC was asked. */
+static const char *wrong_option(const struct kb_race *race)
+{
+    for (size_t i = 0; i < race->num_attempts; i++) {
+        if (race->attempts[i].conn.option == NULL) {
+            return NULL;
+        }
+    }
+    return race->num_attempts > 0 ? race->attempts[0].conn.option : NULL;
+}
+
+/* What the system said, for the numbers that programs are told. */
+static void add_numbers(const struct kb_race *race, struct kb_error *err)
+{
+    if (race->num_attempts > 0) {
+        err->sys_errno = race->attempts[0].conn.sys_errno;
+        return;
+    }
+    for (size_t i = 0; i < race->num_lanes && err->gai_error == 0; i++) {
+        const struct kb_resolved *resolved = race->lanes[i].place->resolved;
+
+        err->gai_error = resolved != NULL ? resolved->error : 0;
+    }
+}
+
+static void nobody_asked(const struct kb_race *race, const char *realm, const char *option,
+                         struct kb_error *err)
+{
+    bool size = strcmp(option, "MaxPacketSize") == 0;
+    struct kb_buf list;
+
+    kb_buf_init(&list, 2 * MAX_LIST);
+    add_list(&list, race);
+    (void)kb_error_set(err, size ? KB_E_PACKET_SIZE : KB_E_OPTION, "No KDC of %s can be asked: %s",
+                       realm, list.status == KB_OK ? kb_buf_str(&list) : option);
+    kb_buf_wipe(&list);
+    race->net->sockets.wrong_option = option;
 }
 
 /* What a race that did not end well says first. */
@@ -216,13 +279,16 @@ static void set_error(const struct kb_race *race, enum kb_error_code code, const
 enum kb_status kb_race_error(const struct kb_race *race, struct kb_error *err)
 {
     bool stopped = race->state == KB_RACE_STOPPED;
+    const char *option = stopped ? NULL : wrong_option(race);
     struct kb_buf text;
     const char *realm;
 
     kb_buf_init(&text, 200);
     kb_buf_add_escaped(&text, race->places->realm);
     realm = text.status == KB_OK ? kb_buf_str(&text) : "the realm";
-    if (!stopped) {
+    if (option != NULL) {
+        nobody_asked(race, realm, option, err);
+    } else if (!stopped) {
         set_error(race, KB_E_KDC_UNREACHABLE, realm, err);
     } else if (race->status == KB_INTERRUPTED) {
         set_error(race, KB_E_INTERRUPTED, realm, err);
@@ -231,6 +297,9 @@ enum kb_status kb_race_error(const struct kb_race *race, struct kb_error *err)
     } else {
         (void)kb_error_status(err, KB_E_KDC_REPLY, race->status, "The KDCs of %s cannot be asked",
                               realm);
+    }
+    if (!stopped && err != NULL) {
+        add_numbers(race, err);
     }
     kb_buf_wipe(&text);
     return KB_ERROR;

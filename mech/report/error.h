@@ -25,6 +25,7 @@ struct kb_error {
     int32_t kdc_code;  /* of a KRB-ERROR, 0 if none */
     uint32_t ntstatus; /* that AD sent with it, 0 if none */
     int sys_errno;     /* of a system call, 0 if none */
+    int gai_error;     /* EAI_* of a name that was not resolved, 0 if none */
     bool no_hint;      /* `text` already says what to do */
     char text[960];    /* what failed, with whom, what they said; no hint, no final stop */
 };

@@ -1,0 +1,146 @@
+/* A TCP connection through an HTTP proxy: CONNECT and its answer first, then as over TCP. The name
+ * of the KDC is for the proxy to resolve. */
+#include "mech/net/transport.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "mech/net/connect.h"
+
+struct kb_tunnel {
+    struct kb_buf request;
+    size_t sent;
+    size_t len;
+    uint8_t head[KB_CONNECT_MAX]; /* of the answer */
+};
+
+void kb_tunnel_free(struct kb_tunnel *tunnel)
+{
+    if (tunnel != NULL) {
+        kb_buf_wipe(&tunnel->request); /* FirewallData may be a password */
+        free(tunnel);
+    }
+}
+
+static enum kb_io tunnel_open(struct kb_conn *conn)
+{
+    const char *data = conn->sockets->options.firewall_data;
+    enum kb_status st;
+
+    conn->tunnel = calloc(1, sizeof(*conn->tunnel));
+    if (conn->tunnel == NULL) {
+        return KB_IO_NO_MEMORY;
+    }
+    st = kb_connect_request(conn->kdc->host, conn->kdc->port, data, &conn->tunnel->request);
+    if (st == KB_MALFORMED) {
+        return kb_conn_fail(conn, 0, "a proxy cannot be asked for a host of that name");
+    }
+    return st == KB_OK ? kb_tcp_ops.open(conn) : KB_IO_NO_MEMORY;
+}
+
+static enum kb_io send_request(struct kb_conn *conn)
+{
+    struct kb_tunnel *tunnel = conn->tunnel;
+    kb_bytes request = kb_buf_bytes(&tunnel->request);
+
+    while (tunnel->sent < request.len) {
+        ssize_t sent =
+            send(conn->fd, request.ptr + tunnel->sent, request.len - tunnel->sent, MSG_NOSIGNAL);
+
+        if (sent < 0 && errno == EINTR) {
+            continue;
+        }
+        if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOTCONN)) {
+            return KB_IO_AGAIN;
+        }
+        if (sent < 0) {
+            return kb_conn_fail(conn, errno, NULL);
+        }
+        tunnel->sent += (size_t)sent;
+    }
+    conn->hears_first = true;
+    return KB_IO_DONE;
+}
+
+/* What the head of the answer says, as far as it is here. A KDC speaks when it is spoken to: bytes
+ * behind the head are not its. */
+static enum kb_io judge(struct kb_conn *conn)
+{
+    const struct kb_tunnel *tunnel = conn->tunnel;
+    struct kb_connect_answer answer;
+
+    switch (kb_connect_read(kb_bytes_of(tunnel->head, tunnel->len), &answer)) {
+    case KB_CONNECT_MORE:
+        return KB_IO_AGAIN;
+    case KB_CONNECT_OPEN:
+        return answer.len == tunnel->len
+                   ? KB_IO_DONE
+                   : kb_conn_fail(conn, 0, "the proxy sent more than its answer to CONNECT");
+    case KB_CONNECT_REFUSED:
+        return kb_conn_fail(conn, 0, "the proxy refuses the tunnel: %u%s%s%s", answer.code,
+                            answer.reason[0] != '\0' ? " " : "", answer.reason,
+                            answer.code == 407 ? " (FirewallData takes a Proxy-Authorization line)"
+                                               : "");
+    case KB_CONNECT_BROKEN:
+    default:
+        return kb_conn_fail(conn, 0,
+                            tunnel->len < KB_CONNECT_MAX
+                                ? "what the proxy answers to CONNECT is not HTTP"
+                                : "the proxy's answer to CONNECT has no end within 16 KiB");
+    }
+}
+
+static enum kb_io read_answer(struct kb_conn *conn)
+{
+    struct kb_tunnel *tunnel = conn->tunnel;
+    enum kb_io io = KB_IO_AGAIN;
+
+    while (io == KB_IO_AGAIN) {
+        ssize_t len =
+            recv(conn->fd, tunnel->head + tunnel->len, sizeof(tunnel->head) - tunnel->len, 0);
+
+        if (len < 0 && errno == EINTR) {
+            continue;
+        }
+        if (len < 0) {
+            return errno == EAGAIN || errno == EWOULDBLOCK ? KB_IO_AGAIN
+                                                           : kb_conn_fail(conn, errno, NULL);
+        }
+        if (len == 0) {
+            return kb_conn_fail(conn, 0, "the proxy closed the connection before the tunnel stood");
+        }
+        tunnel->len += (size_t)len;
+        io = judge(conn);
+    }
+    return io;
+}
+
+static enum kb_io tunnel_send(struct kb_conn *conn, kb_bytes message)
+{
+    enum kb_io io = KB_IO_DONE;
+
+    if (conn->tunnel != NULL) {
+        io = send_request(conn);
+        if (io == KB_IO_DONE) {
+            io = read_answer(conn);
+        }
+        if (io != KB_IO_DONE) {
+            return io;
+        }
+        conn->hears_first = false;
+        kb_tunnel_free(conn->tunnel);
+        conn->tunnel = NULL;
+    }
+    return kb_tcp_ops.send(conn, message);
+}
+
+static enum kb_io tunnel_receive(struct kb_conn *conn, struct kb_inbox *inbox, kb_bytes *out)
+{
+    return kb_tcp_ops.receive(conn, inbox, out);
+}
+
+const struct kb_transport_ops kb_tunnel_ops = {.name = "tcp",
+                                               .datagrams = false,
+                                               .open = tunnel_open,
+                                               .send = tunnel_send,
+                                               .receive = tunnel_receive};
