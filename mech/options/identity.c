@@ -2,68 +2,22 @@
 
 #include <stdio.h>
 
+#include "mech/options/ccname.h"
 #include "mech/options/expand.h"
-#include "mech/options/krb5conf.h"
 #include "mech/options/text.h"
+#include "mech/options/user.h"
 
-/* --- User --- */
-
-static enum kb_status no_realm(kb_bytes name, struct kb_error *err)
+static enum kb_status no_memory(struct kb_error *err)
 {
-    return kb_error_set(err, KB_E_NO_REALM, "no realm is known for user %s", kb_show(name).text);
+    return kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
 }
 
-/* Where the realm of a text without one comes from. */
-static bool has_realm(kb_bytes text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] == '\\') {
-            i++;
-        } else if (text.ptr[i] == '@') {
-            return true;
-        }
-    }
-    return false;
-}
+/* --- what keytab and cache hold --- */
 
-static enum kb_status check_realm(const struct kb_principal *user, kb_bytes text,
-                                  struct kb_error *err)
-{
-    for (size_t i = 0; i < user->realm.len; i++) {
-        uint8_t c = user->realm.ptr[i];
-
-        if (kb_is_space(c) || c == ',' || c == ';') {
-            return kb_error_set(err, KB_E_USER, "User=%s: `%s` is no realm", kb_show(text).text,
-                                kb_show(user->realm).text);
-        }
-    }
-    return KB_OK;
-}
-
-static enum kb_status parse_plain(kb_bytes text, kb_bytes default_realm, struct kb_principal **out,
-                                  struct kb_error *err)
-{
-    enum kb_status st = kb_principal_parse(text, KB_NT_PRINCIPAL, default_realm, out);
-
-    if (st == KB_NO_MEMORY) {
-        return kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
-    }
-    if (st != KB_OK) {
-        return kb_error_set(err, KB_E_USER, "User=%s is no principal's name", kb_show(text).text);
-    }
-    st = (*out)->realm.len > 0 ? check_realm(*out, text, err) : no_realm(text, err);
-    if (st != KB_OK) {
-        kb_principal_free(*out);
-        *out = NULL;
-    }
-    return st;
-}
-
-static bool keytab_has(const struct kb_identity_choice *choice, const struct kb_setting *keytab,
-                       const struct kb_principal *user)
+static bool keytab_has(const struct kb_identity_choice *choice, const struct kb_principal *user)
 {
     struct kb_arena arena;
-    const char *path = keytab != NULL ? keytab->text : NULL;
+    const char *path = choice->keytab != NULL ? choice->keytab->text : NULL;
     bool has = false;
 
     if (path == NULL || choice->hooks == NULL || choice->hooks->keytab_has == NULL) {
@@ -80,60 +34,72 @@ static bool keytab_has(const struct kb_identity_choice *choice, const struct kb_
     return has;
 }
 
-/* The reference's `domain/user`. As a principal, X/y without a realm is a service-like name of the
- * default realm; if the keytab has that it is meant, else domain and user if X is a known realm. */
-static enum kb_status parse_slashed(const struct kb_identity_choice *choice, kb_bytes text,
-                                    kb_bytes realm, kb_bytes name, struct kb_principal **out,
-                                    struct kb_error *err)
+/* Who is in it changes without any file of options changing. */
+static bool cache_has(struct kb_identity_choice *choice, const struct kb_principal *user)
 {
-    kb_bytes default_realm = kb_krb5conf_default_realm(choice->krb5conf);
-
-    if (default_realm.len > 0) {
-        enum kb_status st = parse_plain(text, default_realm, out, err);
-
-        if (st != KB_OK || keytab_has(choice, choice->keytab, *out) ||
-            !kb_krb5conf_knows_realm(choice->krb5conf, realm)) {
-            return st;
-        }
-        kb_principal_free(*out);
-    } else if (!kb_krb5conf_knows_realm(choice->krb5conf, realm)) {
-        return no_realm(text, err);
-    }
-    return parse_plain(name, realm, out, err);
-}
-
-static enum kb_status parse_user(const struct kb_identity_choice *choice, kb_bytes text,
-                                 struct kb_principal **out, struct kb_error *err)
-{
-    const uint8_t *slash = text.len > 0 ? memchr(text.ptr, '/', text.len) : NULL;
-    size_t at = slash != NULL ? (size_t)(slash - text.ptr) : 0;
-
-    if (slash == NULL || has_realm(text) || at + 1 == text.len ||
-        memchr(slash + 1, '/', text.len - at - 1) != NULL) {
-        return parse_plain(text, kb_krb5conf_default_realm(choice->krb5conf), out, err);
-    }
-    return parse_slashed(choice, text, kb_bytes_of(text.ptr, at),
-                         kb_bytes_of(slash + 1, text.len - at - 1), out, err);
-}
-
-enum kb_status kb_identity_user(const struct kb_identity_choice *choice,
-                                const struct kb_setting *setting, struct kb_principal **out,
-                                struct kb_error *err)
-{
+    struct kb_principal *principal = NULL;
     struct kb_arena arena;
+    const char *name;
+    bool has;
+
+    if (choice->cache == NULL || choice->hooks == NULL || choice->hooks->ccache_principal == NULL) {
+        return false;
+    }
+    choice->looked_into_cache = true;
+    kb_arena_init(&arena, NULL, 0, 65536);
+    if (kb_ccname_expand(choice->cache->text, choice->euid, &arena, &name, NULL) == KB_OK) {
+        choice->hooks->ccache_principal(name, &principal);
+    }
+    kb_arena_wipe(&arena);
+    has = principal != NULL && kb_principal_equal(principal, user);
+    kb_principal_free(principal);
+    return has;
+}
+
+static bool is_held(void *context, const struct kb_principal *user)
+{
+    struct kb_identity_choice *choice = context;
+
+    return keytab_has(choice, user) || cache_has(choice, user);
+}
+
+/* --- User --- */
+
+static enum kb_status read_user(struct kb_identity_choice *choice, const struct kb_setting *setting,
+                                struct kb_arena *arena, struct kb_principal **out,
+                                const char **note, struct kb_error *err)
+{
+    struct kb_user_reader reader = {
+        .krb5conf = choice->krb5conf,
+        .enterprise = choice->enterprise,
+        .has = is_held,
+        .context = choice,
+    };
     enum kb_status st;
     const char *text;
     char buf[256];
 
     *out = NULL;
-    kb_arena_init(&arena, NULL, 0, 65536);
-    st = kb_expand(setting->text, choice->euid, &arena, &text, err);
+    st = kb_expand(setting->text, choice->euid, arena, &text, err);
     if (st == KB_OK) {
-        st = parse_user(choice, kb_str(text), out, err);
+        st = kb_user_parse(&reader, kb_str(text), arena, out, note, err);
     }
     if (st != KB_OK) {
+        kb_principal_free(*out);
+        *out = NULL;
         kb_error_context(err, "%s", kb_origin_text(&setting->from, buf, sizeof(buf)));
     }
+    return st;
+}
+
+enum kb_status kb_identity_user(struct kb_identity_choice *choice, const struct kb_setting *setting,
+                                struct kb_principal **out, struct kb_error *err)
+{
+    struct kb_arena arena;
+    enum kb_status st;
+
+    kb_arena_init(&arena, NULL, 0, 65536);
+    st = read_user(choice, setting, &arena, out, NULL, err);
     kb_arena_wipe(&arena);
     return st;
 }
@@ -170,33 +136,56 @@ static bool same_user(struct kb_identity_choice *choice, const struct kb_setting
     return same;
 }
 
-static bool user_in_keytab(struct kb_identity_choice *choice, const struct kb_setting *user)
+/* What a unit's User finds from below is kept if it is his. */
+static void keep_if_held(struct kb_identity_choice *choice, const struct kb_setting *user)
 {
-    struct kb_principal *principal = choice->keytab != NULL ? user_of(choice, user) : NULL;
-    bool has = principal != NULL && keytab_has(choice, choice->keytab, principal);
+    struct kb_principal *principal = NULL;
+    bool has_any = choice->keytab != NULL || choice->cache != NULL;
 
+    if (user != NULL && has_any) {
+        principal = user_of(choice, user);
+    }
+    if (principal == NULL || !keytab_has(choice, principal)) {
+        choice->keytab = NULL;
+    }
+    if (principal == NULL || !cache_has(choice, principal)) {
+        choice->cache = NULL;
+    }
     kb_principal_free(principal);
-    return has;
 }
 
-/* What a unit's User leaves standing of the identity from below. */
+/* Leaves of the identity from below what goes with a unit's User. */
 static void unset_others(struct kb_identity_choice *choice, const struct kb_setting *user)
 {
-    bool same = user != NULL && choice->user != NULL && same_user(choice, user, choice->user);
-    bool keeps_keytab = same || (user != NULL && user_in_keytab(choice, user));
+    const struct kb_setting *keytab = choice->keytab, *cache = choice->cache;
 
-    if (same) {
+    if (user != NULL && choice->user != NULL && same_user(choice, user, choice->user)) {
         return;
     }
+    keep_if_held(choice, user);
     if (choice->user != NULL) {
         choice->lost_user = choice->user;
     }
-    choice->user = NULL;
-    if (choice->password != NULL || (choice->keytab != NULL && !keeps_keytab)) {
-        choice->lost_secret = choice->password != NULL ? choice->password : choice->keytab;
+    if (choice->password != NULL || keytab != choice->keytab || cache != choice->cache) {
+        choice->lost_secret = choice->password != NULL   ? choice->password
+                              : keytab != choice->keytab ? keytab
+                                                         : cache;
     }
+    choice->user = NULL;
     choice->password = NULL;
-    choice->keytab = keeps_keytab ? choice->keytab : NULL;
+}
+
+/* `auto` and MEMORY: are no identity; a named cache from above takes their place. */
+static const struct kb_setting *take_cache(struct kb_identity_choice *choice,
+                                           const struct kb_unit *unit)
+{
+    const struct kb_setting *cache = kb_unit_find(unit, KB_OPT_CredentialsCacheFile);
+
+    if (cache == NULL || !kb_ccname_is_place(cache->text)) {
+        return cache;
+    }
+    choice->place = cache;
+    return NULL;
 }
 
 void kb_identity_apply(struct kb_identity_choice *choice, const struct kb_unit *unit)
@@ -204,9 +193,10 @@ void kb_identity_apply(struct kb_identity_choice *choice, const struct kb_unit *
     const struct kb_setting *user = kb_unit_find(unit, KB_OPT_User);
     const struct kb_setting *password = kb_unit_find(unit, KB_OPT_Password);
     const struct kb_setting *keytab = kb_unit_find(unit, KB_OPT_KeytabFile);
+    const struct kb_setting *cache = take_cache(choice, unit);
     bool of_client = kb_unit_has(unit, KB_IF_CLIENT);
 
-    if ((user == NULL && password == NULL && keytab == NULL) ||
+    if ((user == NULL && password == NULL && keytab == NULL && cache == NULL) ||
         (of_client && !choice->client_is_named)) {
         return;
     }
@@ -215,9 +205,25 @@ void kb_identity_apply(struct kb_identity_choice *choice, const struct kb_unit *
     if (password != NULL || keytab != NULL) {
         choice->password = password;
         choice->keytab = keytab;
+    }
+    if (cache != NULL) {
+        choice->cache = cache;
+        choice->place = NULL;
+    }
+    if (password != NULL || keytab != NULL || cache != NULL) {
         choice->named_by_caller = of_client || unit->layer >= KB_LAYER_CREDENTIAL;
     }
     choice->user = user != NULL ? user : choice->user;
+}
+
+const struct kb_setting *kb_identity_cache(const struct kb_identity_choice *choice)
+{
+    bool has_secret = choice->password != NULL || choice->keytab != NULL;
+
+    /* Without a secret the named cache is all that makes the identity: a place does not unset it.
+     */
+    return choice->place != NULL && (choice->cache == NULL || has_secret) ? choice->place
+                                                                          : choice->cache;
 }
 
 /* --- the end of it --- */
@@ -242,26 +248,35 @@ static enum kb_status password_alone(const struct kb_identity_choice *choice, st
 static enum kb_status take_client(const struct kb_identity_choice *choice, kb_bytes client,
                                   struct kb_principal **out, struct kb_error *err)
 {
-    return client.len > 0
-               ? parse_plain(client, kb_krb5conf_default_realm(choice->krb5conf), out, err)
-               : KB_OK;
+    struct kb_user_reader reader = {.krb5conf = choice->krb5conf};
+    struct kb_arena arena;
+    enum kb_status st;
+
+    if (client.len == 0) {
+        return KB_OK;
+    }
+    kb_arena_init(&arena, NULL, 0, 65536);
+    st = kb_user_parse(&reader, client, &arena, out, NULL, err);
+    kb_arena_wipe(&arena);
+    return st;
 }
 
 /* The snapshot's own copy of the principal: it goes with the snapshot. */
-static enum kb_status find_user(const struct kb_identity_choice *choice, kb_bytes client,
-                                struct kb_principal **out, struct kb_error *err)
+static enum kb_status find_user(struct kb_identity_choice *choice, kb_bytes client,
+                                struct kb_arena *arena, struct kb_principal **out,
+                                const char **note, struct kb_error *err)
 {
     *out = NULL;
     if (choice->user != NULL) {
-        return kb_identity_user(choice, choice->user, out, err);
+        return read_user(choice, choice->user, arena, out, note, err);
     }
-    if (choice->keytab == NULL && choice->password == NULL) {
+    if (choice->keytab == NULL && choice->password == NULL && choice->cache == NULL) {
         return KB_OK;
     }
     if (take_client(choice, client, out, err) != KB_OK) {
         return KB_ERROR;
     }
-    if (*out != NULL && !choice->named_by_caller && !keytab_has(choice, choice->keytab, *out)) {
+    if (*out != NULL && !choice->named_by_caller && !is_held(choice, *out)) {
         kb_principal_free(*out);
         *out = NULL;
     }
@@ -273,7 +288,8 @@ static const char *lost_secret_text(const struct kb_identity_choice *choice, str
 {
     char text[400], at[256];
 
-    if (choice->lost_secret == NULL || choice->password != NULL || choice->keytab != NULL) {
+    if (choice->lost_secret == NULL || choice->password != NULL || choice->keytab != NULL ||
+        choice->cache != NULL) {
         return NULL;
     }
     snprintf(text, sizeof(text), "the %s of %s belongs to another user",
@@ -282,17 +298,16 @@ static const char *lost_secret_text(const struct kb_identity_choice *choice, str
     return kb_arena_text(arena, kb_str(text));
 }
 
-enum kb_status kb_identity_finish(const struct kb_identity_choice *choice,
-                                  struct kb_options *options, struct kb_arena *arena,
-                                  kb_bytes client, struct kb_error *err)
+enum kb_status kb_identity_finish(struct kb_identity_choice *choice, struct kb_options *options,
+                                  struct kb_arena *arena, kb_bytes client, struct kb_error *err)
 {
     struct kb_principal *user;
     struct kb_buf text;
 
     if (choice->no_memory) {
-        return kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
+        return no_memory(err);
     }
-    if (find_user(choice, client, &user, err) != KB_OK) {
+    if (find_user(choice, client, arena, &user, &options->user_note, err) != KB_OK) {
         return KB_ERROR;
     }
     options->user = user;
@@ -304,7 +319,5 @@ enum kb_status kb_identity_finish(const struct kb_identity_choice *choice,
         options->user_name_from = (struct kb_origin){.layer = KB_LAYER_CREDENTIAL};
         kb_buf_wipe(&text);
     }
-    return user == NULL || options->user_name != NULL
-               ? KB_OK
-               : kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
+    return user == NULL || options->user_name != NULL ? KB_OK : no_memory(err);
 }

@@ -1,4 +1,5 @@
-/* identity.h - which User, Password and KeytabFile hold: "One identity". Private to options.
+/* identity.h - which User, Password, KeytabFile and CredentialsCacheFile hold: "One identity".
+ * Private to options.
  *
  * The highest layer or section that sets one of them unsets the others from below, so that one
  * user's secret never meets another's name. */
@@ -11,8 +12,12 @@ struct kb_options_hooks;
 
 struct kb_identity_choice {
     const struct kb_setting *user, *password, *keytab; /* NULL: not set */
-    const struct kb_setting *lost_user;   /* which a higher Password or KeytabFile unset */
+    const struct kb_setting *cache;                    /* a named one: FILE: */
+    const struct kb_setting *place;       /* one that is no identity, set above `cache`: MEMORY: */
+    const struct kb_setting *lost_user;   /* which a higher secret or cache unset */
     const struct kb_setting *lost_secret; /* which a higher User unset */
+    bool enterprise;                      /* NameType, which holds for every User */
+    bool looked_into_cache;               /* the choice depends on who is in a cache just now */
     bool named_by_caller; /* the secret comes from a [client] section or the credential itself */
     bool client_is_named; /* else [client] sections may not change the identity */
     bool no_memory;       /* a comparison could not be made; kb_identity_finish says so */
@@ -25,13 +30,16 @@ struct kb_identity_choice {
 void kb_identity_apply(struct kb_identity_choice *choice, const struct kb_unit *unit);
 
 /* kb_identity_user reads a User setting: expanded, default realm added. */
-KB_MUST_USE enum kb_status kb_identity_user(const struct kb_identity_choice *choice,
+KB_MUST_USE enum kb_status kb_identity_user(struct kb_identity_choice *choice,
                                             const struct kb_setting *setting,
                                             struct kb_principal **out, struct kb_error *err);
 
+/* kb_identity_cache is the CredentialsCacheFile that holds; NULL: none. */
+const struct kb_setting *kb_identity_cache(const struct kb_identity_choice *choice);
+
 /* kb_identity_finish finds options->user, from `client` (the caller's name) where no User is set.
  */
-KB_MUST_USE enum kb_status kb_identity_finish(const struct kb_identity_choice *choice,
+KB_MUST_USE enum kb_status kb_identity_finish(struct kb_identity_choice *choice,
                                               struct kb_options *options, struct kb_arena *arena,
                                               kb_bytes client, struct kb_error *err);
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "mech/options/ccname.h"
 #include "mech/options/expand.h"
 #include "mech/options/krb5conf.h"
 #include "mech/options/match.h"
@@ -39,7 +40,10 @@ const struct kb_setting *kb_unit_find(const struct kb_unit *unit, enum kb_option
 bool kb_unit_sets_identity(const struct kb_unit *unit)
 {
     for (const struct kb_setting *s = unit->settings; s != NULL; s = s->next) {
-        if ((s->row->flags & KB_OPT_IDENTITY) != 0) {
+        bool is_place =
+            kb_option_id(s->row) == KB_OPT_CredentialsCacheFile && kb_ccname_is_place(s->text);
+
+        if ((s->row->flags & KB_OPT_IDENTITY) != 0 && !is_place) {
             return true;
         }
     }

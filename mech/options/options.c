@@ -416,10 +416,10 @@ static enum kb_status get_own(struct kb_layers *layers, const struct kb_options_
     }
     own = kb_settings_own(query->own); /* NULL while nothing is set: as the shared ones */
     st = resolve_now(layers, query, own, &made, err);
-    if (st == KB_OK) {
+    if (st == KB_OK && !made->priv->is_momentary) {
         keep_own_snapshot(query->own, own, made);
-        *out = made;
     }
+    *out = st == KB_OK ? made : NULL;
     kb_own_put(own);
     return st;
 }
@@ -438,7 +438,9 @@ static enum kb_status get_shared(struct kb_layers *layers, const struct kb_optio
     if (resolve_now(layers, query, NULL, &made, err) != KB_OK) {
         return KB_ERROR;
     }
-    keep_snapshot(layers, made);
+    if (!made->priv->is_momentary) {
+        keep_snapshot(layers, made);
+    }
     *out = made;
     return KB_OK;
 }

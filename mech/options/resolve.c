@@ -75,31 +75,59 @@ static enum kb_status apply_unit(struct resolving *r, const struct kb_unit *unit
     return KB_OK;
 }
 
+static bool has_identity(const struct kb_identity_choice *choice)
+{
+    return choice->user != NULL || choice->password != NULL || choice->keytab != NULL ||
+           choice->cache != NULL;
+}
+
 static enum kb_status apply_identity(struct resolving *r, struct kb_error *err)
 {
-    const struct kb_setting *chosen[] = {r->identity.user, r->identity.password,
-                                         r->identity.keytab};
+    const struct kb_setting *chosen[] = {r->identity.user, r->identity.password, r->identity.keytab,
+                                         kb_identity_cache(&r->identity)};
 
+    r->options->has_identity = has_identity(&r->identity);
     for (size_t i = 0; i < sizeof(chosen) / sizeof(chosen[0]); i++) {
-        if (chosen[i] != NULL) {
-            r->options->has_identity = true;
-            if (apply_setting(r, chosen[i], err) != KB_OK) {
-                return KB_ERROR;
-            }
+        if (chosen[i] != NULL && apply_setting(r, chosen[i], err) != KB_OK) {
+            return KB_ERROR;
         }
     }
     return KB_OK;
 }
 
-static bool has_identity(const struct kb_identity_choice *choice)
+static bool holds(const struct resolving *r, const struct kb_unit *unit, kb_bytes client)
 {
-    return choice->user != NULL || choice->password != NULL || choice->keytab != NULL;
+    return kb_call_conditions_hold(unit, r->query->target, client, r->layers->krb5conf);
+}
+
+/* NameType tells how every User is read, so it is looked up before any is. */
+static void read_name_type(const struct kb_unit *unit, struct kb_identity_choice *choice)
+{
+    const struct kb_setting *setting = kb_unit_find(unit, KB_OPT_NameType);
+    int64_t type;
+
+    if (setting != NULL && kb_word_value(KB_OPT_NameType, kb_str(setting->text), &type)) {
+        choice->enterprise = type == KB_NAME_ENTERPRISE;
+    }
+}
+
+static void find_name_type(struct resolving *r, kb_bytes client, const struct kb_own *own,
+                           struct kb_identity_choice *choice)
+{
+    for (size_t i = 0; i < r->layers->num_active; i++) {
+        if (holds(r, r->layers->active[i], client)) {
+            read_name_type(r->layers->active[i], choice);
+        }
+    }
+    if (own != NULL) {
+        read_name_type(&own->unit, choice);
+    }
 }
 
 /* The name that [client] patterns are compared with: the caller's, else the user who results
  * without such sections. */
-static enum kb_status find_client(const struct resolving *r, const struct kb_own *own,
-                                  struct kb_buf *out, struct kb_error *err)
+static enum kb_status find_client(struct resolving *r, const struct kb_own *own, struct kb_buf *out,
+                                  struct kb_error *err)
 {
     struct kb_identity_choice choice = r->identity;
     struct kb_principal *user;
@@ -108,11 +136,11 @@ static enum kb_status find_client(const struct resolving *r, const struct kb_own
         kb_buf_add(out, r->query->client);
         return KB_OK;
     }
+    find_name_type(r, KB_NONE, own, &choice);
     for (size_t i = 0; i < r->layers->num_active; i++) {
         const struct kb_unit *unit = r->layers->active[i];
 
-        if (!kb_unit_has(unit, KB_IF_CLIENT) &&
-            kb_call_conditions_hold(unit, r->query->target, KB_NONE, r->layers->krb5conf)) {
+        if (!kb_unit_has(unit, KB_IF_CLIENT) && holds(r, unit, KB_NONE)) {
             kb_identity_apply(&choice, unit);
         }
     }
@@ -125,6 +153,7 @@ static enum kb_status find_client(const struct resolving *r, const struct kb_own
     if (kb_identity_user(&choice, choice.user, &user, err) != KB_OK) {
         return KB_ERROR;
     }
+    r->identity.looked_into_cache = choice.looked_into_cache;
     kb_principal_unparse(user, out);
     kb_principal_free(user);
     return KB_OK;
@@ -136,10 +165,11 @@ static enum kb_status apply_units(struct resolving *r, kb_bytes client, const st
     enum kb_status st = KB_OK;
 
     r->identity.client_is_named = r->query->client.len > 0;
+    find_name_type(r, client, own, &r->identity);
     for (size_t i = 0; i < r->layers->num_active && st == KB_OK; i++) {
         const struct kb_unit *unit = r->layers->active[i];
 
-        if (kb_call_conditions_hold(unit, r->query->target, client, r->layers->krb5conf)) {
+        if (holds(r, unit, client)) {
             st = apply_unit(r, unit, err);
         }
     }
@@ -211,6 +241,7 @@ static enum kb_status fill(struct kb_options *options, const struct kb_options_q
         kb_identity_finish(&r.identity, options, r.arena, query->client, err) != KB_OK) {
         return KB_ERROR;
     }
+    options->priv->is_momentary = r.identity.looked_into_cache;
     return kb_krb5conf_apply(options, r.arena, layers->krb5conf, err) == KB_OK
                ? kb_conflicts_find(options, err)
                : KB_ERROR;

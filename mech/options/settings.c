@@ -270,25 +270,23 @@ void kb_options_process_reset(void)
     kb_settings_reset(&kb_process_settings);
 }
 
-static bool has_any(struct kb_settings *settings, bool with_user)
+bool kb_settings_has_identity(struct kb_settings *settings)
 {
     struct kb_own *own = kb_settings_own(settings);
-    bool has = own != NULL && (kb_unit_find(&own->unit, KB_OPT_Password) != NULL ||
-                               kb_unit_find(&own->unit, KB_OPT_KeytabFile) != NULL ||
-                               (with_user && kb_unit_find(&own->unit, KB_OPT_User) != NULL));
+    bool has = own != NULL && kb_unit_sets_identity(&own->unit);
 
     kb_own_put(own);
     return has;
 }
 
-bool kb_settings_has_identity(struct kb_settings *settings)
-{
-    return has_any(settings, true);
-}
-
 bool kb_settings_has_secret(struct kb_settings *settings)
 {
-    return has_any(settings, false);
+    struct kb_own *own = kb_settings_own(settings);
+    bool has = own != NULL && (kb_unit_find(&own->unit, KB_OPT_Password) != NULL ||
+                               kb_unit_find(&own->unit, KB_OPT_KeytabFile) != NULL);
+
+    kb_own_put(own);
+    return has;
 }
 
 bool kb_option_is_name(kb_bytes name)

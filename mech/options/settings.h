@@ -35,8 +35,9 @@ KB_MUST_USE enum kb_status kb_settings_set_password(struct kb_settings *settings
 void kb_settings_reset(struct kb_settings *settings);
 
 /* What is set, for the questions of spi. */
-bool kb_settings_has_identity(struct kb_settings *settings); /* User, Password, KeytabFile */
-bool kb_settings_has_secret(struct kb_settings *settings);   /* Password, KeytabFile */
+bool kb_settings_has_identity(
+    struct kb_settings *settings);                         /* User, Password, KeytabFile, a cache */
+bool kb_settings_has_secret(struct kb_settings *settings); /* Password, KeytabFile */
 
 /* For cred-store keys: kb_option_is_name, and the option that a key was probably meant to be (NULL:
  * none is near, or it is one). */
