@@ -191,6 +191,7 @@ static enum kb_step exchange(struct kb_work *work, struct kb_fetch *fetch, struc
         kb_facts_keep(work->identity, kb_net_facts(work->net));
         kb_trail(work->env.events, KB_SERVER, kb_net_peer(work->net), reply);
         step = kb_fetch_step(fetch, reply, kb_net_peer(work->net), send);
+        kb_wait_progress(&work->wait); /* string-to-key is no silence of the KDC's */
         break;
     case KB_TIMED_OUT:
         step = kb_fetch_silent(fetch, judged, send);

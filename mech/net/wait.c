@@ -33,6 +33,7 @@ void kb_wait_start(struct kb_wait *wait, int64_t timeout_ms, bool absolute)
                              .absolute = absolute,
                              .deadline_ms = deadline_ms,
                              .start_ms = now_ms,
+                             .stepped_ms = now_ms,
                              .base_ms = deadline_ms,
                              .turn_ms = INT64_MAX,
                              .forks = atomic_load(&forks)};
@@ -73,12 +74,32 @@ void kb_wait_stop(struct kb_wait *wait)
 
 /* --- the deadline --- */
 
-void kb_wait_progress(struct kb_wait *wait)
+static void stepped(struct kb_wait *wait, int64_t at_ms)
 {
     if (!wait->absolute) {
-        wait->base_ms = wait->deadline_ms = after(kb_now_ms(), wait->timeout_ms);
+        atomic_store(&wait->stepped_ms, at_ms);
+        wait->base_ms = wait->deadline_ms = after(at_ms, wait->timeout_ms);
         wait->late = false;
     }
+}
+
+void kb_wait_progress(struct kb_wait *wait)
+{
+    stepped(wait, kb_now_ms());
+}
+
+void kb_wait_follow(struct kb_wait *wait, const struct kb_wait *other)
+{
+    int64_t at_ms = atomic_load(&other->stepped_ms);
+
+    if (at_ms > atomic_load(&wait->stepped_ms)) {
+        stepped(wait, at_ms);
+    }
+}
+
+bool kb_wait_is_over(const struct kb_wait *wait)
+{
+    return wait->deadline_ms - kb_now_ms() < KB_WAIT_WORTH_MS;
 }
 
 void kb_wait_bytes(struct kb_wait *wait)

@@ -1,7 +1,8 @@
 /* wait.h - one call's waiting: its deadline, who may interrupt it, whose callback runs meanwhile.
  *
  * Everything that waits in a call (names, connects, replies, another thread's exchange) waits
- * through one kb_wait, so one deadline holds over all of it. Monotonic milliseconds. One thread.
+ * through one kb_wait, so one deadline holds over all of it. Monotonic milliseconds. One thread,
+ * but for kb_wait_follow.
  *
  * A program's wait callback runs in kb_wait_poll, which is therefore never called with a lock held;
  * it may call GSS-API again and take its time: then the deadline passes as if the network had been
@@ -20,14 +21,17 @@
 #define KB_WAIT_FDS 2      /* that kb_wait_poll adds to those it is given */
 #define KB_WAIT_TURN_MS 50 /* between two wait callbacks; half of what is promised */
 
+#define KB_WAIT_WORTH_MS 100 /* of kb_wait_is_over */
+
 struct kb_wait {
     int64_t timeout_ms; /* inactivity, or the whole when `absolute`; 0: none */
     bool absolute;
     int64_t deadline_ms; /* now; INT64_MAX: none */
     /* private */
     int64_t start_ms;
-    int64_t base_ms; /* the deadline as the last completed step left it */
-    bool late;       /* what was there after the deadline has been looked at */
+    _Atomic int64_t stepped_ms; /* when the last step was completed; others may read it */
+    int64_t base_ms;            /* the deadline as the last completed step left it */
+    bool late;                  /* what was there after the deadline has been looked at */
     struct {
         struct kb_interrupt *interrupt; /* NULL: none, as for the listeners */
         unsigned since;
@@ -51,6 +55,13 @@ void kb_wait_stop(struct kb_wait *wait);
 /* kb_wait_progress tells that a step completed (a name resolved, a connection made, a whole reply
  * accepted): an inactivity timeout starts again. */
 void kb_wait_progress(struct kb_wait *wait);
+
+/* kb_wait_follow makes the steps that another call completes count for this one, which waits for
+ * what that one brings. */
+void kb_wait_follow(struct kb_wait *wait, const struct kb_wait *other);
+
+/* kb_wait_is_over: less is left than a new beginning is worth. */
+bool kb_wait_is_over(const struct kb_wait *wait);
 
 /* kb_wait_bytes tells that a part of a reply arrived: an inactivity timeout is extended, by one
  * timeout in all until the next progress, so a peer that sends a byte a second ends too. */

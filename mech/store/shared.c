@@ -10,6 +10,7 @@
 #define NUM_BUCKETS 64
 #define PATIENCE_MS 100 /* with a leader that is in a callback */
 #define SLICE_MS 50
+#define LONG_SLICE_MS 1000
 
 /* What is known under one asked-for name: a ticket, that there is none, or a flight under way. */
 struct entry {
@@ -30,6 +31,7 @@ struct flight {
     bool done;
     int fd; /* eventfd, readable for good when done; -1: nobody waited yet, or none could be had */
     pthread_t leader;
+    const struct kb_wait *progress; /* the leader's, until done */
     int64_t start_ms;
     struct kb_credential *credential;
     struct kb_error error;
@@ -196,7 +198,7 @@ static struct entry *find_or_add(struct kb_shared *shared, kb_bytes asked)
 }
 
 /* Begins a flight that this thread leads. */
-static bool lead(struct entry *entry)
+static bool lead(struct entry *entry, const struct kb_wait *wait)
 {
     struct flight *flight = calloc(1, sizeof(*flight));
 
@@ -206,6 +208,7 @@ static bool lead(struct entry *entry)
     flight->refs = 1;
     flight->fd = -1;
     flight->leader = pthread_self();
+    flight->progress = wait;
     flight->start_ms = kb_now_ms();
     flight->next = entry->flights;
     entry->flights = flight;
@@ -231,8 +234,18 @@ static struct flight *to_wait_for(const struct entry *entry)
     return flight;
 }
 
-/* Waits for the end of a flight; comes and goes with the lock. Without a listener nobody can be
- * held up, and the descriptor wakes us. */
+/* How long to sleep before the leader is looked at again: is it held up (without a listener it
+ * cannot be), has it come further? The end of the flight wakes us anyway. */
+static int64_t slice_ms(const struct flight *flight, const struct kb_wait *wait)
+{
+    if (flight->fd < 0 || kb_listener_any()) {
+        return SLICE_MS;
+    }
+    return wait->timeout_ms > 0 && wait->timeout_ms / 4 < LONG_SLICE_MS ? wait->timeout_ms / 4 + 1
+                                                                        : LONG_SLICE_MS;
+}
+
+/* Waits for the end of a flight; comes and goes with the lock. */
 static enum kb_status await(struct flight *flight, struct kb_wait *wait)
 {
     enum kb_status st = KB_OK;
@@ -242,12 +255,18 @@ static enum kb_status await(struct flight *flight, struct kb_wait *wait)
     }
     while (st == KB_OK && !flight->done && !held_up(flight)) {
         struct pollfd fds[1 + KB_WAIT_FDS] = {{.fd = flight->fd, .events = POLLIN}};
-        bool slices = flight->fd < 0 || kb_listener_any();
+        int64_t until_ms = kb_now_ms() + slice_ms(flight, wait);
         int ready;
 
         pthread_mutex_unlock(&lock);
-        st = kb_wait_poll(wait, fds, 1, slices ? kb_now_ms() + SLICE_MS : INT64_MAX, &ready);
+        st = kb_wait_poll(wait, fds, 1, until_ms, &ready);
         pthread_mutex_lock(&lock);
+        if (!flight->done) {
+            kb_wait_follow(wait, flight->progress);
+        }
+        if (st == KB_TIMED_OUT && (flight->done || kb_now_ms() < wait->deadline_ms)) {
+            st = KB_OK;
+        }
     }
     return st;
 }
@@ -259,8 +278,8 @@ static bool leader_only(const struct kb_error *err)
 }
 
 /* What came of a flight for one who waited. KB_NOT_FOUND: nothing, look again. */
-static enum kb_status outcome(const struct flight *flight, struct kb_credential **out,
-                              struct kb_error *err)
+static enum kb_status outcome(const struct flight *flight, const struct kb_wait *wait,
+                              struct kb_credential **out, struct kb_error *err)
 {
     if (!flight->done) {
         return KB_NOT_FOUND; /* its leader is held up */
@@ -269,7 +288,9 @@ static enum kb_status outcome(const struct flight *flight, struct kb_credential 
         *out = kb_credential_ref(flight->credential);
         return KB_OK;
     }
-    if (leader_only(&flight->error)) {
+    /* Who has no time left either hears what kept the leader waiting. */
+    if (leader_only(&flight->error) &&
+        !(flight->error.code == KB_E_TIMEOUT && kb_wait_is_over(wait))) {
         return KB_NOT_FOUND;
     }
     *err = flight->error;
@@ -298,12 +319,12 @@ static enum kb_status enter_locked(struct kb_shared *shared, kb_bytes asked, int
         }
         flight = to_wait_for(entry);
         if (flight == NULL) {
-            return lead(entry) ? KB_NOT_FOUND : KB_NO_MEMORY;
+            return lead(entry, wait) ? KB_NOT_FOUND : KB_NO_MEMORY;
         }
         flight->refs++;
         st = await(flight, wait);
         if (st == KB_OK) {
-            st = outcome(flight, out, err);
+            st = outcome(flight, wait, out, err);
         }
         flight_put(flight);
         if (st != KB_NOT_FOUND) {

@@ -3,11 +3,12 @@
  *
  * A ticket is kept under the name that was asked for ("HTTP@www", "krbtgt/R@R"), so that a warm
  * look-up needs neither DNS nor a parser. Threads that want the same ticket at once cause one
- * exchange: the first leads, the others wait for it, each with its own deadline and its own copy of
- * an error; a leader that was interrupted or ran out of its own time is followed by one of the
- * waiters. One that is held up in a callback of the program's is not waited for: another leads
- * beside it; nor does a callback that asks for what its own thread is fetching wait for itself.
- * That the KDC does not know a service is remembered for ten seconds.
+ * exchange: the first leads, the others wait for it, each with its own deadline (which the leader's
+ * progress extends as their own would) and its own copy of an error; a leader that was interrupted
+ * or ran out of its own time is followed by one of the waiters. One that is held up in a callback
+ * of the program's is not waited for: another leads beside it; nor does a callback that asks for
+ * what its own thread is fetching wait for itself. That the KDC does not know a service is
+ * remembered for ten seconds.
  *
  * All functions may be called by any thread. One lock of this module guards every table; it is
  * never held over I/O, string-to-key or a callback, and is last in the lock order. Bounded: beyond

@@ -153,6 +153,7 @@ struct leader {
     struct kb_credential *credential; /* that it brings; NULL: `fail` */
     enum kb_error_code fail;
     bool in_callback; /* of the program's, for as long as it leads */
+    bool steps;       /* it comes further all the time */
     atomic_bool leads, go;
     pthread_t thread;
 };
@@ -171,6 +172,9 @@ static void *lead(void *arg)
     place = leader->in_callback ? kb_callback_enter() : -1;
     atomic_store(&leader->leads, true);
     while (!atomic_load(&leader->go)) {
+        if (leader->steps) {
+            kb_wait_progress(&wait);
+        }
         usleep(1000);
     }
     kb_callback_leave(place);
@@ -224,6 +228,66 @@ static void waiting_has_a_deadline(void **state)
     assert_int_equal(enter(shared, &wait), KB_TIMED_OUT);
     assert_true(kb_now_ms() - start_ms >= 50);
     leader_stop(&leader);
+    kb_shared_free(shared);
+}
+
+static void *stop_later(void *leader)
+{
+    usleep(400000);
+    leader_stop(leader);
+    return NULL;
+}
+
+/* An inactivity timeout: where the leader goes on, nobody is inactive. */
+static void the_leaders_steps_count(void **state)
+{
+    struct kb_shared *shared = kb_shared_new();
+    struct leader leader = {.steps = true, .credential = credential(NOW + 1000)};
+    struct kb_wait wait = no_wait(200);
+    pthread_t thread;
+
+    (void)state;
+    leader_start(&leader, shared);
+    assert_int_equal(pthread_create(&thread, NULL, stop_later, &leader), 0);
+    assert_int_equal(enter(shared, &wait), KB_OK);
+    pthread_join(thread, NULL);
+    kb_credential_free(leader.credential);
+    kb_shared_free(shared);
+}
+
+/* An absolute one is not extended. */
+static void an_absolute_deadline_is_ones_own(void **state)
+{
+    struct kb_shared *shared = kb_shared_new();
+    struct leader leader = {.steps = true, .fail = KB_E_TIMEOUT};
+    struct kb_wait wait;
+    int64_t start_ms = kb_now_ms();
+
+    (void)state;
+    kb_wait_start(&wait, 100, true);
+    leader_start(&leader, shared);
+    assert_int_equal(enter(shared, &wait), KB_TIMED_OUT);
+    assert_true(kb_now_ms() - start_ms < 100 + 290);
+    leader_stop(&leader);
+    kb_shared_free(shared);
+}
+
+/* A new exchange would be over at once: what the leader has found out says more. */
+static void who_has_no_time_left_hears_why(void **state)
+{
+    struct kb_shared *shared = kb_shared_new();
+    struct leader leader = {.fail = KB_E_TIMEOUT};
+    struct kb_wait wait = no_wait(490);
+    struct kb_credential *out;
+    struct kb_error err = {0};
+    pthread_t thread;
+
+    (void)state;
+    leader_start(&leader, shared);
+    assert_int_equal(pthread_create(&thread, NULL, stop_later, &leader), 0);
+    assert_int_equal(kb_shared_enter(shared, KB_LIT("t"), NOW, 60, &wait, &out, &err), KB_ERROR);
+    assert_string_equal(err.text, "It failed");
+    pthread_join(thread, NULL);
     kb_shared_free(shared);
 }
 
@@ -431,6 +495,9 @@ int main(void)
         cmocka_unit_test(a_failure_is_everybodys),
         cmocka_unit_test(a_leaders_own_end_is_not_shared),
         cmocka_unit_test(waiting_has_a_deadline),
+        cmocka_unit_test(the_leaders_steps_count),
+        cmocka_unit_test(an_absolute_deadline_is_ones_own),
+        cmocka_unit_test(who_has_no_time_left_hears_why),
         cmocka_unit_test(waiting_is_interrupted),
         cmocka_unit_test(an_interrupted_leader_is_followed),
         cmocka_unit_test(waiting_runs_the_callback),
