@@ -4,6 +4,7 @@
 
 #include "crypto/provider.h"
 #include "mech/login/identity.h"
+#include "mech/login/pause.h"
 #include "mech/net/exchange.h"
 #include "mech/net/interrupt.h"
 #include "mech/options/options.h"
@@ -18,6 +19,7 @@ static const struct fork_hooks {
     {kb_provider_fork_prepare, kb_provider_fork_done, kb_provider_fork_done},
     {kb_options_fork_prepare, kb_options_fork_parent, kb_options_fork_child},
     {kb_identity_fork_prepare, kb_identity_fork_parent, kb_identity_fork_child},
+    {kb_pause_fork_prepare, kb_pause_fork_done, kb_pause_fork_done},
     {kb_shared_fork_prepare, kb_shared_fork_parent, kb_shared_fork_child},
     {kb_net_fork_prepare, kb_net_fork_parent, kb_net_fork_child},
     {kb_interrupt_fork_prepare, kb_interrupt_fork_parent, kb_interrupt_fork_child},

@@ -52,6 +52,13 @@ struct kb_hint_buf {
 void kb_identity_learn(struct kb_identity *identity, const struct kb_key_hint *hint);
 struct kb_key_hint kb_identity_hint(struct kb_identity *identity, struct kb_hint_buf *buf);
 
+/* kb_identity_digest is what the secret is known by in this process where it must not be kept:
+ * HMAC-SHA256, under a random key, over what string-to-key makes of the password, or over the
+ * keytab's keys. Costs a string-to-key the first time. */
+#define KB_IDENTITY_DIGEST_LEN 32
+KB_MUST_USE enum kb_status kb_identity_digest(struct kb_identity *identity,
+                                              uint8_t out[KB_IDENTITY_DIGEST_LEN]);
+
 /* The clock of the identity's realm minus ours, in microseconds; 0 until it is known. */
 void kb_identity_set_clock_offset(struct kb_identity *identity, int64_t microseconds);
 int64_t kb_identity_clock_offset(const struct kb_identity *identity);

@@ -1,6 +1,6 @@
 /* identity_own.h - the inside of kb_identity, shared by identity.c (making one of options),
- * identity_find.c (the list of those that are there, and its lock) and identity_keys.c (keys and
- * what was learned). */
+ * identity_find.c (the list of those that are there, and its lock), identity_keys.c (keys and what
+ * was learned) and identity_digest.c (what the secret is known by). */
 #ifndef KB_IDENTITY_OWN_H
 #define KB_IDENTITY_OWN_H
 
@@ -40,6 +40,8 @@ struct kb_identity {
     struct kb_derived *derived;
     struct kb_key_hint hint; /* slices over hint_bytes */
     struct kb_hint_buf hint_bytes;
+    bool has_digest;
+    uint8_t digest[KB_IDENTITY_DIGEST_LEN];
     struct kb_net_facts *facts; /* NULL: none yet */
 };
 

@@ -1,6 +1,7 @@
 /* The AS exchange of a login: the TGT. */
 #include "mech/login/addresses.h"
 #include "mech/login/clock.h"
+#include "mech/login/pause.h"
 #include "mech/login/work.h"
 #include "mech/protocol/as.h"
 
@@ -133,6 +134,23 @@ static enum kb_status fetch_tgt(struct kb_work *work, struct kb_credential **out
     return ask(work, &request, out, err);
 }
 
+/* A secret that was refused is not sent again for a while. */
+static enum kb_status fetch_unless_paused(struct kb_work *work, struct kb_credential **out,
+                                          struct kb_error *err)
+{
+    int64_t seconds = work->login->options->bad_secret_pause;
+
+    if (kb_pause_check(work->identity, seconds, kb_now_ms(), err) != KB_OK) {
+        return KB_ERROR;
+    }
+    if (fetch_tgt(work, out, err) != KB_OK) {
+        kb_pause_after(work->identity, seconds, kb_now_ms(), err);
+        return KB_ERROR;
+    }
+    kb_pause_end(work->identity);
+    return KB_OK;
+}
+
 enum kb_status kb_work_tgt(struct kb_work *work, struct kb_credential **out, struct kb_error *err)
 {
     enum kb_status st;
@@ -145,7 +163,7 @@ enum kb_status kb_work_tgt(struct kb_work *work, struct kb_credential **out, str
     if (st != KB_NOT_FOUND) {
         return st;
     }
-    st = fetch_tgt(work, out, err);
+    st = fetch_unless_paused(work, out, err);
     kb_shared_leave(kb_identity_shared(work->identity), KB_WORK_TGT_KEY, st == KB_OK ? *out : NULL,
                     err);
     if (st == KB_OK) {

@@ -209,7 +209,10 @@ class TestGit(Case):
         for secret in ("password", "keytab"):
             done = self.run_it(argv, self.realm.identity(secret), **clean)
             self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertNotEqual(self.run_it(argv, self.wrong, **clean).returncode, 0)
+        with self.realm.counting() as seen:
+            self.assertNotEqual(self.run_it(argv, self.wrong, **clean).returncode, 0)
+        # It makes two contexts: one asks how to prove, proves, and is refused; the other is told.
+        self.assertEqual(dict(seen), {"AS-ERROR": 2})
 
 
 if __name__ == "__main__":

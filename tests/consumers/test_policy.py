@@ -11,7 +11,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "realm")]
 import harness                                          # noqa: E402
-from peer import GSSFailure, Peer, establish            # noqa: E402
+from peer import KRB5, GSSFailure, Peer, establish      # noqa: E402
 from realm import Realm                                 # noqa: E402
 from tap import (CANONICALIZE, FORWARDABLE, PROXIABLE, RENEWABLE, Tap)  # noqa: E402
 
@@ -46,8 +46,8 @@ class WithRealm(unittest.TestCase):
         self.addCleanup(tap.close)
         return tap
 
-    def client(self, more, tap=None, secret="keytab", **kw):
-        options = self.realm.identity(secret)
+    def client(self, more, tap=None, secret="keytab", user="alice", **kw):
+        options = self.realm.identity(secret, user)
         if tap:
             options = options.replace("KDCHost=" + self.realm.kdc_host, "KDCHost=" + tap.kdc_host)
         client = Peer(self.realm.env(options=options + " " + more, **kw))
@@ -74,6 +74,19 @@ class TestAsked(WithRealm):
                     first, _ = self.asked(f"{option}={value}" if value else "")
                     self.assertEqual(bool(first.options & bit), expected)
 
+    def test_flags_of_krb5_conf(self):
+        conf = self.realm.path("flags.conf")
+        with open(conf, "w") as out:
+            out.write("[libdefaults]\n forwardable = false\n proxiable = true\n canonicalize = true\n"
+                      " ticket_lifetime = 2h\n renew_lifetime = 1d\n")
+        first, lifetime = self.asked("", krb5_conf=conf)
+        self.assertEqual(first.options & (FORWARDABLE | PROXIABLE | CANONICALIZE),
+                         PROXIABLE | CANONICALIZE)
+        self.assertTrue(2 * HOUR - 60 < lifetime <= 2 * HOUR, lifetime)
+        self.assertAlmostEqual(first.rtime - time.time(), DAY, delta=60)
+        first, _ = self.asked("Forwardable=True Proxiable=False Canonicalize=False", krb5_conf=conf)
+        self.assertEqual(first.options & (FORWARDABLE | PROXIABLE | CANONICALIZE), FORWARDABLE)
+
     def test_lifetimes(self):
         first, lifetime = self.asked("TicketLife=1h RenewLife=3h")
         self.assertTrue(HOUR - 60 < lifetime <= HOUR, lifetime)
@@ -86,10 +99,12 @@ class TestAsked(WithRealm):
         self.assertFalse(first.options & RENEWABLE)
 
     def test_min_lifetime(self):
-        """What has less left than that is asked for again."""
-        for least, again in ((0, 0), ("50m", 0), ("70m", 2)):
+        """What has less left than that is asked for again: the KDC gives half an hour."""
+        self.realm.add_principal("short", "short")
+        self.realm.kdc._admin('modprinc -maxlife "30 minutes" short')
+        for least, again in ((0, 0), ("20m", 0), ("40m", 2)):
             with self.subTest(least=least):
-                client = self.client(f"TicketLife=1h MinLifetime={least}")
+                client = self.client(f"MinLifetime={least}", user="short")
                 establish(client, self.server, "HTTP@localhost")
                 with self.realm.counting() as seen:
                     establish(client, self.server, "HTTP@localhost")
@@ -244,6 +259,133 @@ class TestPrimary(unittest.TestCase):
                 options = self.options(more="").partition(" KDCHost=")[0]
                 self.login(options, krb5_conf=conf)
                 self.assertEqual(self.asked(self.far), ["AS", "AS+proof", "TGS"])
+
+
+class TestPause(WithRealm):
+    """BadSecretPause: a program in a loop sends a secret that was refused once."""
+
+    def setUp(self):
+        self.kdc = self.tap()
+        self.me = "alice@" + self.realm.name
+        self.good = self.realm.passwords["alice"]
+
+    def options(self, password, more="", user="alice"):
+        path = self.realm.password_file("paused-" + user, password)
+        return f"User={user}@{self.realm.name} Password=file:{path} KDCHost={self.kdc.kdc_host} {more}"
+
+    def peer(self, *args, **kw):
+        client = Peer(self.realm.env(options=self.options(*args, **kw)))
+        self.addCleanup(client.close)
+        return client
+
+    def refused(self, client, *words, ctx="c", **kw):
+        with self.assertRaises(GSSFailure) as failed:
+            client.init(ctx=ctx, target="HTTP@localhost", **kw)
+        for word in words:
+            self.assertIn(word, failed.exception.minor_text)
+        return failed.exception.minor_text
+
+    def proofs(self):
+        return sum(r.proof for r in self.kdc.requests)
+
+    def test_in_a_loop(self):
+        client = self.peer("wrong")
+        first = self.refused(client, "refused the password")
+        self.assertNotIn("BadSecretPause", first)
+        self.assertEqual((self.proofs(), len(self.kdc.messages)), (1, 2))
+        for i in range(20):
+            text = self.refused(client, "refused the password", "KDC 127.0.0.1", "PREAUTH_FAILED",
+                                "15 minutes", "BadSecretPause", ctx=str(i))
+            self.assertIn("seconds ago" if " seconds ago" in text else "second ago", text)
+        self.assertEqual((self.proofs(), len(self.kdc.messages)), (1, 2))
+
+    def test_of_new_credentials(self):
+        """The secret is what is paused, whoever brings it."""
+        client = self.peer(self.good)
+        for i in range(5):
+            with self.assertRaises(GSSFailure):
+                client.acquire_with_password(cred="bad", name=self.me, password="wrong", mechs=[KRB5])
+        self.assertEqual(self.proofs(), 1)
+        client.acquire_with_password(cred="good", name=self.me, password=self.good, mechs=[KRB5])
+        establish(client, self.server, "HTTP@localhost", cred="good")
+        establish(client, self.server, "HTTP@localhost")
+        proofs = self.proofs()
+        with self.assertRaises(GSSFailure):
+            client.acquire_with_password(cred="bad", name=self.me, password="wrong", mechs=[KRB5])
+        self.assertEqual(self.proofs(), proofs)
+
+    def test_changed_file(self):
+        client = self.peer("wrong")
+        self.refused(client)
+        self.refused(client, "BadSecretPause")
+        self.realm.password_file("paused-alice", self.good)
+        establish(client, self.server, "HTTP@localhost")
+        self.assertEqual(self.proofs(), 2)
+
+    def test_keytab(self):
+        self.realm.add_principal("stale", "first")
+        keytab = self.realm.keytab("stale.keytab", "stale")
+        self.realm.kdc.change_password("stale", "second")
+        options = f"User=stale@{self.realm.name} KeytabFile={keytab} KDCHost={self.kdc.kdc_host}"
+        client = Peer(self.realm.env(options=options))
+        self.addCleanup(client.close)
+        self.refused(client, "keytab")
+        self.assertEqual(self.proofs(), 1)
+        self.refused(client, "keytab", "another key", "BadSecretPause")
+        self.assertEqual(self.proofs(), 1)
+        os.unlink(keytab)
+        self.realm.keytab("stale.keytab", "stale")
+        establish(client, self.server, "HTTP@localhost")
+
+    def test_off(self):
+        client = self.peer("wrong", "BadSecretPause=0")
+        for i in range(3):
+            self.assertNotIn("BadSecretPause", self.refused(client))
+        self.assertEqual(self.proofs(), 3)
+
+    def test_it_ends(self):
+        client = self.peer("wrong", "BadSecretPause=1s")
+        self.refused(client)
+        self.refused(client, "in 1 second")
+        time.sleep(1.1)
+        self.assertNotIn("BadSecretPause", self.refused(client))
+        self.assertEqual(self.proofs(), 2)
+
+    def test_locked_and_expired(self):
+        for user in ("locked", "expired", "pwexpired"):
+            with self.subTest(user=user):
+                del self.kdc.messages[:]
+                client = self.peer(self.good, user=user)
+                self.refused(client)
+                asked = len(self.kdc.messages)
+                self.refused(client, "30 seconds", "BadSecretPause")
+                self.assertEqual(len(self.kdc.messages), asked)
+
+    def test_tickets_that_are_there(self):
+        """The password is changed and then refused; what was obtained before goes on."""
+        self.realm.add_principal("grace", "first")
+        client = self.peer("first", "TicketLife=1h", user="grace")
+        establish(client, self.server, "HTTP@localhost")
+        self.realm.kdc.change_password("grace", "second")
+        with self.assertRaises(GSSFailure):
+            client.acquire_with_password(cred="c", name="grace@" + self.realm.name, password="first",
+                                         mechs=[KRB5])
+        proofs = self.proofs()
+        establish(client, self.server, "HTTP@localhost", ctx="2")
+        establish(client, self.server, "other@localhost", ctx="3")
+        self.assertEqual(self.proofs(), proofs)
+
+    def test_a_child_goes_on_with_it(self):
+        client = self.peer("wrong")
+        self.refused(client)
+        self.assertIn("BadSecretPause", client.fork_and_init(target="HTTP@localhost")["text"])
+        self.assertEqual(self.proofs(), 1)
+
+    def test_threads(self):
+        client = self.peer("wrong")
+        errors = client.init_in_threads(target="HTTP@localhost", threads=16)["errors"]
+        self.assertEqual(len(errors), 16)
+        self.assertEqual(self.proofs(), 1)
 
 
 if __name__ == "__main__":
