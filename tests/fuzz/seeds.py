@@ -30,6 +30,11 @@ def der(wire, vectors):
             yield bytes.fromhex(line.split()[1])
 
 
+def ccache(wire, vectors):
+    for path in sorted((wire / "files").glob("*.ccache")):
+        yield path.read_bytes()
+
+
 def keytab(wire, vectors):
     for path in sorted((wire / "files").glob("*.keytab")):
         yield path.read_bytes()
@@ -146,6 +151,7 @@ def options(wire, vectors):
 
 SEEDS = {
     "ap": ap,
+    "ccache": ccache,
     "der": der,
     "fetch": fetch,
     "keytab": keytab,

@@ -1,0 +1,184 @@
+#include "mech/store/cc_open.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define MAX_TRIES 10 /* to open a file that others replace meanwhile */
+#define LOCK_MS 5000 /* for which we wait for others to let go */
+#define TURN_MS 20
+
+struct kb_cc_stamp kb_cc_stamp(const struct stat *st)
+{
+    return (struct kb_cc_stamp){{1, (uint64_t)st->st_dev, (uint64_t)st->st_ino,
+                                 (uint64_t)st->st_size, (uint64_t)st->st_mtim.tv_sec,
+                                 (uint64_t)st->st_mtim.tv_nsec, (uint64_t)st->st_ctim.tv_sec,
+                                 (uint64_t)st->st_ctim.tv_nsec}};
+}
+
+static enum kb_status failed(const struct kb_ccache *cache, const char *what, struct kb_error *err)
+{
+    return kb_error_set(err, KB_E_CCACHE, "credentials cache %s: %s", cache->shown, what);
+}
+
+static enum kb_status failed_errno(const struct kb_ccache *cache, struct kb_error *err)
+{
+    return kb_error_errno(err, KB_E_CCACHE, errno, "credentials cache %s", cache->shown);
+}
+
+static bool is_trusted(uid_t owner)
+{
+    return owner == geteuid() || owner == 0;
+}
+
+/* Can anybody put a file into the directory that `path` is in? */
+static bool is_open_to_all(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *dir =
+        slash == NULL ? strdup(".") : strndup(path, slash > path ? (size_t)(slash - path) : 1);
+    struct stat st;
+    bool open = dir == NULL || stat(dir, &st) != 0 || (st.st_mode & S_IWOTH) != 0;
+
+    free(dir);
+    return open;
+}
+
+/* A link of the user's own is as good as its target, but not where others could have put it. */
+static enum kb_status find_path(const struct kb_ccache *cache, char **out, struct kb_error *err)
+{
+    struct stat st;
+
+    if (lstat(cache->rest, &st) != 0 || !S_ISLNK(st.st_mode)) {
+        *out = strdup(cache->rest);
+    } else if (!is_trusted(st.st_uid) || is_open_to_all(cache->rest)) {
+        return failed(cache, "it is a symbolic link that somebody else can have made", err);
+    } else {
+        *out = realpath(cache->rest, NULL);
+        if (*out == NULL && errno == ENOENT) {
+            return failed(cache, "it is a symbolic link that leads nowhere", err);
+        }
+    }
+    return *out != NULL ? KB_OK : failed_errno(cache, err);
+}
+
+static enum kb_status check(const struct kb_cc_file *file, struct kb_error *err)
+{
+    if (!S_ISREG(file->stat.st_mode)) {
+        return failed(file->cache, "not a regular file", err);
+    }
+    if (!is_trusted(file->stat.st_uid)) {
+        return kb_error_set(err, KB_E_CCACHE,
+                            "credentials cache %s: it belongs to user id %u, not to this process's "
+                            "%u or root",
+                            file->cache->shown, (unsigned)file->stat.st_uid, (unsigned)geteuid());
+    }
+    if (file->stat.st_size > (off_t)KB_CC_MAX) {
+        return failed(file->cache, "larger than 64 MiB", err);
+    }
+    return KB_OK;
+}
+
+/* Asks once. KB_NOT_FOUND: somebody else has it. */
+static enum kb_status try_lock(int fd, bool alone)
+{
+    struct flock lock = {.l_type = alone ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
+
+    while (fcntl(fd, F_OFD_SETLK, &lock) != 0) {
+        if (errno == EAGAIN || errno == EACCES) {
+            return KB_NOT_FOUND;
+        }
+        if (errno != EINTR) {
+            return KB_OK; /* a file system without locks: nobody can hold one */
+        }
+    }
+    return KB_OK;
+}
+
+static enum kb_status lock(const struct kb_cc_file *file, bool alone, struct kb_wait *wait,
+                           struct kb_error *err)
+{
+    int64_t give_up = kb_now_ms() + LOCK_MS;
+    enum kb_status st = try_lock(file->fd, alone);
+
+    while (st == KB_NOT_FOUND && kb_now_ms() < give_up) {
+        struct pollfd fds[4]; /* kb_wait_poll's own */
+        int ready;
+
+        st = kb_wait_poll(wait, fds, 0, kb_now_ms() + TURN_MS, &ready);
+        if (st == KB_OK) {
+            st = try_lock(file->fd, alone);
+        }
+    }
+    if (st == KB_NOT_FOUND) {
+        return alone ? failed(file->cache, "another program holds its lock", err) : KB_OK;
+    }
+    return st == KB_OK
+               ? KB_OK
+               : kb_error_status(err, KB_E_CCACHE, st, "credentials cache %s: waiting for its lock",
+                                 file->cache->shown);
+}
+
+bool kb_cc_is_still_it(const struct kb_cc_file *file)
+{
+    struct stat now;
+
+    return lstat(file->path, &now) == 0 && now.st_dev == file->stat.st_dev &&
+           now.st_ino == file->stat.st_ino;
+}
+
+static enum kb_status open_once(struct kb_cc_file *file, enum kb_cc_mode mode, struct kb_wait *wait,
+                                struct kb_error *err)
+{
+    static const int flags[] = {
+        [KB_CC_READ] = O_RDONLY, [KB_CC_APPEND] = O_RDWR | O_APPEND, [KB_CC_ERASE] = O_RDWR};
+    enum kb_status st;
+
+    /* O_NONBLOCK: opening a FIFO must not wait for its other end. */
+    file->fd = open(file->path, flags[mode] | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK);
+    if (file->fd < 0) {
+        return errno == ENOENT ? KB_OK : failed_errno(file->cache, err);
+    }
+    if (fstat(file->fd, &file->stat) != 0) {
+        return failed_errno(file->cache, err);
+    }
+    st = check(file, err);
+    if (st == KB_OK) {
+        st = lock(file, mode != KB_CC_READ, wait, err);
+    }
+    /* It may have grown while we waited. */
+    if (st == KB_OK && fstat(file->fd, &file->stat) != 0) {
+        return failed_errno(file->cache, err);
+    }
+    return st;
+}
+
+enum kb_status kb_cc_open(const struct kb_ccache *cache, enum kb_cc_mode mode, struct kb_wait *wait,
+                          struct kb_cc_file *out, struct kb_error *err)
+{
+    *out = (struct kb_cc_file){.cache = cache, .fd = -1};
+    for (unsigned i = 0; i < MAX_TRIES; i++) {
+        enum kb_status st;
+
+        kb_cc_close(out);
+        st = find_path(cache, &out->path, err);
+        if (st == KB_OK) {
+            st = open_once(out, mode, wait, err);
+        }
+        if (st != KB_OK || out->fd < 0 || kb_cc_is_still_it(out)) {
+            return st;
+        }
+    }
+    return failed(cache, "others replace it all the time", err);
+}
+
+void kb_cc_close(struct kb_cc_file *file)
+{
+    if (file->fd >= 0) {
+        close(file->fd);
+    }
+    free(file->path);
+    file->fd = -1;
+    file->path = NULL;
+}

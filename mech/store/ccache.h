@@ -1,0 +1,119 @@
+/* ccache.h - credential caches: files and memory where tickets stay, shared with MIT's and
+ * Heimdal's programs.
+ *
+ * A kb_ccache is a cache by its name ("FILE:/tmp/krb5cc_1000"); that it exists is not said by it. A
+ * kb_cc_contents is what a cache held at one time. Both are immutable, counted and read by any
+ * thread; contents live in pages that stay out of core dumps and are wiped. Each type of cache is
+ * one file with its operations (ccache_ops.h): cc_file.c, cc_memory.c.
+ *
+ * Whose a cache is: it has one principal, and is never written for another one. What may wait (for
+ * a lock that another program holds) waits through the call's kb_wait. No lock of ours is held over
+ * file access. Times are UTC seconds by the KDC's clock. */
+#ifndef KB_CCACHE_H
+#define KB_CCACHE_H
+
+#include "mech/net/wait.h"
+#include "mech/protocol/credential.h"
+#include "mech/report/error.h"
+
+struct kb_ccache;
+struct kb_cc_contents;
+
+/* kb_ccache_new reads a name: TYPE:REST, or a path. KB_ERROR: a type that there is not. */
+KB_MUST_USE enum kb_status kb_ccache_new(const char *name, struct kb_ccache **out,
+                                         struct kb_error *err);
+struct kb_ccache *kb_ccache_ref(struct kb_ccache *cache);
+void kb_ccache_put(struct kb_ccache *cache);               /* NULL is accepted */
+const char *kb_ccache_name(const struct kb_ccache *cache); /* with its type, for messages */
+bool kb_ccache_same(const struct kb_ccache *a, const struct kb_ccache *b);
+
+/* What a cache looks like from outside: equal stamps mean that nobody wrote to it in between. All
+ * zero: it is not there. */
+struct kb_cc_stamp {
+    uint64_t words[8];
+};
+
+/* kb_ccache_look costs a system call at most. */
+struct kb_cc_stamp kb_ccache_look(const struct kb_ccache *cache);
+bool kb_cc_same_stamp(const struct kb_cc_stamp *a, const struct kb_cc_stamp *b);
+
+/* kb_ccache_load reads it. KB_NOT_FOUND (*err untouched): there is none, or an empty one. Other
+ * failures have *err: it is no cache, belongs to another user, cannot be read; KB_TIMED_OUT and
+ * KB_INTERRUPTED while a lock was waited for. */
+KB_MUST_USE enum kb_status kb_ccache_load(const struct kb_ccache *cache, struct kb_wait *wait,
+                                          struct kb_cc_contents **out, struct kb_error *err);
+struct kb_cc_contents *kb_cc_contents_ref(struct kb_cc_contents *contents);
+void kb_cc_contents_put(struct kb_cc_contents *contents); /* NULL is accepted */
+
+const struct kb_principal *kb_cc_owner(const struct kb_cc_contents *contents);
+const struct kb_cc_stamp *kb_cc_stamp_of(const struct kb_cc_contents *contents);
+
+/* kb_cc_clock_offset: microseconds, the KDC's clock minus ours; false: the cache does not say. */
+bool kb_cc_clock_offset(const struct kb_cc_contents *contents, int64_t *out);
+
+/* One ticket in it, as it is written there. Slices point into the contents. */
+struct kb_cc_ticket {
+    const struct kb_principal *client, *server; /* of kb_cc_next: kb_cc_ticket_wipe */
+    int32_t etype;                              /* of the session key */
+    int32_t ticket_etype;                       /* 0: it is no ticket that can be read */
+    uint32_t flags;
+    int64_t authtime, starttime, endtime, renew_till;
+    bool user_to_user;
+    size_t ticket_len;
+};
+
+/* kb_cc_next fills *out with the next ticket behind *position (start with 0); configuration entries
+ * and removed tickets are passed over. KB_NOT_FOUND: the end. */
+KB_MUST_USE enum kb_status kb_cc_next(const struct kb_cc_contents *contents, size_t *position,
+                                      struct kb_cc_ticket *out);
+void kb_cc_ticket_wipe(struct kb_cc_ticket *ticket);
+
+/* What is looked for in a cache. */
+struct kb_cc_wanted {
+    const struct kb_principal *server;
+    bool any_realm;        /* server's realm is a guess: one of another realm will do */
+    const int32_t *etypes; /* allowed ones of the session key */
+    size_t num_etypes;
+    int64_t now, min_life; /* local clock; seconds that it must have left */
+};
+
+/* kb_cc_find makes a credential of the owner's best ticket: its realm over an empty one (found by
+ * referral, as MIT files it) over any other, then the longest life. Its `server` is what the ticket
+ * itself names. KB_NOT_FOUND; *out_expired (may be NULL) is then the latest endtime among those
+ * that would have fitted, 0 for none. */
+KB_MUST_USE enum kb_status kb_cc_find(const struct kb_cc_contents *contents,
+                                      const struct kb_cc_wanted *wanted, struct kb_credential **out,
+                                      int64_t *out_expired);
+
+/* What is written: one ticket, under `server` (its realm empty where it was found by referral). */
+struct kb_cc_store {
+    const struct kb_principal *owner;
+    const struct kb_principal *server;
+    const struct kb_credential *credential;
+    bool fresh;  /* a new TGT: the cache is begun anew with it; what is still good in it stays */
+    int64_t now; /* local clock; what has expired is dropped where the cache is rewritten */
+    struct kb_cc_contents *known; /* what was read before, NULL: nothing. It is not read again if */
+    struct kb_cc_stamp known_stamp; /* the cache still has this stamp: that of `known`, or that of
+                                       the last kb_ccache_store */
+};
+
+/* kb_ccache_store adds a ticket; a fresh TGT makes the cache where there is none. Nothing that
+ * others wrote is lost, and nothing is half-written. *out_stamp is the stamp afterwards if the
+ * cache is as `known` (NULL: as none) but for this ticket, else all zero. KB_NOT_FOUND: there is no
+ * cache, and this is no fresh TGT. KB_ERROR: see *err; the cache is as it was. */
+KB_MUST_USE enum kb_status kb_ccache_store(const struct kb_ccache *cache,
+                                           const struct kb_cc_store *what, struct kb_wait *wait,
+                                           struct kb_cc_stamp *out_stamp, struct kb_error *err);
+
+/* kb_ccache_remove takes `owner`'s tickets for `server` out (NULL: destroys the whole cache), and
+ * counts them. A cache that is not there holds none. */
+KB_MUST_USE enum kb_status kb_ccache_remove(const struct kb_ccache *cache,
+                                            const struct kb_principal *owner,
+                                            const struct kb_principal *server, struct kb_wait *wait,
+                                            size_t *out_num, struct kb_error *err);
+
+/* For mech/process around fork(2): caches in memory. */
+void kb_ccache_fork_prepare(void);
+void kb_ccache_fork_done(void); /* in parent and child */
+
+#endif
