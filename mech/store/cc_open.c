@@ -103,7 +103,7 @@ static enum kb_status lock(const struct kb_cc_file *file, bool alone, struct kb_
     enum kb_status st = try_lock(file->fd, alone);
 
     while (st == KB_NOT_FOUND && kb_now_ms() < give_up) {
-        struct pollfd fds[4]; /* kb_wait_poll's own */
+        struct pollfd fds[KB_WAIT_FDS];
         int ready;
 
         st = kb_wait_poll(wait, fds, 0, kb_now_ms() + TURN_MS, &ready);

@@ -308,7 +308,7 @@ static const struct kb_cc_record *best(const struct kb_cc_contents *contents,
 
 static enum kb_status make_credential(const struct kb_cc_contents *contents,
                                       const struct kb_cc_record *record, const kb_ticket *ticket,
-                                      struct kb_credential **out)
+                                      struct kb_arena *arena, struct kb_credential **out)
 {
     struct kb_credential parts = {
         .client = contents->owner,
@@ -326,6 +326,9 @@ static enum kb_status make_credential(const struct kb_cc_contents *contents,
 
     if (server != NULL) {
         st = kb_key_new(record->etype, record->key, &key);
+    }
+    if (st == KB_OK) {
+        st = kb_cc_addresses(contents, record, arena, &parts.addresses);
     }
     if (st == KB_OK) {
         parts.server = server;
@@ -356,7 +359,7 @@ enum kb_status kb_cc_find(const struct kb_cc_contents *contents, const struct kb
     }
     kb_arena_init(&arena, NULL, 0, TICKET_CEILING);
     if (kb_decode_ticket(record->ticket, &arena, &ticket, NULL) == KB_OK) {
-        st = make_credential(contents, record, &ticket, out);
+        st = make_credential(contents, record, &ticket, &arena, out);
     }
     kb_arena_wipe(&arena);
     return st == KB_NO_MEMORY || st == KB_OK ? st : KB_NOT_FOUND;

@@ -385,6 +385,49 @@ static void put_time(struct kb_buf *out, int64_t time)
     put(out, 4, time < 0 ? 0 : time > UINT32_MAX ? UINT32_MAX : (uint64_t)time);
 }
 
+static void put_addresses(struct kb_buf *out, kb_bytes der)
+{
+    kb_host_addresses list = {.num = 0};
+    struct kb_arena arena;
+
+    kb_arena_init(&arena, NULL, 0, KB_CC_MAX);
+    if (der.len > 0) {
+        enum kb_status st = kb_decode_host_addresses(der, &arena, &list, NULL);
+
+        out->status = out->status == KB_OK ? st : out->status;
+    }
+    put(out, 4, list.num);
+    for (size_t i = 0; i < list.num; i++) {
+        put(out, 2, (uint16_t)list.items[i].addr_type);
+        put_data(out, list.items[i].address);
+    }
+    kb_arena_wipe(&arena);
+}
+
+enum kb_status kb_cc_addresses(const struct kb_cc_contents *contents,
+                               const struct kb_cc_record *record, struct kb_arena *arena,
+                               kb_bytes *out)
+{
+    struct kb_reader r = kb_reader(record->addresses);
+    kb_host_addresses list = {.num = get(&r, contents->version, 4)};
+
+    *out = KB_NONE;
+    if (list.num == 0) {
+        return KB_OK;
+    }
+    list.items = list.num <= record->addresses.len / 6
+                     ? kb_arena_alloc(arena, list.num * sizeof(*list.items))
+                     : NULL;
+    if (list.items == NULL) {
+        return KB_NO_MEMORY;
+    }
+    for (size_t i = 0; i < list.num; i++) {
+        list.items[i].addr_type = (int32_t)get(&r, contents->version, 2);
+        list.items[i].address = get_data(&r, contents->version);
+    }
+    return kb_encode_host_addresses(arena, &list, out);
+}
+
 void kb_cc_put_entry(struct kb_buf *out, const struct kb_cc_store *what)
 {
     const struct kb_credential *credential = what->credential;
@@ -399,7 +442,7 @@ void kb_cc_put_entry(struct kb_buf *out, const struct kb_cc_store *what)
     put_time(out, credential->renew_till);
     put(out, 1, 0); /* is_skey */
     put(out, 4, credential->flags);
-    put(out, 4, 0); /* addresses */
+    put_addresses(out, credential->addresses);
     put(out, 4, 0); /* authorization data asked for */
     put_data(out, credential->ticket);
     put_data(out, KB_NONE);

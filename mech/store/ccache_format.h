@@ -6,6 +6,7 @@
 #ifndef KB_CCACHE_FORMAT_H
 #define KB_CCACHE_FORMAT_H
 
+#include "asn1/arena.h"
 #include "asn1/buf.h"
 #include "mech/store/ccache.h"
 
@@ -73,6 +74,11 @@ const struct kb_cc_record *kb_cc_first(const struct kb_cc_contents *contents,
                                        const struct kb_principal *server);
 const struct kb_cc_record *kb_cc_next_of(const struct kb_cc_contents *contents,
                                          const struct kb_cc_record *record);
+
+/* kb_cc_addresses makes HostAddresses (DER) of a record's; empty: bound to none. */
+KB_MUST_USE enum kb_status kb_cc_addresses(const struct kb_cc_contents *contents,
+                                           const struct kb_cc_record *record,
+                                           struct kb_arena *arena, kb_bytes *out);
 
 /* kb_cc_put_entry appends the record of a new ticket, version 4. */
 void kb_cc_put_entry(struct kb_buf *out, const struct kb_cc_store *what);

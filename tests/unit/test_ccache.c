@@ -325,6 +325,36 @@ static void an_expired_ticket_is_told(void **state)
     kb_cc_contents_put(contents);
 }
 
+/* What a ticket is bound to comes and goes with it, and a KDC is told so for the next one. */
+static void addresses(void **state)
+{
+    struct kb_cc_contents *contents = parsed_recording("mit-addresses"), *again;
+    struct kb_credential *tgt = found(contents, "krbtgt/MIT.TEST@MIT.TEST", false);
+    struct kb_cc_store what = {.owner = contents->owner,
+                               .server = tgt->server,
+                               .credential = tgt,
+                               .fresh = true,
+                               .now = NOW};
+    struct kb_buf buf;
+
+    (void)state;
+    assert_true(tgt->addresses.len > 0);
+    kb_buf_init(&buf, KB_CC_MAX);
+    assert_int_equal(kb_cc_put_all(&buf, NULL, &what, NULL, NULL), KB_OK);
+    again = parsed(kb_buf_bytes(&buf));
+    assert_int_equal(again->num, 1);
+    for (size_t i = 0; i < contents->num; i++) {
+        if (kb_equal(contents->records[i].ticket, tgt->ticket)) {
+            assert_true(kb_equal(again->records[0].addresses, contents->records[i].addresses));
+            assert_true(kb_equal(again->records[0].raw, contents->records[i].raw));
+        }
+    }
+    kb_buf_wipe(&buf);
+    kb_credential_free(tgt);
+    kb_cc_contents_put(again);
+    kb_cc_contents_put(contents);
+}
+
 static void an_enctype_that_is_not_allowed(void **state)
 {
     struct kb_cc_contents *contents = parsed_recording("mit-v4");
@@ -475,7 +505,7 @@ static int set_up(void **state)
     snprintf(f->dir, sizeof(f->dir), "/tmp/test_ccache.XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     snprintf(f->path, sizeof(f->path), "%s/cc", f->dir);
-    kb_wait_start(&f->wait, 10000, true, -1);
+    kb_wait_start(&f->wait, 10000, true);
     f->tgt = found(contents, "krbtgt/MIT.TEST@MIT.TEST", false);
     f->ticket = found(contents, "HTTP/srv.mit.test@MIT.TEST", false);
     f->owner = kb_principal_ref(kb_cc_owner(contents));
@@ -491,6 +521,7 @@ static int tear_down(void **state)
 
     snprintf(command, sizeof(command), "rm -rf %s", f->dir);
     assert_int_equal(system(command), 0);
+    kb_wait_stop(&f->wait);
     kb_credential_free(f->tgt);
     kb_credential_free(f->ticket);
     kb_principal_free(f->owner);
@@ -802,13 +833,14 @@ static void *writer(void *arg)
     struct kb_cc_stamp stamp;
     struct kb_wait wait;
 
-    kb_wait_start(&wait, 10000, true, -1);
+    kb_wait_start(&wait, 10000, true);
     for (unsigned i = 0; i < 50; i++) {
         if (kb_ccache_store(cache, &what, &wait, &stamp, &err) != KB_OK) {
             fprintf(stderr, "%s\n", err.text);
             abort();
         }
     }
+    kb_wait_stop(&wait);
     kb_ccache_put(cache);
     return NULL;
 }
@@ -855,26 +887,32 @@ static void a_lock_is_waited_for(void **state)
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     struct kb_cc_contents *none;
     int64_t start = kb_now_ms(), took;
-    int fd, interrupt[2];
+    struct kb_interrupt *interrupt = kb_interrupt_new();
+    int fd;
 
     put_recording(f->path, "mit-v4");
     fd = open(f->path, O_RDWR | O_CLOEXEC);
     assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
-    kb_wait_start(&f->wait, 200, true, -1);
+    kb_wait_stop(&f->wait);
+    kb_wait_start(&f->wait, 200, true);
     assert_int_equal(kb_ccache_load(cache, &f->wait, &none, &f->err), KB_ERROR);
     assert_int_equal(f->err.code, KB_E_TIMEOUT);
     took = kb_now_ms() - start;
     assert_true(took >= 190 && took < 2000);
     assert_int_equal(store(f, cache, f->tgt, true), KB_ERROR);
-    assert_int_equal(pipe(interrupt), 0);
-    assert_int_equal(write(interrupt[1], "", 1), 1);
-    kb_wait_start(&f->wait, 20000, true, interrupt[0]);
+    assert_int_equal(f->err.code, KB_E_TIMEOUT);
+    kb_wait_stop(&f->wait);
+    kb_wait_start(&f->wait, 20000, true);
+    kb_wait_attach(&f->wait, interrupt);
+    kb_interrupt_fire(interrupt);
+    start = kb_now_ms();
     assert_int_equal(store(f, cache, f->tgt, true), KB_ERROR);
     assert_int_equal(f->err.code, KB_E_INTERRUPTED);
-    close(interrupt[0]);
-    close(interrupt[1]);
+    assert_true(kb_now_ms() - start < 100);
     close(fd);
-    kb_wait_start(&f->wait, 20000, true, -1);
+    kb_wait_stop(&f->wait);
+    kb_interrupt_put(interrupt);
+    kb_wait_start(&f->wait, 20000, true);
     assert_int_equal(store(f, cache, f->tgt, true), KB_OK);
     kb_ccache_put(cache);
 }
@@ -890,6 +928,7 @@ int main(void)
         cmocka_unit_test(a_ticket_by_referral_is_found),
         cmocka_unit_test(a_ticket_for_user_to_user_is_none),
         cmocka_unit_test(an_expired_ticket_is_told),
+        cmocka_unit_test(addresses),
         cmocka_unit_test(an_enctype_that_is_not_allowed),
         cmocka_unit_test(tickets_are_listed),
         cmocka_unit_test(cut_at_every_byte),
