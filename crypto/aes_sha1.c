@@ -82,7 +82,9 @@ static enum kb_status prf(const struct kb_enctype *enctype, const uint8_t *key,
         st = cipher != NULL ? KB_OK : KB_NO_MEMORY;
     }
     if (st == KB_OK) {
-        kb_hash(KB_SHA1, parts, num_parts, digest);
+        st = kb_hash(KB_SHA1, parts, num_parts, digest);
+    }
+    if (st == KB_OK) {
         st = kb_cipher_block(cipher, digest, out);
     }
     kb_cipher_free(cipher);
@@ -97,8 +99,10 @@ static enum kb_status string_to_key(const struct kb_enctype *enctype, kb_bytes p
     uint8_t tkey[KB_MAX_KEY_LEN];
     enum kb_status st;
 
-    kb_pbkdf2(KB_SHA1, password, &salt, 1, iterations, tkey, enctype->key_len);
-    st = kb_aes_sha1_dk(kb_bytes_of(tkey, enctype->key_len), KB_LIT("kerberos"), out);
+    st = kb_pbkdf2(KB_SHA1, password, &salt, 1, iterations, tkey, enctype->key_len);
+    if (st == KB_OK) {
+        st = kb_aes_sha1_dk(kb_bytes_of(tkey, enctype->key_len), KB_LIT("kerberos"), out);
+    }
     kb_wipe(tkey, sizeof(tkey));
     return st;
 }

@@ -26,7 +26,7 @@ struct kb_cipher *kb_cipher_new(kb_bytes key, bool encrypts)
     }
     cipher->functions = f;
     cipher->encrypts = encrypts;
-    cipher->ctx = f->newctx(ssl->provider_ctx);
+    cipher->ctx = f->newctx(f->provider_ctx);
     if (cipher->ctx == NULL ||
         init(cipher->ctx, key.ptr, key.len, zero_iv, sizeof(zero_iv), NULL) != 1) {
         kb_cipher_free(cipher);

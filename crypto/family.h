@@ -44,6 +44,7 @@ extern const struct kb_enctype_ops kb_aes_sha1, kb_aes128_sha2, kb_aes256_sha2;
 KB_MUST_USE enum kb_status kb_aes_sha1_dk(kb_bytes key, kb_bytes constant, uint8_t *out);
 
 /* kb_aes_sha2_kdf is KDF-HMAC-SHA2 of RFC 8009 3 without a context; at most a digest. */
-void kb_aes_sha2_kdf(enum kb_hash hash, kb_bytes key, kb_bytes label, uint8_t *out, size_t out_len);
+KB_MUST_USE enum kb_status kb_aes_sha2_kdf(enum kb_hash hash, kb_bytes key, kb_bytes label,
+                                           uint8_t *out, size_t out_len);
 
 #endif

@@ -2,6 +2,8 @@
 
 #include <endian.h>
 
+#include "crypto/provided.h"
+
 static const struct {
     uint8_t digest_len, block_len;
 } shapes[] = {
@@ -153,16 +155,20 @@ static inline void hash_block(enum kb_hash hash, union kb_hash_state *state,
 
 /* --- what is made of them --- */
 
-void kb_hash(enum kb_hash hash, const kb_bytes *parts, size_t num_parts, uint8_t *out)
+enum kb_status kb_hash(enum kb_hash hash, const kb_bytes *parts, size_t num_parts, uint8_t *out)
 {
     union kb_hash_state state;
 
+    if (kb_ssl()->provided) {
+        return kb_provided_hash(hash, parts, num_parts, out);
+    }
     hash_begin(hash, &state);
     for (size_t i = 0; i < num_parts; i++) {
         hash_add(hash, &state, parts[i].ptr, parts[i].len);
     }
     hash_end(hash, &state, out);
     kb_wipe(&state, sizeof(state));
+    return KB_OK;
 }
 
 static void keyed_block(enum kb_hash hash, const uint8_t *secret, uint8_t pad,
@@ -186,8 +192,12 @@ void kb_hmac_key_init(struct kb_hmac_key *key, enum kb_hash hash, kb_bytes secre
     uint8_t padded[KB_MAX_HASH_BLOCK] = {0};
 
     key->hash = hash;
+    if (kb_ssl()->provided) {
+        kb_provided_hmac_key(key, secret);
+        return;
+    }
     if (secret.len > shapes[hash].block_len) {
-        kb_hash(hash, &secret, 1, padded);
+        (void)!kb_hash(hash, &secret, 1, padded); /* cannot fail here */
     } else if (secret.len > 0) {
         memcpy(padded, secret.ptr, secret.len);
     }
@@ -199,27 +209,39 @@ void kb_hmac_key_init(struct kb_hmac_key *key, enum kb_hash hash, kb_bytes secre
 void kb_hmac_begin(struct kb_hmac *mac, const struct kb_hmac_key *key)
 {
     mac->key = key;
+    if (kb_ssl()->provided) {
+        kb_provided_hmac_begin(mac);
+        return;
+    }
     hash_resume(key->hash, &mac->state, &key->inner);
 }
 
 void kb_hmac_add(struct kb_hmac *mac, const void *data, size_t len)
 {
+    if (kb_ssl()->provided) {
+        kb_provided_hmac_add(mac, data, len);
+        return;
+    }
     hash_add(mac->key->hash, &mac->state, data, len);
 }
 
-void kb_hmac_end(struct kb_hmac *mac, uint8_t out[KB_MAX_DIGEST_LEN])
+enum kb_status kb_hmac_end(struct kb_hmac *mac, uint8_t out[KB_MAX_DIGEST_LEN])
 {
     enum kb_hash hash = mac->key->hash;
 
+    if (kb_ssl()->provided) {
+        return kb_provided_hmac_end(mac, out);
+    }
     hash_end(hash, &mac->state, out);
     hash_resume(hash, &mac->state, &mac->key->outer);
     hash_add(hash, &mac->state, out, shapes[hash].digest_len);
     hash_end(hash, &mac->state, out);
     kb_wipe(mac, sizeof(*mac));
+    return KB_OK;
 }
 
-void kb_hmac_parts(const struct kb_hmac_key *key, const kb_bytes *parts, size_t num_parts,
-                   uint8_t out[KB_MAX_DIGEST_LEN])
+enum kb_status kb_hmac_parts(const struct kb_hmac_key *key, const kb_bytes *parts, size_t num_parts,
+                             uint8_t out[KB_MAX_DIGEST_LEN])
 {
     struct kb_hmac mac;
 
@@ -227,7 +249,7 @@ void kb_hmac_parts(const struct kb_hmac_key *key, const kb_bytes *parts, size_t 
     for (size_t i = 0; i < num_parts; i++) {
         kb_hmac_add(&mac, parts[i].ptr, parts[i].len);
     }
-    kb_hmac_end(&mac, out);
+    return kb_hmac_end(&mac, out);
 }
 
 /* U_2 .. U_c: each is an HMAC over one digest, that is two compressions of a block which differs in
@@ -265,18 +287,21 @@ static void pbkdf2_block(const struct kb_hmac_key *key, const kb_bytes *salt_par
         kb_hmac_add(&mac, salt_parts[i].ptr, salt_parts[i].len);
     }
     kb_hmac_add(&mac, &index, sizeof(index));
-    kb_hmac_end(&mac, sum);
+    (void)!kb_hmac_end(&mac, sum); /* cannot fail here */
     memcpy(block, sum, shapes[key->hash].digest_len);
     pbkdf2_iterate(key, iterations - 1, block, sum);
     kb_wipe(block, sizeof(block));
 }
 
-void kb_pbkdf2(enum kb_hash hash, kb_bytes password, const kb_bytes *salt_parts, size_t num_parts,
-               uint64_t iterations, uint8_t *out, size_t out_len)
+enum kb_status kb_pbkdf2(enum kb_hash hash, kb_bytes password, const kb_bytes *salt_parts,
+                         size_t num_parts, uint64_t iterations, uint8_t *out, size_t out_len)
 {
     uint8_t sum[KB_MAX_DIGEST_LEN];
     struct kb_hmac_key key;
 
+    if (kb_ssl()->provided) {
+        return kb_provided_pbkdf2(hash, password, salt_parts, num_parts, iterations, out, out_len);
+    }
     kb_hmac_key_init(&key, hash, password);
     for (uint32_t index = 1; out_len > 0; index++) {
         size_t n = out_len < shapes[hash].digest_len ? out_len : shapes[hash].digest_len;
@@ -288,4 +313,5 @@ void kb_pbkdf2(enum kb_hash hash, kb_bytes password, const kb_bytes *salt_parts,
     }
     kb_wipe(sum, sizeof(sum));
     kb_wipe(&key, sizeof(key));
+    return KB_OK;
 }

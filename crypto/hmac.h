@@ -2,11 +2,13 @@
  *
  * A kb_hmac_key is plain memory, constant after its making: any number of threads may use it. A
  * kb_hmac is one computation, on the stack. OpenSSL is loaded before (kb_provider_load); after that
- * nothing here can fail, and nothing takes from the heap. */
+ * nothing here takes from the heap, and nothing can fail: the KB_NO_CRYPTO and KB_NO_MEMORY that
+ * some functions return are for where a provider of the system's computes (crypto/provided.h). */
 #ifndef KB_HMAC_H
 #define KB_HMAC_H
 
 #include "asn1/bytes.h"
+#include "asn1/status.h"
 #include "crypto/openssl.h"
 
 #define KB_MAX_DIGEST_LEN 48
@@ -27,36 +29,53 @@ union kb_chaining {
     SHA_LONG64 sha512[8];
 };
 
+#define KB_MAX_MAC_KEY_LEN 64 /* where a provider computes */
+
 struct kb_hmac_key {
     enum kb_hash hash;
-    union kb_chaining inner, outer;
+    uint32_t secret_len;
+    union {
+        struct {
+            union kb_chaining inner, outer;
+        };
+        uint8_t secret[KB_MAX_MAC_KEY_LEN]; /* where a provider computes: the key itself */
+    };
 };
 
 struct kb_hmac {
     const struct kb_hmac_key *key;
-    union kb_hash_state state;
+    union {
+        union kb_hash_state state;
+        struct {
+            void *ctx; /* the provider's; NULL: it failed */
+        } provided;
+    };
 };
 
 size_t kb_digest_len(enum kb_hash hash);
 size_t kb_hash_block_len(enum kb_hash hash);
 
 /* kb_hash writes the plain digest of the concatenated parts. */
-void kb_hash(enum kb_hash hash, const kb_bytes *parts, size_t num_parts, uint8_t *out);
+KB_MUST_USE enum kb_status kb_hash(enum kb_hash hash, const kb_bytes *parts, size_t num_parts,
+                                   uint8_t *out);
 
 void kb_hmac_key_init(struct kb_hmac_key *key, enum kb_hash hash, kb_bytes secret);
 
 void kb_hmac_begin(struct kb_hmac *mac, const struct kb_hmac_key *key);
 void kb_hmac_add(struct kb_hmac *mac, const void *data, size_t len);
 
-/* kb_hmac_end writes the whole digest and wipes `mac`. */
-void kb_hmac_end(struct kb_hmac *mac, uint8_t out[KB_MAX_DIGEST_LEN]);
+/* kb_hmac_end writes the whole digest and wipes `mac`. On failure, of whichever call, `out` is
+ * zero.
+ */
+KB_MUST_USE enum kb_status kb_hmac_end(struct kb_hmac *mac, uint8_t out[KB_MAX_DIGEST_LEN]);
 
 /* kb_hmac_parts does the three over the concatenated parts. */
-void kb_hmac_parts(const struct kb_hmac_key *key, const kb_bytes *parts, size_t num_parts,
-                   uint8_t out[KB_MAX_DIGEST_LEN]);
+KB_MUST_USE enum kb_status kb_hmac_parts(const struct kb_hmac_key *key, const kb_bytes *parts,
+                                         size_t num_parts, uint8_t out[KB_MAX_DIGEST_LEN]);
 
 /* kb_pbkdf2 is RFC 8018 5.2 with this HMAC; iterations from 1 up to 2^32. */
-void kb_pbkdf2(enum kb_hash hash, kb_bytes password, const kb_bytes *salt_parts, size_t num_parts,
-               uint64_t iterations, uint8_t *out, size_t out_len);
+KB_MUST_USE enum kb_status kb_pbkdf2(enum kb_hash hash, kb_bytes password,
+                                     const kb_bytes *salt_parts, size_t num_parts,
+                                     uint64_t iterations, uint8_t *out, size_t out_len);
 
 #endif

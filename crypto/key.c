@@ -334,10 +334,12 @@ enum kb_status kb_checksum_pieces(struct kb_key *key, uint32_t usage, const stru
     if (st != KB_OK) {
         return st;
     }
-    kb_message_sum(derived, pieces, num, digest);
-    memcpy(out, digest, key->enctype->mac_len);
+    st = kb_message_sum(derived, pieces, num, digest);
+    if (st == KB_OK) {
+        memcpy(out, digest, key->enctype->mac_len);
+    }
     kb_wipe(digest, sizeof(digest));
-    return KB_OK;
+    return st;
 }
 
 static enum kb_status checksum(struct kb_key *key, uint32_t usage, kb_bytes data,
@@ -348,7 +350,7 @@ static enum kb_status checksum(struct kb_key *key, uint32_t usage, kb_bytes data
 
     st = derived_for(key, usage, KB_TO_SUM, &derived);
     if (st == KB_OK) {
-        kb_hmac_parts(&derived->mac, &data, 1, digest);
+        st = kb_hmac_parts(&derived->mac, &data, 1, digest);
     }
     return st;
 }

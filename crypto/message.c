@@ -62,7 +62,7 @@ enum kb_status kb_message_pass(const struct kb_message *message, uint8_t digest[
     bool hash_first = message->cipher->encrypts != message->enctype->ops->mac_of_cipher;
     struct hash_walk hash;
     struct kb_cts cts;
-    enum kb_status st = KB_OK;
+    enum kb_status st = KB_OK, summed;
 
     kb_cts_init(&cts, message->cipher, message->confounder, message->pieces, message->num);
     hash_begin(&hash, message);
@@ -86,12 +86,12 @@ enum kb_status kb_message_pass(const struct kb_message *message, uint8_t digest[
     if (!hash_first) {
         hash_to(&hash, SIZE_MAX);
     }
-    kb_hmac_end(&hash.mac, digest);
-    return st;
+    summed = kb_hmac_end(&hash.mac, digest);
+    return st != KB_OK ? st : summed;
 }
 
-void kb_message_sum(const struct kb_derived *keys, const struct kb_piece *pieces, size_t num,
-                    uint8_t digest[KB_MAX_DIGEST_LEN])
+enum kb_status kb_message_sum(const struct kb_derived *keys, const struct kb_piece *pieces,
+                              size_t num, uint8_t digest[KB_MAX_DIGEST_LEN])
 {
     struct kb_hmac mac;
 
@@ -101,5 +101,5 @@ void kb_message_sum(const struct kb_derived *keys, const struct kb_piece *pieces
             kb_hmac_add(&mac, pieces[i].ptr, pieces[i].len);
         }
     }
-    kb_hmac_end(&mac, digest);
+    return kb_hmac_end(&mac, digest);
 }

@@ -22,7 +22,8 @@ KB_MUST_USE enum kb_status kb_message_pass(const struct kb_message *message,
                                            uint8_t digest[KB_MAX_DIGEST_LEN]);
 
 /* kb_message_sum is the MAC over all pieces, of either kind. */
-void kb_message_sum(const struct kb_derived *keys, const struct kb_piece *pieces, size_t num,
-                    uint8_t digest[KB_MAX_DIGEST_LEN]);
+KB_MUST_USE enum kb_status kb_message_sum(const struct kb_derived *keys,
+                                          const struct kb_piece *pieces, size_t num,
+                                          uint8_t digest[KB_MAX_DIGEST_LEN]);
 
 #endif

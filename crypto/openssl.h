@@ -12,18 +12,23 @@
  * Hashes are taken from the low-level SHA functions: their state is a plain struct that is copied
  * by assignment. One HMAC over 166 bytes costs 172 ns with them, 266 ns by EVP_MD_CTX_copy_ex (and
  * two heap blocks), 324 ns by EVP_MAC_init with a kept key; the compression code is the same.
- * EVP's own way there (and so EVP_MAC's and EVP_KDF's) asks for engines like the ciphers': PBKDF2 is
- * therefore built on them too, in a third of EVP_KDF's time.
- * OpenSSL calls them deprecated, and its FIPS provider has no part in them: a FIPS mode needs
- * another kb_hmac (crypto/hmac.h). For AES they are no choice: AES_encrypt does not use AES-NI. */
+ * EVP's own way there (and so EVP_MAC's and EVP_KDF's) asks for engines like the ciphers': PBKDF2
+ * is therefore built on them too, in a third of EVP_KDF's time. OpenSSL calls them deprecated, and
+ * neither the system's configuration nor its FIPS provider has a part in them: where these are
+ * asked for (kb_provider_choose), HMAC, PBKDF2 and SHA-1 are the provider's too
+ * (crypto/provided.h). For AES they are no choice: AES_encrypt does not use AES-NI. */
 #ifndef KB_OPENSSL_H
 #define KB_OPENSSL_H
 
 #define OPENSSL_SUPPRESS_DEPRECATED
 
+#include <openssl/bio.h>
+#include <openssl/conf.h>
 #include <openssl/core_dispatch.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
 #include <openssl/md5.h>
 #include <openssl/provider.h>
 #include <openssl/sha.h>
@@ -60,6 +65,26 @@
     F(SHA384_Update) \
     F(SHA512_Transform)
 
+/* What is used only where the system's configuration or FIPS is asked for. */
+#define KB_OPENSSL_MORE_FUNCTIONS(F) \
+    F(BIO_free) \
+    F(BIO_new_mem_buf) \
+    F(CONF_get1_default_config_file) \
+    F(CONF_modules_load) \
+    F(CRYPTO_free) \
+    F(EVP_CIPHER_fetch) \
+    F(EVP_CIPHER_get0_provider) \
+    F(EVP_KDF_fetch) \
+    F(EVP_KDF_get0_provider) \
+    F(EVP_MAC_fetch) \
+    F(EVP_MAC_get0_provider) \
+    F(EVP_MD_fetch) \
+    F(EVP_MD_get0_provider) \
+    F(NCONF_free) \
+    F(NCONF_get_string) \
+    F(NCONF_load_bio) \
+    F(NCONF_new_ex)
+
 /* Of a cipher: our member, the provider's number, its type and accessor. */
 #define KB_CIPHER_FUNCTIONS(F) \
     F(newctx,       NEWCTX) \
@@ -67,12 +92,53 @@
     F(encrypt_init, ENCRYPT_INIT) \
     F(decrypt_init, DECRYPT_INIT) \
     F(cipher,       CIPHER)
+
+#define KB_MAC_FUNCTIONS(F) \
+    F(newctx,  NEWCTX) \
+    F(freectx, FREECTX) \
+    F(init,    INIT) \
+    F(update,  UPDATE) \
+    F(final,   FINAL)
+
+#define KB_DIGEST_FUNCTIONS(F) \
+    F(newctx,  NEWCTX) \
+    F(freectx, FREECTX) \
+    F(init,    INIT) \
+    F(update,  UPDATE) \
+    F(final,   FINAL)
+
+#define KB_KDF_FUNCTIONS(F) \
+    F(newctx,  NEWCTX) \
+    F(freectx, FREECTX) \
+    F(derive,  DERIVE)
 /* clang-format on */
 
 struct kb_ssl_cipher {
-#define KB_CIPHER_MEMBER(name, number) OSSL_FUNC_cipher_##name##_fn *name;
-    KB_CIPHER_FUNCTIONS(KB_CIPHER_MEMBER)
-#undef KB_CIPHER_MEMBER
+#define KB_MEMBER(name, number) OSSL_FUNC_cipher_##name##_fn *name;
+    KB_CIPHER_FUNCTIONS(KB_MEMBER)
+#undef KB_MEMBER
+    void *provider_ctx;
+};
+
+struct kb_ssl_mac {
+#define KB_MEMBER(name, number) OSSL_FUNC_mac_##name##_fn *name;
+    KB_MAC_FUNCTIONS(KB_MEMBER)
+#undef KB_MEMBER
+    void *provider_ctx;
+};
+
+struct kb_ssl_digest {
+#define KB_MEMBER(name, number) OSSL_FUNC_digest_##name##_fn *name;
+    KB_DIGEST_FUNCTIONS(KB_MEMBER)
+#undef KB_MEMBER
+    void *provider_ctx;
+};
+
+struct kb_ssl_kdf {
+#define KB_MEMBER(name, number) OSSL_FUNC_kdf_##name##_fn *name;
+    KB_KDF_FUNCTIONS(KB_MEMBER)
+#undef KB_MEMBER
+    void *provider_ctx;
 };
 
 struct kb_ssl {
@@ -80,10 +146,26 @@ struct kb_ssl {
     KB_OPENSSL_FUNCTIONS(KB_OPENSSL_MEMBER)
 #undef KB_OPENSSL_MEMBER
     OSSL_LIB_CTX *lib_ctx; /* ours: the default one is never touched */
-    OSSL_PROVIDER *provider;
-    void *provider_ctx;
     struct kb_ssl_cipher aes128_cbc, aes256_cbc;
+    bool provided; /* HMAC, SHA-1 and PBKDF2 are these too, not the low-level functions */
+    struct kb_ssl_mac hmac;
+    struct kb_ssl_digest sha1;
+    struct kb_ssl_kdf pbkdf2;
 };
+
+/* configured.c: fills the members behind `lib_ctx` as the system's openssl.cnf has it, or with what
+ * the FIPS provider has. NULL, or what could not be had. */
+const char *kb_ssl_configure(struct kb_ssl *ssl, void *handle, enum kb_crypto_mode mode);
+
+/* dispatch.c: the functions that `provider` has for an algorithm; false: not all of them. */
+bool kb_ssl_find_cipher(const struct kb_ssl *ssl, OSSL_PROVIDER *provider, const char *name,
+                        struct kb_ssl_cipher *out);
+bool kb_ssl_find_mac(const struct kb_ssl *ssl, OSSL_PROVIDER *provider, const char *name,
+                     struct kb_ssl_mac *out);
+bool kb_ssl_find_digest(const struct kb_ssl *ssl, OSSL_PROVIDER *provider, const char *name,
+                        struct kb_ssl_digest *out);
+bool kb_ssl_find_kdf(const struct kb_ssl *ssl, OSSL_PROVIDER *provider, const char *name,
+                     struct kb_ssl_kdf *out);
 
 extern _Atomic(const struct kb_ssl *) kb_ssl_loaded;
 

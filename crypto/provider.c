@@ -25,8 +25,9 @@ struct failure {
 
 _Atomic(const struct kb_ssl *) kb_ssl_loaded;
 
-static struct kb_ssl ssl;        /* written under `lock` until kb_ssl_loaded is set */
-static struct failure *failures; /* under `lock` */
+static _Atomic(enum kb_crypto_mode) mode; /* changes under `lock`, until kb_ssl_loaded is set */
+static struct kb_ssl ssl;                 /* written under `lock` until kb_ssl_loaded is set */
+static struct failure *failures;          /* under `lock` */
 static _Atomic(const char *) last_error = "";
 
 /* Guards loading. A fork waits until it is done: the child inherits either nothing or all of it. */
@@ -73,11 +74,11 @@ static const struct {
 #undef ROW
 };
 
-/* The handle is never closed: keys and the library's own exit handlers point into it. */
+/* Never closed: keys and the library's own exit handlers point into it. */
+static void *handle; /* under `lock` */
+
 static enum kb_status bind_functions(void)
 {
-    static void *handle;
-
     if (handle == NULL) {
         handle = dlopen(LIBCRYPTO, OPEN_FLAGS);
     }
@@ -95,88 +96,47 @@ static enum kb_status bind_functions(void)
     return KB_OK;
 }
 
-/* A provider's name for an algorithm is a list with colons. */
-static bool is_named(const OSSL_ALGORITHM *algorithm, const char *name)
-{
-    const char *names = algorithm->algorithm_names;
-    size_t len = strlen(name);
-
-    while (strncmp(names, name, len) != 0 || (names[len] != ':' && names[len] != '\0')) {
-        names = strchr(names, ':');
-        if (names == NULL) {
-            return false;
-        }
-        names++;
-    }
-    return true;
-}
-
-static bool find_cipher(const OSSL_ALGORITHM *algorithms, const char *name,
-                        struct kb_ssl_cipher *out)
-{
-    while (algorithms->algorithm_names != NULL && !is_named(algorithms, name)) {
-        algorithms++;
-    }
-    if (algorithms->algorithm_names == NULL) {
-        return false;
-    }
-    for (const OSSL_DISPATCH *f = algorithms->implementation; f->function_id != 0; f++) {
-        switch (f->function_id) {
-            /* clang-format off */
-#define CASE(name, NUMBER) \
-        case OSSL_FUNC_CIPHER_##NUMBER: \
-            out->name = OSSL_FUNC_cipher_##name(f); \
-            break;
-        KB_CIPHER_FUNCTIONS(CASE)
-#undef CASE
-            /* clang-format on */
-        default:
-            break;
-        }
-    }
-#define IS_THERE(name, number) &&out->name != NULL
-    return true KB_CIPHER_FUNCTIONS(IS_THERE);
-#undef IS_THERE
-}
-
 /* The names of what OpenSSL lacks; NULL if nothing. */
-static const char *find_ciphers(void)
+static const char *open_internal(void)
 {
+    OSSL_PROVIDER *provider = ssl.OSSL_PROVIDER_load(ssl.lib_ctx, "default");
     const char *lacking = NULL;
-    const OSSL_ALGORITHM *algorithms;
-    int no_cache;
 
-    algorithms = ssl.OSSL_PROVIDER_query_operation(ssl.provider, OSSL_OP_CIPHER, &no_cache);
-    if (algorithms == NULL || !find_cipher(algorithms, "AES-128-CBC", &ssl.aes128_cbc)) {
+    if (provider == NULL) {
+        return "its default provider";
+    }
+    if (!kb_ssl_find_cipher(&ssl, provider, "AES-128-CBC", &ssl.aes128_cbc)) {
         lacking = "AES-128-CBC";
-    } else if (!find_cipher(algorithms, "AES-256-CBC", &ssl.aes256_cbc)) {
+    } else if (!kb_ssl_find_cipher(&ssl, provider, "AES-256-CBC", &ssl.aes256_cbc)) {
         lacking = "AES-256-CBC";
     }
-    ssl.OSSL_PROVIDER_unquery_operation(ssl.provider, OSSL_OP_CIPHER, algorithms);
+    if (lacking != NULL) {
+        ssl.OSSL_PROVIDER_unload(provider);
+    }
     return lacking;
 }
 
-static enum kb_status open_provider(void)
+static enum kb_status open_provider(enum kb_crypto_mode chosen)
 {
-    const char *lacking = NULL;
+    static const char *const whats[] = {
+        [KB_CRYPTO_INTERNAL] = "OpenSSL does not give",
+        [KB_CRYPTO_SYSTEM] = "OpenSSL as openssl.cnf has it (UseInternalSecurityAPI=False) does "
+                             "not give",
+        [KB_CRYPTO_FIPS] = "UseFIPSCompliantAPI=True, but OpenSSL does not give",
+    };
+    const char *lacking = "a library context";
 
     ssl.ERR_set_mark(); /* the thread's error queue is the host's */
     ssl.lib_ctx = ssl.OSSL_LIB_CTX_new();
-    ssl.provider = ssl.lib_ctx != NULL ? ssl.OSSL_PROVIDER_load(ssl.lib_ctx, "default") : NULL;
-    if (ssl.provider != NULL) {
-        ssl.provider_ctx = ssl.OSSL_PROVIDER_get0_provider_ctx(ssl.provider);
-        lacking = find_ciphers();
-    } else {
-        lacking = "its default provider";
-    }
-    if (lacking != NULL) {
-        if (ssl.provider != NULL) {
-            ssl.OSSL_PROVIDER_unload(ssl.provider);
+    if (ssl.lib_ctx != NULL) {
+        lacking =
+            chosen == KB_CRYPTO_INTERNAL ? open_internal() : kb_ssl_configure(&ssl, handle, chosen);
+        if (lacking != NULL) {
+            ssl.OSSL_LIB_CTX_free(ssl.lib_ctx);
         }
-        ssl.OSSL_LIB_CTX_free(ssl.lib_ctx);
     }
     ssl.ERR_pop_to_mark();
-    return lacking == NULL ? KB_OK : fail("OpenSSL does not give", lacking);
+    return lacking == NULL ? KB_OK : fail(whats[chosen], lacking);
 }
 
 static enum kb_status load_locked(void)
@@ -188,7 +148,7 @@ static enum kb_status load_locked(void)
     }
     st = bind_functions();
     if (st == KB_OK) {
-        st = open_provider();
+        st = open_provider(atomic_load(&mode));
     }
     if (st == KB_OK) {
         atomic_store(&last_error, "");
@@ -208,6 +168,27 @@ enum kb_status kb_provider_load(void)
     st = load_locked();
     pthread_mutex_unlock(&lock);
     return st;
+}
+
+bool kb_provider_choose(enum kb_crypto_mode chosen)
+{
+    bool agreed;
+
+    if (atomic_load_explicit(&mode, memory_order_relaxed) == chosen) {
+        return true;
+    }
+    pthread_mutex_lock(&lock);
+    if (kb_ssl() == NULL) {
+        atomic_store(&mode, chosen);
+    }
+    agreed = atomic_load(&mode) == chosen;
+    pthread_mutex_unlock(&lock);
+    return agreed;
+}
+
+enum kb_crypto_mode kb_provider_mode(void)
+{
+    return atomic_load(&mode);
 }
 
 bool kb_provider_loaded(void)

@@ -12,6 +12,20 @@
 #include "asn1/status.h"
 #include "asn1/bytes.h"
 
+/* Which OpenSSL: options UseInternalSecurityAPI and UseFIPSCompliantAPI. */
+enum kb_crypto_mode {
+    KB_CRYPTO_INTERNAL, /* its default provider, whatever openssl.cnf says */
+    KB_CRYPTO_SYSTEM,   /* as the system's openssl.cnf has it: providers, default properties */
+    KB_CRYPTO_FIPS,     /* its FIPS provider, and nothing else */
+};
+
+/* kb_provider_choose says which one the next kb_provider_load is to load; before it is called,
+ * INTERNAL. False: another one is in use already, and stays (it holds for the whole process). */
+KB_MUST_USE bool kb_provider_choose(enum kb_crypto_mode mode);
+
+/* kb_provider_mode is the one that is loaded, or will be. */
+enum kb_crypto_mode kb_provider_mode(void);
+
 /* kb_provider_load loads OpenSSL and finds what we use, once in a process; later calls cost a load
  * of an atomic. Worth calling while a KDC's answer is awaited (1.7 ms, most of it relocations).
  * KB_NO_CRYPTO: kb_provider_error says why; it is tried again by the next call. */

@@ -76,7 +76,7 @@ static enum kb_status make_digest(const struct kb_identity *identity,
 {
     struct kb_hmac_key key;
     struct kb_hmac mac;
-    enum kb_status st = kb_provider_load();
+    enum kb_status st = kb_provider_load(), ended;
 
     if (st == KB_OK) {
         st = init_hmac(&key);
@@ -90,9 +90,9 @@ static enum kb_status make_digest(const struct kb_identity *identity,
     } else {
         st = add_password(&mac, identity);
     }
-    kb_hmac_end(&mac, out);
+    ended = kb_hmac_end(&mac, out);
     kb_wipe(&key, sizeof(key));
-    return st;
+    return st != KB_OK ? st : ended;
 }
 
 enum kb_status kb_identity_digest(struct kb_identity *identity, uint8_t out[KB_IDENTITY_DIGEST_LEN])

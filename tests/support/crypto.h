@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "crypto/key.h"
+#include "crypto/provider.h"
 #include "crypto/random.h"
 
 #define NUM(array) (sizeof(array) / sizeof((array)[0]))
@@ -32,6 +33,18 @@ static inline kb_bytes unhex(const char *hex)
         out[i] = (uint8_t)byte;
     }
     return kb_bytes_of(out, len);
+}
+
+/* use_mode takes the kind of OpenSSL from the environment, for test_crypto_modes, which runs the
+ * programs with the vectors once in each. */
+static inline void use_mode(void)
+{
+    const char *name = getenv("KB_TEST_CRYPTO_MODE");
+
+    if (name != NULL) {
+        assert_true(
+            kb_provider_choose(strcmp(name, "fips") == 0 ? KB_CRYPTO_FIPS : KB_CRYPTO_SYSTEM));
+    }
 }
 
 /* A kb_rng whose ctx is a kb_bytes: it is handed out from the start on, and fails at its end. */

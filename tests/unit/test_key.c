@@ -532,5 +532,6 @@ int main(void)
         cmocka_unit_test(child_uses_key),
     };
 
+    use_mode();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -174,5 +174,6 @@ int main(void)
         cmocka_unit_test(empty_and_long_strings),
     };
 
+    use_mode();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
