@@ -6,6 +6,7 @@
 #include "crypto/provider.h"
 #include "mech/login/clock.h"
 #include "mech/login/facts.h"
+#include "mech/login/security.h"
 #include "mech/login/tell.h"
 #include "mech/login/work.h"
 #include "mech/options/show.h"
@@ -218,6 +219,7 @@ enum kb_status kb_work_drive(struct kb_work *work, struct kb_fetch *fetch, struc
     if (err->code == KB_E_NONE) {
         *err = *kb_fetch_error(fetch);
     }
+    kb_security_explain(err);
     return KB_ERROR;
 }
 
@@ -310,6 +312,10 @@ enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_tar
     struct kb_work *work;
     enum kb_status st;
 
+    *out = NULL;
+    if (kb_security_choose(login->options, err) != KB_OK) {
+        return KB_ERROR;
+    }
     *out = kb_shared_find(shared, key, kb_clock_now(), login->options->min_lifetime);
     if (*out != NULL) {
         return KB_OK;
@@ -334,10 +340,14 @@ enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_tar
 enum kb_status kb_login_tgt(const struct kb_login *login, struct kb_credential **out,
                             struct kb_error *err)
 {
-    struct kb_work *work = malloc(sizeof(*work));
+    struct kb_work *work;
     enum kb_status st;
 
     *out = NULL;
+    if (kb_security_choose(login->options, err) != KB_OK) {
+        return KB_ERROR;
+    }
+    work = malloc(sizeof(*work));
     if (work == NULL) {
         return kb_error_set(err, KB_E_NO_MEMORY, "No memory for a login");
     }

@@ -135,12 +135,18 @@ static OM_uint32 make_request(OM_uint32 *minor, struct kb_gss_ctx *ctx,
     kb_bytes message;
     enum kb_status st;
     OM_uint32 major;
+    bool md5;
 
     if (bindings != GSS_C_NO_CHANNEL_BINDINGS) {
         given = bindings_of(bindings);
         request.bindings = &given;
     }
-    kb_clock_env(&env, events_for(login->options, login->listener));
+    md5 = request.bindings != NULL && login->options->use_fips_compliant_api;
+    kb_clock_env(&env, md5 ? kb_tell_events(login->options, login->listener)
+                           : events_for(login->options, login->listener));
+    if (md5) {
+        kb_event_md5_of_bindings(env.events);
+    }
     kb_arena_init(&arena, block, sizeof(block), TOKEN_CEILING);
     st = kb_ap_new(&env, &request, &arena, &ctx->ap, &message);
     if (st == KB_OK) {
