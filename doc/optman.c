@@ -1,5 +1,6 @@
-/* optman: standard input with the line @OPTIONS@ replaced by the list of options, for kerbside(8).
- * Built and run when the manual is made, so that it says what the table says. */
+/* optman: standard input with the lines @OPTIONS@, @ERRORS@ and @NO_ERRORS@ replaced by the list of
+ * options and those of the errors' numbers that occur and that do not, for kerbside(8). Built and
+ * run when the manual is made, so that it says what the tables say. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,6 +92,33 @@ static void put_options(void)
 #undef KB_OPTION
 }
 
+static void put_errors(const char *which)
+{
+    static const struct {
+        int number;
+        const char *can, *text, *note;
+    } rows[] = {
+#define KB_REFERENCE(number, can, sys_errno, gai_error, code, text, note)                          \
+    {number, #can, text, note},
+#define KB_REFERENCE_ALSO(number, sys_errno)
+#define KB_REFERENCE_OPTION(number, name)
+#include "mech/report/reference.def"
+#undef KB_REFERENCE
+#undef KB_REFERENCE_ALSO
+#undef KB_REFERENCE_OPTION
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (strcmp(rows[i].can, which) == 0) {
+            printf(".TP 7\n.B %d\n", rows[i].number);
+            put(rows[i].text);
+            printf("\n.br\n");
+            put(rows[i].note);
+            putchar('\n');
+        }
+    }
+}
+
 int main(void)
 {
     char line[1024];
@@ -98,6 +126,10 @@ int main(void)
     while (fgets(line, sizeof(line), stdin) != NULL) {
         if (strcmp(line, "@OPTIONS@\n") == 0) {
             put_options();
+        } else if (strcmp(line, "@ERRORS@\n") == 0) {
+            put_errors("CAN");
+        } else if (strcmp(line, "@NO_ERRORS@\n") == 0) {
+            put_errors("CANNOT");
         } else {
             fputs(line, stdout);
         }

@@ -22,7 +22,7 @@ cli           asn1 crypto mech
 <openssl/     crypto
 <gssapi       mech/spi mech cli
 <sys/socket.h mech/net mech/report mech mech/spi cli
-<netdb.h      mech/net cli
+<netdb.h      mech/net mech/report cli
 <dlfcn.h      crypto mech/spi mech cli
 '
 

@@ -70,10 +70,13 @@ static enum kb_status file_failed(const char *path, int sys_errno, struct kb_err
 {
     char buf[128];
 
-    return sys_errno == ENOMEM
-               ? kb_error_set(err, KB_E_NO_MEMORY, "out of memory")
-               : kb_error_set(err, KB_E_OPTION, "%s: %s", kb_show(kb_str(path)).text,
-                              kb_errno_text(sys_errno, buf, sizeof(buf)));
+    if (sys_errno == ENOMEM) {
+        return kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
+    }
+    (void)kb_error_set(err, KB_E_OPTION, "%s: %s", kb_show(kb_str(path)).text,
+                       kb_errno_text(sys_errno, buf, sizeof(buf)));
+    kb_error_cause(err, sys_errno);
+    return KB_ERROR;
 }
 
 /* MIT's rule for includedir: *.conf, or nothing but letters, digits, `-` and `_`; no dot files. */

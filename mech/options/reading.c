@@ -287,6 +287,7 @@ static enum kb_status open_failed(const char *path, int sys_errno, struct kb_err
     }
     kb_error_set(err, KB_E_OPTION, "%s: %s", kb_show(kb_str(path)).text,
                  kb_errno_text(sys_errno, buf, sizeof(buf)));
+    kb_error_cause(err, sys_errno);
     return sys_errno == ENOENT || sys_errno == ENOTDIR ? KB_NOT_FOUND : KB_ERROR;
 }
 

@@ -6,6 +6,7 @@
 #include "mech/options/expand.h"
 #include "mech/options/password.h"
 #include "mech/options/text.h"
+#include "mech/report/reference.h"
 
 /* --- numbers --- */
 
@@ -102,9 +103,13 @@ static enum kb_status parse_number(const struct kb_option_row *row, const char *
     if (is_number && *out >= row->min && *out <= row->max) {
         return KB_OK;
     }
-    return kb_error_set(err, KB_E_OPTION, "%s from %lld to %lld%s",
-                        is_number ? "it must be" : "it is no number", (long long)row->min,
-                        (long long)row->max, duration ? " seconds (10m, 8h, 7d)" : "");
+    (void)kb_error_set(err, KB_E_OPTION, "%s from %lld to %lld%s",
+                       is_number ? "it must be" : "it is no number", (long long)row->min,
+                       (long long)row->max, duration ? " seconds (10m, 8h, 7d)" : "");
+    if (is_number && *out == 0 && err != NULL) {
+        err->number = kb_reference_of_zero(row->name);
+    }
+    return KB_ERROR;
 }
 
 static enum kb_status parse_word(const struct kb_option_row *row, const char *text, int64_t *out,

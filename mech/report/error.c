@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define TOO_SHORT 119 /* the component reference's "Message too short" */
+
 /* Arrays, not pointers: those would be relocated in every program that loads us, a page or so of
  * its own. */
 static const struct row {
@@ -68,6 +70,12 @@ enum kb_status kb_error_errno(struct kb_error *err, enum kb_error_code code, int
     return KB_ERROR;
 }
 
+/* Is it what somebody sent, rather than a file? */
+static bool is_message(enum kb_error_code code)
+{
+    return code == KB_E_TOKEN || code == KB_E_KDC_REPLY || code == KB_E_SERVICE_REPLY;
+}
+
 enum kb_status kb_error_status(struct kb_error *err, enum kb_error_code code, enum kb_status status,
                                const char *format, ...)
 {
@@ -96,6 +104,7 @@ enum kb_status kb_error_status(struct kb_error *err, enum kb_error_code code, en
     set_text(err, code, format, args);
     va_end(args);
     append(err, kb_status_text(status));
+    err->number = status == KB_CUT_SHORT && is_message(code) ? TOO_SHORT : 0;
     return KB_ERROR;
 }
 
@@ -105,6 +114,13 @@ enum kb_status kb_error_copy(struct kb_error *err, const struct kb_error *from)
         *err = *from;
     }
     return KB_ERROR;
+}
+
+void kb_error_cause(struct kb_error *err, int sys_errno)
+{
+    if (err != NULL && err->sys_errno == 0) {
+        err->sys_errno = sys_errno;
+    }
 }
 
 void kb_error_context(struct kb_error *err, const char *format, ...)

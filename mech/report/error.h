@@ -26,6 +26,7 @@ struct kb_error {
     uint32_t ntstatus; /* that AD sent with it, 0 if none */
     int sys_errno;     /* of a system call, 0 if none */
     int gai_error;     /* EAI_* of a name that was not resolved, 0 if none */
+    int number;        /* of component-reference.txt where it is another than the row\'s; else 0 */
     bool no_hint;      /* `text` already says what to do */
     char text[960];    /* what failed, with whom, what they said; no hint, no final stop */
 };
@@ -48,6 +49,9 @@ enum kb_status kb_error_status(struct kb_error *err, enum kb_error_code code, en
 /* kb_error_copy passes an error on that was kept; as kb_error_set, the first cause stays. */
 enum kb_status kb_error_copy(struct kb_error *err, const struct kb_error *from);
 
+/* kb_error_cause notes the errno of the system call behind an error whose sentence has it already. */
+void kb_error_cause(struct kb_error *err, int sys_errno);
+
 /* kb_error_context puts "context: " in front of the sentence. */
 void kb_error_context(struct kb_error *err, const char *format, ...) KB_PRINTF(2, 3);
 
@@ -58,7 +62,7 @@ void kb_error_line(const struct kb_error *err, struct kb_buf *out);
 const char *kb_error_text(enum kb_error_code code);
 const char *kb_error_hint(enum kb_error_code code);
 uint32_t kb_error_major(enum kb_error_code code);  /* a GSS routine error */
-int kb_error_reference(enum kb_error_code code);   /* component-reference.txt; 0 if it has none */
+int kb_error_reference(enum kb_error_code code);   /* component-reference.txt; see reference.h */
 
 /* GSS minor codes: KB_MINOR_BASE + kb_error_code. "KB" in ASCII, away from errno, com_err tables
  * and the mechglue's own numbers. */

@@ -8,7 +8,7 @@
 
 #include "asn1/engine.h"
 #include "mech/report/callback.h"
-#include "mech/report/error.h"
+#include "mech/report/reference.h"
 #include "mech/report/sink.h"
 
 #define MAX_SENTENCE 8192
@@ -288,7 +288,7 @@ void kb_error_event(struct kb_events *events, const struct kb_error *err)
         if (to->error != NULL) {
             int place = enter_callback();
 
-            to->error(to->arg, kb_error_reference(err->code), kb_buf_str(&line));
+            to->error(to->arg, kb_error_number(err), kb_buf_str(&line));
             leave_callback(place);
         }
     }
