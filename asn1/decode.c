@@ -194,6 +194,24 @@ static enum kb_status get_time(struct decoder *d, kb_bytes in, void *out)
     return KB_OK;
 }
 
+/* X.690 8.19: arcs of seven bits an octet, none with an octet too many in front. */
+static enum kb_status get_oid(struct decoder *d, kb_bytes in, void *out)
+{
+    bool first = true;
+
+    for (size_t i = 0; i < in.len; i++) {
+        if (first && in.ptr[i] == 0x80) {
+            return fail(d, KB_MALFORMED, "not an object identifier");
+        }
+        first = (in.ptr[i] & 0x80) == 0;
+    }
+    if (in.len == 0 || !first) {
+        return fail(d, KB_MALFORMED, "not an object identifier");
+    }
+    *(kb_bytes *)out = in;
+    return KB_OK;
+}
+
 static enum kb_status get_value(struct decoder *d, const struct kb_type *type, kb_bytes *in,
                                 void *out);
 
@@ -295,6 +313,7 @@ static enum kb_status get_contents(struct decoder *d, const struct kb_type *type
 {
     switch (type->kind) {
     case KB_KIND_INT32:
+    case KB_KIND_ENUMERATED:
         return get_int32(d, in, INT32_MIN, INT32_MAX, out);
     case KB_KIND_USEC:
         return get_int32(d, in, 0, 999999, out);
@@ -311,6 +330,8 @@ static enum kb_status get_contents(struct decoder *d, const struct kb_type *type
         return get_list(d, type, in, out);
     case KB_KIND_APPLICATION:
         return get_whole(d, type->of, in, out);
+    case KB_KIND_OID:
+        return get_oid(d, in, out);
     case KB_KIND_OCTETS:
     case KB_KIND_STRING:
     case KB_KIND_RAW:

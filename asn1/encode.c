@@ -144,6 +144,7 @@ static void put_value(struct writer *w, const struct kb_type *type, const void *
         put_integer(w, *(const int32_t *)value);
         break;
     case KB_KIND_INT32:
+    case KB_KIND_ENUMERATED:
         put_integer(w, *(const int32_t *)value);
         break;
     case KB_KIND_UINT32:
@@ -160,6 +161,7 @@ static void put_value(struct writer *w, const struct kb_type *type, const void *
         break;
     case KB_KIND_OCTETS:
     case KB_KIND_STRING:
+    case KB_KIND_OID:
         put(w, bytes->ptr, bytes->len);
         break;
     case KB_KIND_SEQUENCE:

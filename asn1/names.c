@@ -64,3 +64,52 @@ void kb_flags_print(const char *field, uint32_t flags, struct kb_buf *out)
         }
     }
 }
+
+/* Mechanisms that stand in tokens: RFC 4121, 4178, 2478, MS-SPNG, MS-NEGOEX,
+ * draft-ietf-kitten-iakerb. */
+static const struct {
+    uint8_t len;
+    char oid[12];
+    char name[24];
+} oids[] = {
+    {9, "\x2a\x86\x48\x86\xf7\x12\x01\x02\x02", "krb5"},
+    {9, "\x2a\x86\x48\x82\xf7\x12\x01\x02\x02", "krb5, Microsoft's"},
+    {5, "\x2b\x05\x01\x05\x02", "krb5, of RFC 1510"},
+    {10, "\x2a\x86\x48\x86\xf7\x12\x01\x02\x02\x03", "krb5, user to user"},
+    {6, "\x2b\x06\x01\x05\x02\x05", "IAKERB"},
+    {6, "\x2b\x06\x01\x05\x05\x02", "SPNEGO"},
+    {10, "\x2b\x06\x01\x04\x01\x82\x37\x02\x02\x0a", "NTLMSSP"},
+    {10, "\x2b\x06\x01\x04\x01\x82\x37\x02\x02\x1e", "NEGOEX"},
+};
+
+const char *kb_oid_name(kb_bytes oid)
+{
+    for (size_t i = 0; i < sizeof(oids) / sizeof(oids[0]); i++) {
+        if (kb_equal(oid, kb_bytes_of(oids[i].oid, oids[i].len))) {
+            return oids[i].name;
+        }
+    }
+    return NULL;
+}
+
+void kb_oid_print(kb_bytes oid, struct kb_buf *out)
+{
+    uint64_t arc = 0;
+    bool first = true;
+
+    for (size_t i = 0; i < oid.len; i++) {
+        arc = (arc & UINT32_MAX) << 7 | (oid.ptr[i] & 0x7f);
+        if ((oid.ptr[i] & 0x80) != 0) {
+            continue;
+        }
+        if (first) {
+            unsigned root = arc >= 80 ? 2 : (unsigned)(arc / 40);
+
+            kb_buf_printf(out, "%u.", root);
+            arc -= 40 * root;
+        }
+        kb_buf_printf(out, "%s%llu", first ? "" : ".", (unsigned long long)arc);
+        first = false;
+        arc = 0;
+    }
+}

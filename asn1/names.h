@@ -14,4 +14,9 @@ const char *kb_number_name(const char *field, int64_t value);
  * "kdc_options", "ap_options"), joined by commas; a bit without a name as its number. */
 void kb_flags_print(const char *field, uint32_t flags, struct kb_buf *out);
 
+/* kb_oid_name is the name of a mechanism's object identifier (contents octets), or NULL.
+ * kb_oid_print appends it dotted; what is none as its octets. */
+const char *kb_oid_name(kb_bytes oid);
+void kb_oid_print(kb_bytes oid, struct kb_buf *out);
+
 #endif

@@ -47,16 +47,22 @@ static bool is_primitive(const struct kb_type *type)
     return type->kind < KB_KIND_SEQUENCE;
 }
 
-/* The names of numbers stand in JSON in a list of their own. */
-static void print_labels(struct printer *p, const struct kb_any_list *list, const char *field)
+static const char *label_of(const struct kb_type *type, const char *field, const void *value)
 {
-    const int32_t *numbers = list->items;
+    return type->kind == KB_KIND_OID ? kb_oid_name(*(const kb_bytes *)value)
+                                     : kb_number_name(field, *(const int32_t *)value);
+}
+
+/* The names of numbers and mechanisms stand in JSON in a list of their own. */
+static void print_labels(struct printer *p, const struct kb_type *of,
+                         const struct kb_any_list *list, const char *field)
+{
     char name[40];
 
     snprintf(name, sizeof(name), "%s-names", field);
     kb_show_open(p->show, name, KB_SHOW_PLAIN);
     for (size_t i = 0; i < list->num; i++) {
-        const char *label = kb_number_name(field, numbers[i]);
+        const char *label = label_of(of, field, (const uint8_t *)list->items + i * of->size);
 
         if (label != NULL) {
             kb_show_word(p->show, NULL, label);
@@ -88,8 +94,8 @@ static void print_list(struct printer *p, const struct kb_type *type, const char
         }
     }
     kb_show_close(p->show);
-    if (p->show->json && of->kind == KB_KIND_INT32 && field != NULL) {
-        print_labels(p, &list, field);
+    if (p->show->json && field != NULL && (of->kind == KB_KIND_INT32 || of->kind == KB_KIND_OID)) {
+        print_labels(p, of, &list, field);
     }
 }
 
@@ -112,6 +118,7 @@ static void print_value(struct printer *p, const struct kb_type *type, const cha
     switch (type->kind) {
     case KB_KIND_INT32:
     case KB_KIND_USEC:
+    case KB_KIND_ENUMERATED:
         print_number(p, field, *(const int32_t *)value);
         break;
     case KB_KIND_UINT32:
@@ -126,6 +133,9 @@ static void print_value(struct printer *p, const struct kb_type *type, const cha
         break;
     case KB_KIND_STRING:
         kb_show_text(p->show, field, *(const kb_bytes *)value);
+        break;
+    case KB_KIND_OID:
+        kb_show_oid(p->show, field, *(const kb_bytes *)value);
         break;
     case KB_KIND_TIME:
         kb_show_time(p->show, field, *(const kb_time *)value);
@@ -180,14 +190,28 @@ static const struct kb_type *contents_of(const struct kb_type *type, const void 
     return type == &kb_type_krb_error_fields ? &kb_type_method_data : NULL;
 }
 
+/* A checksum of GSS-API's (RFC 4121 4.1.1) is no checksum: behind its 24 octets a KRB-CRED may
+ * stand, with Heimdal in clear. */
+static bool is_secret(const struct kb_type *type, const struct kb_field *field, const void *value)
+{
+    const kb_checksum *cksum = value;
+
+    if (type == &kb_type_checksum && field->type->kind == KB_KIND_OCTETS) {
+        return cksum->cksumtype == 0x8003 && cksum->checksum.len > 24;
+    }
+    return field->secret;
+}
+
 static void print_field(struct printer *p, const struct kb_type *type, const struct kb_field *field,
                         const uint8_t *value)
 {
     const void *at = value + field->offset;
 
-    if (field->secret && p->how->show_secrets) {
+    bool secret = is_secret(type, field, value);
+
+    if (secret && p->how->show_secrets) {
         kb_show_octets(p->show, field->name, *(const kb_bytes *)at, true);
-    } else if (field->secret) {
+    } else if (secret) {
         kb_show_hidden(p->show, field->name, ((const kb_bytes *)at)->len);
     } else if (field->type->kind == KB_KIND_OCTETS) {
         const struct kb_type *contents = contents_of(type, value);

@@ -305,6 +305,27 @@ void kb_show_flags(struct kb_show *show, const char *name, uint32_t flags)
     end(show);
 }
 
+void kb_show_oid(struct kb_show *show, const char *name, kb_bytes oid)
+{
+    const char *label = kb_oid_name(oid);
+
+    begin(show, name);
+    if (show->json) {
+        kb_buf_add_str(show->out, "\"");
+        kb_oid_print(oid, show->out);
+        kb_buf_add_str(show->out, "\"");
+    } else {
+        kb_oid_print(oid, show->out);
+    }
+    if (label != NULL && !show->json) {
+        kb_buf_printf(show->out, " (%s)", label);
+    } else if (label != NULL && name != NULL) {
+        begin_json(show, name, "-name");
+        kb_buf_add_json(show->out, kb_str(label));
+    }
+    end(show);
+}
+
 void kb_show_time(struct kb_show *show, const char *name, int64_t time)
 {
     struct kb_date date;

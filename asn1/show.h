@@ -67,6 +67,9 @@ void kb_show_hidden(struct kb_show *show, const char *name, size_t len);
 /* KerberosFlags with the names of their bits (names.h). */
 void kb_show_flags(struct kb_show *show, const char *name, uint32_t flags);
 
+/* An object identifier's contents octets: dotted, and its name. */
+void kb_show_oid(struct kb_show *show, const char *name, kb_bytes oid);
+
 /* Seconds of UTC since 1970. */
 void kb_show_time(struct kb_show *show, const char *name, int64_t time);
 

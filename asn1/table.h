@@ -17,6 +17,8 @@ enum kb_kind {
     KB_KIND_OCTETS,
     KB_KIND_STRING,
     KB_KIND_TIME,
+    KB_KIND_OID,
+    KB_KIND_ENUMERATED,
     /* composed */
     KB_KIND_SEQUENCE,
     KB_KIND_LIST,
@@ -52,7 +54,7 @@ struct kb_any_list {
 };
 
 extern const struct kb_type kb_type_int32, kb_type_uint32, kb_type_kvno, kb_type_usec,
-    kb_type_flags, kb_type_octets, kb_type_string, kb_type_time;
+    kb_type_flags, kb_type_octets, kb_type_string, kb_type_time, kb_type_oid, kb_type_enumerated;
 
 /* kb_types is every type of types.def, and NULL: for tests, fuzzers and the trail. */
 extern const struct kb_type *const kb_types[];

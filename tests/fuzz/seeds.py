@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """seeds.py NAME SRCDIR DIR: writes the seeds of fuzz_NAME, made from the recordings, into DIR."""
 
+import base64
 import hashlib
 import json
 import pathlib
@@ -57,6 +58,16 @@ def ap(wire, vectors):
         for part in recording.get("decrypted", []):
             if part["what"].startswith("EncAPRepPart") and part.get("plain"):
                 yield bytes.fromhex(part["plain"])
+
+
+def decode(wire, vectors):
+    """All of them, as bytes, in hexadecimal and in Base64, to be shown as text and as JSON."""
+    for seeds in (der, keytab, token):
+        for number, seed in enumerate(seeds(wire, vectors)):
+            yield bytes([2 + number % 2]) + seed
+            if number % 7 == 0:
+                yield bytes([number % 2]) + seed.hex().encode()
+                yield b"\0Authorization: Negotiate " + base64.b64encode(seed)
 
 
 def tlv(tag, content):
@@ -152,6 +163,7 @@ def options(wire, vectors):
 SEEDS = {
     "ap": ap,
     "ccache": ccache,
+    "decode": decode,
     "der": der,
     "fetch": fetch,
     "keytab": keytab,

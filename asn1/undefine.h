@@ -1,0 +1,20 @@
+/* undefine.h - takes the macros of declare.h and define.h away again. No include guard. */
+#undef KB_HAS_REQUIRED
+#undef KB_HAS_SECRET
+#undef KB_HAS_OPTIONAL
+#undef KB_MEMBER
+#undef KB_CODER
+#undef KB_TAG_APPLICATION
+#undef KB_TAG_CONTEXT
+#undef KB_HAS_OFFSET_REQUIRED
+#undef KB_HAS_OFFSET_SECRET
+#undef KB_HAS_OFFSET_OPTIONAL
+#undef KB_IS_REQUIRED
+#undef KB_IS_OPTIONAL
+#undef KB_IS_SECRET
+#undef KB_ROW
+#undef KB_SEQUENCE
+#undef KB_LIST
+#undef KB_APPLICATION
+#undef KB_CONTEXT
+#undef KB_RAW
