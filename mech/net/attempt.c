@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "mech/report/capture.h"
+
 static const struct kb_transport_ops *ops_of(const struct kb_race *race,
                                              enum kb_transport transport)
 {
@@ -161,6 +163,20 @@ static void drop_unconnected(struct kb_race *race, const struct kb_attempt *chos
     }
 }
 
+void kb_attempt_capture(const struct kb_race *race, const struct kb_attempt *attempt, bool sent,
+                        kb_bytes message)
+{
+    struct kb_events *events = race->net->config.events;
+    struct kb_address local;
+
+    if (kb_capture_wanted(events)) {
+        bool known = kb_conn_local(&attempt->conn, &local);
+
+        kb_capture(events, known ? &local.u.any : NULL, &attempt->conn.peer.u.any, sent,
+                   !attempt->conn.ops->datagrams, message);
+    }
+}
+
 static void all_sent(struct kb_race *race, struct kb_attempt *attempt)
 {
     if (attempt->sends++ == 0) {
@@ -170,6 +186,7 @@ static void all_sent(struct kb_race *race, struct kb_attempt *attempt)
     attempt->timer_ms = attempt->conn.ops->datagrams
                             ? race->now_ms + gap(&race->net->tuning, attempt->sends)
                             : INT64_MAX;
+    kb_attempt_capture(race, attempt, true, race->send->message);
     kb_attempt_tell(race, attempt, attempt->sends > 1 ? KB_TELL_SENT_AGAIN : KB_TELL_SENT,
                     race->send->message);
 }

@@ -247,6 +247,7 @@ void kb_race_receive(struct kb_race *race, size_t index)
         }
         switch (attempt->conn.ops->receive(&attempt->conn, &race->net->inbox, &message)) {
         case KB_IO_DONE:
+            kb_attempt_capture(race, attempt, false, message);
             judge(race, attempt, message);
             break;
         case KB_IO_TOO_BIG:

@@ -102,6 +102,9 @@ void kb_attempt_fail(struct kb_race *race, struct kb_attempt *attempt);
 /* kb_attempt_too_large ends an attempt whose message no datagram takes: it goes over TCP at once,
  * where it may. May move race->attempts. */
 void kb_attempt_too_large(struct kb_race *race, struct kb_attempt *attempt);
+/* kb_attempt_capture is PacketCapture's. */
+void kb_attempt_capture(const struct kb_race *race, const struct kb_attempt *attempt, bool sent,
+                        kb_bytes message);
 int64_t kb_attempt_expiry(const struct kb_race *race, const struct kb_attempt *attempt);
 
 /* kb_attempt_counts tells whether it is hoped for, so that others wait. */
