@@ -4,9 +4,9 @@
 #include <stdlib.h>
 
 #include "mech/login/identity_own.h"
-#include "mech/login/locate.h"
 #include "mech/net/resolve.h"
 #include "mech/net/wait.h"
+#include "mech/options/kdc.h"
 
 /* Of the last exchange in the process; NULL: none yet. Guarded by kb_identity_lock. */
 static struct kb_net_facts *last;
@@ -120,38 +120,39 @@ bool kb_facts_text(struct kb_identity *identity, const char *name, char out[KB_F
 
 /* --- DelayHostResolution=False --- */
 
-static bool is_name(const struct kb_options *options, const struct kb_kdc_entry *entry,
-                    const char *host)
+static bool is_name(const struct kb_options *options, const struct kb_kdc_word *word)
 {
-    struct kb_address numeric;
-
-    return entry->transport != KB_UNIX && options->firewall_host == NULL &&
-           !kb_address_numeric(&numeric, host);
+    return word->kind != KB_KDC_UNIX && options->firewall_host == NULL &&
+           kb_host_family(word->host) == 0;
 }
 
-/* The entry as it was, with `address` in place of its host. */
-static void add_resolved(struct kb_buf *out, const struct kb_kdc_entry *entry,
+/* The word as it was, with `address` in place of its host. */
+static void add_resolved(struct kb_buf *out, const struct kb_kdc_word *word,
                          const struct kb_address *address)
 {
     char text[KB_ADDRESS_TEXT];
-    bool brackets = address->u.any.sa_family == AF_INET6 && entry->port != 0;
+    bool brackets = address->u.any.sa_family == AF_INET6 && word->port != 0;
 
     kb_address_text(address, false, text);
-    kb_buf_add_str(out, entry->transport == KB_TCP ? "tcp/" : "");
-    kb_buf_add_str(out, entry->transport == KB_UDP ? "udp/" : "");
+    kb_buf_add_str(out, word->kind == KB_KDC_TCP ? "tcp/" : "");
+    kb_buf_add_str(out, word->kind == KB_KDC_UDP ? "udp/" : "");
     kb_buf_printf(out, "%s%s%s", brackets ? "[" : "", text, brackets ? "]" : "");
-    if (entry->port != 0) {
-        kb_buf_printf(out, ":%u", (unsigned)entry->port);
+    if (word->port != 0) {
+        kb_buf_printf(out, ":%u", (unsigned)word->port);
     }
 }
 
-static enum kb_status resolve(const struct kb_kdc_entry *entry, const char *host, unsigned flags,
-                              struct kb_wait *wait, struct kb_buf *out, struct kb_error *err)
+static enum kb_status resolve(const struct kb_kdc_word *word, unsigned flags, struct kb_wait *wait,
+                              struct kb_buf *out, struct kb_error *err)
 {
+    char host[KB_KDC_MAX_HOST + 1];
     struct kb_resolve *question;
     const struct kb_resolved *answer;
-    enum kb_status st = kb_resolve_start(host, flags, &question);
+    enum kb_status st;
 
+    memcpy(host, word->host.ptr, word->host.len);
+    host[word->host.len] = '\0';
+    st = kb_resolve_start(host, flags, &question);
     if (st == KB_OK) {
         st = kb_resolve_wait(question, wait, &answer);
     }
@@ -160,33 +161,28 @@ static enum kb_status resolve(const struct kb_kdc_entry *entry, const char *host
     } else if (answer->error != 0) {
         st = kb_error_set(err, KB_E_KDC_UNREACHABLE, "KDCHost: %s: %s", host,
                           kb_resolve_text(answer));
+        err->gai_error = answer->error;
     } else {
-        add_resolved(out, entry, &answer->addresses[0]);
+        add_resolved(out, word, &answer->addresses[0]);
     }
     kb_resolve_free(question);
     return st == KB_OK ? KB_OK : KB_ERROR;
 }
 
-static enum kb_status resolve_entry(const struct kb_options *options, const char *text,
-                                    struct kb_wait *wait, struct kb_buf *out, struct kb_error *err)
+static enum kb_status resolve_word(const struct kb_options *options, const char *text,
+                                   struct kb_wait *wait, struct kb_buf *out, struct kb_error *err)
 {
-    static const unsigned flags[] = {
-        [KB_IPV6_NEVER] = KB_RESOLVE_IPV4, [KB_IPV6_ONLY] = KB_RESOLVE_IPV6};
-    struct kb_kdc_entry entry;
-    char host[KB_KDC_HOST_MAX];
+    static const uint8_t flags[] = {
+        [KB_IPV6_AUTO] = 0, [KB_IPV6_NEVER] = KB_RESOLVE_IPV4, [KB_IPV6_ONLY] = KB_RESOLVE_IPV6};
+    struct kb_error ignored = {0};
+    struct kb_kdc_word word;
 
-    /* What is no entry is told when it is used. */
-    if (!kb_kdc_entry_read(text, &entry)) {
+    /* What is no such word is told when it is used. */
+    if (kb_kdc_word_parse(kb_str(text), &word, &ignored) != KB_OK || !is_name(options, &word)) {
         kb_buf_add_str(out, text);
         return KB_OK;
     }
-    memcpy(host, entry.host.ptr, entry.host.len);
-    host[entry.host.len] = '\0';
-    if (!is_name(options, &entry, host)) {
-        kb_buf_add_str(out, text);
-        return KB_OK;
-    }
-    return resolve(&entry, host, flags[options->use_ipv6], wait, out, err);
+    return resolve(&word, flags[options->use_ipv6], wait, out, err);
 }
 
 enum kb_status kb_facts_resolve_kdcs(const struct kb_login *login, struct kb_buf *out,
@@ -199,7 +195,7 @@ enum kb_status kb_facts_resolve_kdcs(const struct kb_login *login, struct kb_buf
     kb_login_start_waiting(login, &wait);
     for (size_t i = 0; i < options->kdc_host.num && st == KB_OK; i++) {
         kb_buf_add_str(out, i > 0 ? " " : "");
-        st = resolve_entry(options, options->kdc_host.items[i], &wait, out, err);
+        st = resolve_word(options, options->kdc_host.items[i], &wait, out, err);
     }
     kb_wait_stop(&wait);
     if (st == KB_OK && out->status != KB_OK) {

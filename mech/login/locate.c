@@ -2,121 +2,26 @@
 
 #include "mech/options/krb5conf.h"
 
-/* Reads a port of 1 to 65535, all of `text`. */
-static bool parse_port(kb_bytes text, uint16_t *out)
+static bool add_kdc(struct kb_locate *locate, const struct kb_kdc_word *word, struct kb_kdc *out)
 {
-    uint32_t port = 0;
-
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9' || port > 6553) {
-            return false;
-        }
-        port = port * 10 + (text.ptr[i] - '0');
-    }
-    *out = (uint16_t)port;
-    return text.len > 0 && port > 0 && port <= 65535;
-}
-
-static bool skip_prefix(kb_bytes *text, const char *prefix)
-{
-    size_t len = strlen(prefix);
-
-    if (text->len < len ||
-        !kb_equal_nocase(kb_bytes_of(text->ptr, len), kb_bytes_of(prefix, len))) {
-        return false;
-    }
-    text->ptr += len;
-    text->len -= len;
-    return true;
-}
-
-/* Splits host, host:port, [v6], [v6]:port and a bare v6 address. */
-static bool split(kb_bytes text, kb_bytes *host, kb_bytes *port)
-{
-    const uint8_t *colon = text.len > 0 ? memchr(text.ptr, ':', text.len) : NULL, *bracket;
-    size_t host_len;
-
-    *port = KB_NONE;
-    *host = text;
-    if (text.len > 0 && text.ptr[0] == '[') {
-        bracket = memchr(text.ptr, ']', text.len);
-        if (bracket == NULL) {
-            return false;
-        }
-        *host = kb_bytes_of(text.ptr + 1, (size_t)(bracket - text.ptr) - 1);
-        text = kb_bytes_of(bracket + 1, text.len - host->len - 2);
-        if (text.len == 0) {
-            return host->len > 0;
-        }
-        *port = kb_bytes_of(text.ptr + 1, text.len - 1);
-        return host->len > 0 && text.ptr[0] == ':';
-    }
-    if (colon == NULL ||
-        memchr(colon + 1, ':', text.len - (size_t)(colon + 1 - text.ptr)) != NULL) {
-        return text.len > 0;
-    }
-    host_len = (size_t)(colon - text.ptr);
-    *host = kb_bytes_of(text.ptr, host_len);
-    *port = kb_bytes_of(colon + 1, text.len - host_len - 1);
-    return host_len > 0;
-}
-
-bool kb_kdc_entry_read(const char *entry, struct kb_kdc_entry *out)
-{
-    kb_bytes text = kb_str(entry), port;
-
-    *out = (struct kb_kdc_entry){0};
-    if (skip_prefix(&text, "unix:") || entry[0] == '/') {
-        out->transport = KB_UNIX;
-        out->host = text;
-        return text.len > 0 && text.len <= KB_UNIX_PATH_MAX && text.ptr[0] == '/';
-    }
-    if (skip_prefix(&text, "tcp/")) {
-        out->transport = KB_TCP;
-    } else if (skip_prefix(&text, "udp/")) {
-        out->transport = KB_UDP;
-    }
-    return split(text, &out->host, &port) && out->host.len < KB_KDC_HOST_MAX &&
-           memchr(out->host.ptr, '/', out->host.len) == NULL &&
-           (port.ptr == NULL || parse_port(port, &out->port));
-}
-
-static bool read_entry(struct kb_locate *locate, const char *entry, struct kb_kdc *out)
-{
-    struct kb_kdc_entry read;
+    static const enum kb_transport transports[] = {[KB_KDC_ANY] = KB_ANY_TRANSPORT,
+                                                   [KB_KDC_TCP] = KB_TCP,
+                                                   [KB_KDC_UDP] = KB_UDP,
+                                                   [KB_KDC_UNIX] = KB_UNIX};
     char *host;
 
-    if (!kb_kdc_entry_read(entry, &read) ||
-        locate->num_hosts >= sizeof(locate->hosts) / sizeof(locate->hosts[0])) {
+    if (locate->num_hosts >= sizeof(locate->hosts) / sizeof(locate->hosts[0])) {
         return false;
     }
     host = locate->hosts[locate->num_hosts++];
-    memcpy(host, read.host.ptr, read.host.len);
-    host[read.host.len] = '\0';
+    memcpy(host, word->host.ptr, word->host.len);
+    host[word->host.len] = '\0';
     *out = (struct kb_kdc){.host = host,
-                           .port = read.port != 0 || read.transport == KB_UNIX
-                                       ? read.port
+                           .port = word->port != 0 || word->kind == KB_KDC_UNIX
+                                       ? word->port
                                        : (uint16_t)locate->options->kdc_port,
-                           .transport = read.transport};
+                           .transport = transports[word->kind]};
     return true;
-}
-
-/* Says which option, of which file and line, names no KDC. */
-static size_t bad_entry(const char *option, const struct kb_origin *from, const char *entry,
-                        struct kb_error *err)
-{
-    struct kb_buf text;
-    char buf[256];
-
-    kb_buf_init(&text, 600);
-    kb_buf_add_escaped(&text, kb_str(entry));
-    (void)kb_error_set(err, KB_E_OPTION,
-                       "%s: \"%s\" is no host, host:port, [IPv6]:port, tcp/host, udp/host or "
-                       "unix:/path (of at most %d characters)",
-                       option, kb_buf_str(&text), KB_UNIX_PATH_MAX);
-    kb_error_context(err, "%s", kb_origin_text(from, buf, sizeof(buf)));
-    kb_buf_wipe(&text);
-    return 0;
 }
 
 static size_t no_kdc(kb_bytes realm, bool primary, struct kb_error *err)
@@ -137,16 +42,33 @@ static size_t from_option(struct kb_locate *locate, const char *option, const kb
                           struct kb_error *err)
 {
     size_t num = list->num < max ? list->num : max;
+    struct kb_kdc_word word;
+    char buf[256];
 
     for (size_t i = 0; i < num; i++) {
-        if (!read_entry(locate, list->items[i], &out[i])) {
-            return bad_entry(option, from, list->items[i], err);
+        if (kb_kdc_word_parse(kb_str(list->items[i]), &word, err) != KB_OK) {
+            kb_error_context(err, "%s: %s", kb_origin_text(from, buf, sizeof(buf)), option);
+            return 0;
+        }
+        if (!add_kdc(locate, &word, &out[i])) {
+            return i;
         }
     }
     return num;
 }
 
-/* krb5.conf is not: what we cannot use there (a KDC proxy, a socket) may be right for others. */
+/* krb5.conf is not ours: what we cannot use there (a KDC proxy) may be right for others. MIT writes
+ * a UNIX socket as its path alone. */
+static bool from_word(struct kb_locate *locate, const char *text, struct kb_kdc *out)
+{
+    struct kb_error ignored = {0};
+    struct kb_kdc_word word = {.kind = KB_KDC_UNIX, .host = kb_str(text)};
+    bool path = text[0] == '/' && word.host.len <= KB_UNIX_PATH_MAX;
+
+    return (path || kb_kdc_word_parse(kb_str(text), &word, &ignored) == KB_OK) &&
+           add_kdc(locate, &word, out);
+}
+
 static size_t from_krb5conf(struct kb_locate *locate, kb_bytes realm, struct kb_kdc *out,
                             size_t max)
 {
@@ -154,7 +76,7 @@ static size_t from_krb5conf(struct kb_locate *locate, kb_bytes realm, struct kb_
     size_t found = 0;
 
     for (size_t i = 0; i < list.num && found < max; i++) {
-        found += read_entry(locate, list.items[i], &out[found]);
+        found += from_word(locate, list.items[i], &out[found]);
     }
     return found;
 }
@@ -174,7 +96,7 @@ static size_t primary_of_krb5conf(struct kb_locate *locate, kb_bytes realm, stru
     if (text == NULL) {
         text = kb_krb5conf_text(conf, "realms", name, "master_kdc");
     }
-    return text != NULL && read_entry(locate, text, out) ? 1 : 0;
+    return text != NULL && from_word(locate, text, out) ? 1 : 0;
 }
 
 static size_t find_primary(struct kb_locate *locate, kb_bytes realm, struct kb_kdc *out, size_t max,

@@ -7,25 +7,13 @@
 #define KB_LOCATE_H
 
 #include "mech/net/exchange.h"
+#include "mech/options/kdc.h"
 #include "mech/options/options.h"
-
-#define KB_KDC_HOST_MAX 256
-
-/* One entry of a list of KDCs, over the text that it was read from. */
-struct kb_kdc_entry {
-    enum kb_transport transport;
-    kb_bytes host; /* of KB_UNIX the path */
-    uint16_t port; /* 0: none was named */
-};
-
-/* kb_kdc_entry_read reads host, host:port, [IPv6]:port, with tcp/ or udp/ in front, unix:/path, and
- * a bare path, as MIT has it. */
-KB_MUST_USE bool kb_kdc_entry_read(const char *entry, struct kb_kdc_entry *out);
 
 struct kb_locate {
     const struct kb_options *options;
-    kb_bytes realm;                  /* the user's: KDCHost holds for it alone */
-    char hosts[32][KB_KDC_HOST_MAX]; /* private: the host parts that had a port behind them */
+    kb_bytes realm;                      /* the user's: KDCHost holds for it alone */
+    char hosts[32][KB_KDC_MAX_HOST + 1]; /* private */
     unsigned num_hosts;
 };
 
