@@ -25,8 +25,8 @@ KB_MUST_USE enum kb_status kb_identity_get(const struct kb_options *options,
 struct kb_identity *kb_identity_ref(struct kb_identity *identity);
 void kb_identity_put(struct kb_identity *identity); /* NULL is accepted */
 
-/* kb_identity_same: do two mean the same user, secret, KDCs and enctypes, so that the tickets of one
- * are good for the other? */
+/* kb_identity_same: do two mean the same user, secret, KDCs and enctypes, so that the tickets of
+ * one are good for the other? */
 bool kb_identity_same(const struct kb_identity *a, const struct kb_identity *b);
 
 /* kb_identity_principal lends the client's name. */

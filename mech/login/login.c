@@ -36,6 +36,7 @@ static void load_crypto(void *ctx)
 static void set_policy(struct kb_work *work)
 {
     const struct kb_options *options = work->login->options;
+    const struct kb_principal *client = kb_identity_principal(work->identity);
 
     work->policy = (struct kb_policy){
         .etypes = options->encryption_types.items,
@@ -48,7 +49,7 @@ static void set_policy(struct kb_work *work)
         .renew_life = (uint32_t)options->renew_life,
         .forwardable = options->forwardable,
         .proxiable = options->proxiable,
-        .canonicalize = options->canonicalize,
+        .canonicalize = options->canonicalize || client->name.name_type == KB_NT_ENTERPRISE,
         .clock_offset = kb_identity_clock_offset(work->identity),
     };
 }
@@ -365,6 +366,19 @@ enum kb_status kb_login_tgt(const struct kb_login *login, struct kb_credential *
     work_wipe(work);
     free(work);
     return st;
+}
+
+const struct kb_principal *kb_login_client(const struct kb_identity *identity)
+{
+    struct kb_credential *tgt =
+        kb_shared_find(kb_identity_shared(identity), KB_WORK_TGT_KEY, kb_clock_now(), 0);
+    const struct kb_principal *client = NULL;
+
+    if (tgt != NULL) {
+        client = kb_principal_ref(tgt->client);
+        kb_credential_free(tgt);
+    }
+    return client;
 }
 
 int64_t kb_login_lifetime(const struct kb_identity *identity)

@@ -75,12 +75,15 @@ static enum kb_status ask_for(struct kb_work *work, const struct kb_principal *s
 }
 
 /* The realm that a host is in, as far as krb5.conf says; else the client's own, whose KDC may
- * refer. */
+ * refer. Which that is, the TGT tells where the KDC may have sent us to another. */
 static kb_bytes realm_of(const struct kb_work *work, kb_bytes host)
 {
     kb_bytes realm = kb_krb5conf_realm_of_host(work->login->options->krb5conf, host);
 
-    return realm.len > 0 ? realm : kb_identity_principal(work->identity)->realm;
+    if (realm.len > 0 || work->policy.canonicalize) {
+        return realm;
+    }
+    return kb_identity_principal(work->identity)->realm;
 }
 
 static enum kb_status ask_for_host(struct kb_work *work, const struct kb_target *target,

@@ -52,16 +52,40 @@ struct kb_as *kb_as_new(const struct kb_env *env, const struct kb_as_request *re
     as->env = *env;
     as->request = *request;
     as->request.client = kb_principal_ref(request->client);
-    as->server = kb_principal_tgs(request->client->realm, request->client->realm);
     as->proofs = request->proofs_made;
     as->iterations_left = request->policy->max_iterations;
     as->peer = "";
     kb_arena_init(&as->arena, NULL, 0, KB_AS_CEILING);
-    if (as->server == NULL || make_default_salt(as) != KB_OK) {
+    if (kb_as_enter(as, request->client->realm) != KB_OK) {
         kb_as_free(as);
         return NULL;
     }
     return as;
+}
+
+bool kb_as_canonicalized(const struct kb_as *as)
+{
+    return as->request.policy->canonicalize ||
+           as->request.client->name.name_type == KB_NT_ENTERPRISE;
+}
+
+enum kb_status kb_as_enter(struct kb_as *as, kb_bytes realm)
+{
+    kb_bytes copy = kb_arena_copy(&as->arena, realm);
+    const struct kb_principal *client = kb_principal_new(realm, &as->request.client->name);
+    const struct kb_principal *server = kb_principal_tgs(realm, realm);
+
+    if (copy.ptr == NULL || client == NULL || server == NULL) {
+        kb_principal_free(client);
+        kb_principal_free(server);
+        return KB_NO_MEMORY;
+    }
+    kb_principal_free(as->request.client);
+    kb_principal_free(as->server);
+    as->request.client = client;
+    as->server = server;
+    as->visited[as->num_visited++] = copy;
+    return make_default_salt(as);
 }
 
 void kb_as_free(struct kb_as *as)

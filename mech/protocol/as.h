@@ -5,6 +5,8 @@
  * domain controllers would count two bad passwords. The first may stand in the first request, where
  * the key is known to fit; a refused one is followed by a second only if the KDC then names another
  * salt, parameters or enctype. Times in unprotected errors serve the one retry that they cause.
+ * With canonicalize, or an enterprise name, the KDC may refer the client to another realm (RFC 6806
+ * 7), at most KB_AS_MAX_REALMS in a row and to none twice, and may write its name its own way.
  * String-to-key never costs more than policy.max_iterations in one login.
  *
  * Owns an arena (wiped by kb_as_free), borrows what kb_as_request points to until then, and a reply
@@ -29,6 +31,7 @@ struct kb_as_request {
 };
 
 #define KB_AS_MAX_PROOFS 2
+#define KB_AS_MAX_REALMS 5
 
 struct kb_as;
 

@@ -232,6 +232,42 @@ static enum kb_step on_never_valid(struct kb_as *as, const struct kb_krberror *e
     return kb_as_ask(as, retry_offset(as, error), out_send);
 }
 
+static bool was_visited(const struct kb_as *as, kb_bytes realm)
+{
+    for (size_t i = 0; i < as->num_visited; i++) {
+        if (kb_equal(as->visited[i], realm)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* RFC 6806 7: the client is another realm's, whose KDC is asked anew, still by the name that the
+ * user has here. A proof that was sent stays counted: the error is not protected. */
+static enum kb_step on_wrong_realm(struct kb_as *as, const struct kb_krberror *error,
+                                   struct kb_arena *scratch, struct kb_send *out_send)
+{
+    struct kb_text from, to;
+    enum kb_status st;
+
+    (void)scratch;
+    if (!kb_as_canonicalized(as) || error->crealm.len == 0) {
+        return final_error(as, error);
+    }
+    kb_text_escaped(&to, error->crealm);
+    if (as->num_visited == KB_AS_MAX_REALMS || was_visited(as, error->crealm)) {
+        kb_error_set(&as->error, KB_E_WRONG_REALM,
+                     "%s: KDC %.64s refers the user to realm %s, which leads to no end",
+                     kb_text_principal(&from, as->request.client), as->peer, to.text);
+        as->error.kdc_code = error->code;
+        return kb_as_failed(as);
+    }
+    kb_event_client_referral(as->env.events, kb_text_principal(&from, as->request.client), to.text);
+    st = kb_as_enter(as, error->crealm);
+    return st == KB_OK ? kb_as_ask(as, as->request.policy->clock_offset, out_send)
+                       : kb_as_failed_with(as, st);
+}
+
 /* KRB_AP_ERR_REPEAT: a fresh timestamp, as the second proof. */
 static enum kb_step on_repeat(struct kb_as *as, const struct kb_krberror *error,
                               struct kb_arena *scratch, struct kb_send *out_send)
@@ -259,6 +295,7 @@ static const struct {
     {KB_AS_ASKED,       KB_KDC_PREAUTH_REQUIRED,     on_required},
     {KB_AS_ASKED,       KB_KDC_NEVER_VALID,          on_never_valid},
     {KB_AS_ASKED,       KB_KDC_SKEW,                 on_never_valid},
+    {KB_AS_ASKED,       KB_KDC_WRONG_REALM,          on_wrong_realm},
     {KB_AS_FIRST_PROOF, KB_KDC_PREAUTH_REQUIRED,     on_required},
     {KB_AS_FIRST_PROOF, KB_KDC_NEVER_VALID,          on_never_valid},
     {KB_AS_FIRST_PROOF, KB_KDC_PREAUTH_FAILED,       on_first_refused},
@@ -267,6 +304,7 @@ static const struct {
     {KB_AS_FIRST_PROOF, KB_KDC_PADATA_TYPE_NOSUPP,   on_first_refused},
     {KB_AS_FIRST_PROOF, KB_KDC_SKEW,                 on_skew},
     {KB_AS_FIRST_PROOF, KB_KDC_REPEAT,               on_repeat},
+    {KB_AS_FIRST_PROOF, KB_KDC_WRONG_REALM,          on_wrong_realm},
     {KB_AS_PROOF,       KB_KDC_PREAUTH_REQUIRED,     on_required_again},
     {KB_AS_PROOF,       KB_KDC_SKEW,                 on_skew},
     {KB_AS_PROOF,       KB_KDC_REPEAT,               on_repeat},

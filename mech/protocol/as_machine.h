@@ -40,6 +40,9 @@ struct kb_as {
     struct kb_error error;
     const char *peer;                  /* who sent the reply in hand */
     const struct kb_principal *server; /* krbtgt/REALM@REALM */
+    kb_bytes
+        visited[KB_AS_MAX_REALMS]; /* realms that were asked; the last one is the client's now */
+    size_t num_visited;
 
     unsigned proofs;         /* sent, that a KDC may have judged */
     unsigned requests;       /* sent */
@@ -89,6 +92,14 @@ static inline bool kb_as_proved(const struct kb_as *as)
 {
     return as->state == KB_AS_FIRST_PROOF || as->state == KB_AS_PROOF;
 }
+
+/* kb_as_canonicalized tells whether the KDC may write the client's name its own way, or send us to
+ * its realm: where we asked for that (RFC 6806 6), or gave no principal name but an enterprise one.
+ */
+bool kb_as_canonicalized(const struct kb_as *as);
+
+/* kb_as_enter makes the client one of `realm`, which is asked from now on. */
+KB_MUST_USE enum kb_status kb_as_enter(struct kb_as *as, kb_bytes realm);
 
 /* --- as_error.c --- */
 

@@ -10,22 +10,14 @@ static enum kb_status fail(struct kb_fault *fault, enum kb_error_code code, cons
     return KB_ERROR;
 }
 
-/* The KDC may write the client's name its own way where we asked it to (RFC 6806 6), or where we
- * gave it no principal name but an enterprise one. */
-static bool canonicalized(const struct kb_as *as)
-{
-    return (as->terms.options & KB_OPT_CANONICALIZE) != 0 ||
-           as->request.client->name.name_type == KB_NT_ENTERPRISE;
-}
-
 static enum kb_status check_clear(const struct kb_as *as, const struct kb_kdcrep *rep,
                                   struct kb_fault *fault)
 {
     const struct kb_policy *policy = as->request.policy;
     const struct kb_principal *client = as->request.client;
 
-    if (!canonicalized(as) && (!kb_equal(rep->msg.crealm, client->realm) ||
-                               !kb_name_equal(&rep->msg.cname, &client->name))) {
+    if (!kb_as_canonicalized(as) && (!kb_equal(rep->msg.crealm, client->realm) ||
+                                     !kb_name_equal(&rep->msg.cname, &client->name))) {
         return fail(fault, KB_E_KDC_REPLY, "it is for another client");
     }
     if (!kb_etype_allowed(policy->etypes, policy->num_etypes, rep->msg.enc_part.etype)) {
@@ -51,7 +43,7 @@ static enum kb_status check_server(const struct kb_as *as, const struct kb_kdcre
         kb_name_equal(&part->sname, &as->server->name)) {
         return KB_OK;
     }
-    if (canonicalized(as) && kb_name_is_tgs(&part->sname, &realm) &&
+    if (kb_as_canonicalized(as) && kb_name_is_tgs(&part->sname, &realm) &&
         kb_equal(realm, part->srealm)) {
         return KB_OK;
     }

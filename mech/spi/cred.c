@@ -129,13 +129,17 @@ static OM_uint32 answer_initiator(OM_uint32 *minor, struct kb_gss_cred *cred,
                                   const struct kb_mech *mech, const struct kb_options *options,
                                   const struct answers *answers)
 {
-    const struct kb_principal *user = options->user;
+    const struct kb_principal *user = options->user, *logged_in = NULL;
     struct kb_identity *identity = NULL;
     struct kb_error err = {0};
     OM_uint32 major = GSS_S_COMPLETE;
 
     if (kb_decide_identity(cred, options, &identity, &err) == KB_OK && user == NULL) {
         user = kb_identity_principal(identity); /* the keytab's first */
+    }
+    if (identity != NULL && answers->name != NULL) {
+        logged_in = kb_login_client(identity);
+        user = logged_in != NULL ? logged_in : user;
     }
     if (answers->lifetime != NULL) {
         *answers->lifetime =
@@ -145,6 +149,7 @@ static OM_uint32 answer_initiator(OM_uint32 *minor, struct kb_gss_cred *cred,
         major = user != NULL ? kb_name_of_principal(minor, mech, user, answers->name)
                              : kb_fail(minor, &err);
     }
+    kb_principal_free(logged_in);
     kb_identity_put(identity);
     return major;
 }

@@ -115,6 +115,28 @@ class TestAsked(WithRealm):
         self.assertIsNone(first.addresses)
 
 
+class TestNames(WithRealm):
+    """NameType=enterprise: the KDC finds the principal, and is told by that name from then on."""
+
+    def test_enterprise(self):
+        self.realm.kdc._admin(r"addprinc +requires_preauth -pw secret al\@corp.example")
+        path = self.realm.password_file("al", "secret")
+        with Tap(self.realm.port) as tap:
+            options = f"User=al@corp.example@{self.realm.name} NameType=enterprise " \
+                f"Password=file:{path} KDCHost={tap.kdc_host}"
+            client = Peer(self.realm.env(options=options))
+            self.addCleanup(client.close)
+            _, theirs = establish(client, self.server, "HTTP@localhost")
+            first = tap.requests[0]
+        self.assertEqual((first.cname, first.cname_type), (("al@corp.example",), 10))
+        self.assertEqual(first.realm, self.realm.name)
+        self.assertTrue(first.options & CANONICALIZE)
+        self.assertEqual(client.inquire(ctx="c")["initiator"], theirs["name"])
+        client.acquire(cred="d")
+        self.assertEqual(client.inquire_cred(cred="d")["name"], theirs["name"])
+        self.assertEqual(theirs["name"], r"al\@corp.example@" + self.realm.name)
+
+
 class TestAddresses(unittest.TestCase):
     def test_bound_to_addresses(self):
         """A TGT of NoAddresses=False is good at this host's addresses, of which loopback is none."""
