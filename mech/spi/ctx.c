@@ -212,6 +212,29 @@ static OM_uint32 init_next(OM_uint32 *minor, const struct init_call *call, struc
     return major;
 }
 
+/* A leg, or the end, of a context that is in a leg: from a callback of that very call, which would
+ * free what its caller stands on, or in another thread. */
+static OM_uint32 ctx_busy(OM_uint32 *minor)
+{
+    struct kb_error err = {0};
+
+    (void)kb_error_set(&err, KB_E_BUSY, "This context is in a call already");
+    return kb_fail(minor, &err);
+}
+
+static OM_uint32 init_next_alone(OM_uint32 *minor, const struct init_call *call,
+                                 struct kb_gss_ctx *ctx)
+{
+    OM_uint32 major;
+
+    if (atomic_exchange(&ctx->busy, true)) {
+        return ctx_busy(minor);
+    }
+    major = init_next(minor, call, ctx);
+    atomic_store(&ctx->busy, false);
+    return major;
+}
+
 OM_uint32 gssi_init_sec_context(OM_uint32 *minor, gss_cred_id_t cred, gss_ctx_id_t *handle,
                                 gss_name_t target, gss_OID oid, OM_uint32 req_flags,
                                 OM_uint32 time_req, gss_channel_bindings_t bindings,
@@ -240,8 +263,8 @@ OM_uint32 gssi_init_sec_context(OM_uint32 *minor, gss_cred_id_t cred, gss_ctx_id
     if (major != GSS_S_COMPLETE) {
         return major;
     }
-    major =
-        *handle == GSS_C_NO_CONTEXT ? init_first(minor, &call, ctx) : init_next(minor, &call, ctx);
+    major = *handle == GSS_C_NO_CONTEXT ? init_first(minor, &call, ctx)
+                                        : init_next_alone(minor, &call, ctx);
     return ctx_close(major, ctx, handle);
 }
 
@@ -344,6 +367,9 @@ OM_uint32 gssi_delete_sec_context(OM_uint32 *minor, gss_ctx_id_t *handle, gss_bu
     kb_give_nothing(out);
     if (ctx == NULL) {
         return GSS_S_COMPLETE;
+    }
+    if (atomic_load(&ctx->busy)) {
+        return ctx_busy(minor); /* the one failure: the program keeps its handle */
     }
     if (ctx->inner != GSS_C_NO_CONTEXT) {
         gss_delete_sec_context(&ignored, &ctx->inner, out);

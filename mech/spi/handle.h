@@ -64,6 +64,7 @@ struct kb_gss_ctx {
     gss_ctx_id_t inner;
     struct kb_ap *ap;
     bool dce_style;
+    atomic_bool busy;               /* with a leg, whose callbacks may come here again */
     OM_uint32 failed, failed_minor; /* errors are sticky */
     struct kb_background *background;
 };
