@@ -12,7 +12,7 @@
 #include "mech/options/show.h"
 #include "mech/report/callback.h"
 
-#define MAX_NESTED 4         /* logins in callbacks of logins: a stack ends */
+#define MAX_NESTED 2         /* callbacks around a login: each takes 17 KiB of a stack of 64 */
 #define MAX_REPLY (2u << 20) /* what one exchange may take from the heap */
 
 struct asked_key {
@@ -108,9 +108,9 @@ static enum kb_status work_init(struct kb_work *work, const struct kb_login *log
     memset(work, 0, sizeof(*work));
     kb_arena_init(&work->arena, NULL, 0, 65536);
     if (kb_callback_depth() >= MAX_NESTED) {
-        return kb_error_set(err, KB_E_BUSY,
-                            "The program's callback began a login within a login, %d deep",
-                            MAX_NESTED);
+        return kb_error_set(
+            err, KB_E_BUSY,
+            "The wait callback of a login that a wait callback began began another");
     }
     work->login = login;
     work->identity = login->identity;
