@@ -226,9 +226,16 @@ static OM_uint32 ask_process(OM_uint32 *minor, gss_buffer_t value)
 static OM_uint32 configure_process(OM_uint32 *minor, gss_buffer_t value)
 {
     struct kb_error err = {0};
+    struct kb_buf text;
+    enum kb_status st =
+        kb_call_resolve(NULL, KB_NONE, NULL, NULL, kb_bytes_of_buffer(value), &text, &err);
 
-    return kb_options_process_set(kb_bytes_of_buffer(value), &err) == KB_OK ? GSS_S_COMPLETE
-                                                                            : kb_fail(minor, &err);
+    if (st == KB_OK) {
+        st = kb_options_process_set(kb_buf_bytes(&text), &err);
+        kb_facts_forget(); /* they are of other options */
+    }
+    kb_buf_wipe(&text);
+    return st == KB_OK ? GSS_S_COMPLETE : kb_fail_call(minor, NULL, &err);
 }
 
 OM_uint32 kb_call_process(OM_uint32 *minor, gss_const_OID object, gss_buffer_t value)
@@ -260,9 +267,23 @@ OM_uint32 kb_call_process(OM_uint32 *minor, gss_const_OID object, gss_buffer_t v
 static OM_uint32 configure_cred(OM_uint32 *minor, struct kb_gss_cred *cred, gss_buffer_t value)
 {
     struct kb_error err = {0};
+    struct kb_cred_view view;
+    struct kb_buf text;
+    enum kb_status st;
+    OM_uint32 major = GSS_S_COMPLETE;
 
-    return kb_cred_configure(cred, kb_bytes_of_buffer(value), &err) == KB_OK ? GSS_S_COMPLETE
-                                                                             : kb_fail(minor, &err);
+    kb_cred_look(cred, &view);
+    st = kb_call_resolve(atomic_load(&cred->own), kb_str(cred->client), view.listener,
+                         view.interrupt, kb_bytes_of_buffer(value), &text, &err);
+    if (st == KB_OK) {
+        st = kb_cred_configure(cred, kb_buf_bytes(&text), &err);
+    }
+    kb_buf_wipe(&text);
+    if (st != KB_OK) {
+        major = kb_fail_call(minor, view.listener, &err);
+    }
+    kb_cred_view_wipe(&view);
+    return major;
 }
 
 OM_uint32 kb_call_cred(OM_uint32 *minor, struct kb_gss_cred *cred, gss_const_OID object,
@@ -302,16 +323,18 @@ static enum kb_status options_of(struct kb_cred_view *view, const struct kb_opti
     return KB_OK;
 }
 
-/* Whose logins tell how an option turned out. NULL: nobody's. */
+/* Whose logins tell how an option turned out: nobody's (NULL), where none was made with it. */
 static struct kb_identity *identity_of(struct kb_cred_view *view, const struct kb_options *options)
 {
     struct kb_identity *identity = NULL;
     struct kb_error ignored = {0};
+    enum kb_status st = KB_ERROR;
 
-    if (view->own_secret) {
-        return view->identity != NULL ? kb_identity_ref(view->identity) : NULL;
+    if (kb_cred_view_begun(view)) {
+        st = view->bound ? kb_cred_view_identity(view, &identity, &ignored)
+                         : kb_identity_get(options, &identity, &ignored);
     }
-    return kb_identity_get(options, &identity, &ignored) == KB_OK ? identity : NULL;
+    return st == KB_OK ? identity : NULL;
 }
 
 OM_uint32 kb_call_ask_cred(OM_uint32 *minor, struct kb_gss_cred *cred, kb_bytes name,

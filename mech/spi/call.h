@@ -26,6 +26,18 @@ enum kb_call kb_call_of(gss_const_OID object, kb_bytes *out_name);
  */
 const struct kb_option_row *kb_call_option(kb_bytes name, struct kb_error *err);
 
+/* kb_call_named is the option that "NAME=VALUE" names; NULL: none. */
+const struct kb_option_row *kb_call_named(kb_bytes text);
+
+/* kb_call_resolve initialises `out` with what is to be set where a program asks for `text`: the
+ * same, but for a KDCHost that is to be resolved at once (DelayHostResolution). `own` are the
+ * settings of the credential, whose callbacks and interrupt hold meanwhile; NULL: the process.
+ * KB_ERROR: a name that leads nowhere. */
+KB_MUST_USE enum kb_status kb_call_resolve(struct kb_settings *own, kb_bytes client,
+                                           struct kb_listener *listener,
+                                           struct kb_interrupt *interrupt, kb_bytes text,
+                                           struct kb_buf *out, struct kb_error *err);
+
 /* kb_call_answer appends an option's value: what it turned out to be in the last login of
  * `identity` (with `process` of the process; neither: nothing is known), else what `options` say.
  */

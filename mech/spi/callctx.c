@@ -3,7 +3,6 @@
 
 #include "mech/options/context.h"
 #include "mech/options/settings.h"
-#include "mech/options/text.h"
 #include "mech/spi/call.h"
 #include "mech/spi/fail.h"
 #include "mech/spi/initiate.h"
@@ -39,19 +38,9 @@ static const struct fixed {
     {KB_OPT_UseConnection, "Cannot change UseConnection while the component is Active"},
 };
 
-/* The option that "NAME=VALUE" names. */
-static const struct kb_option_row *row_of(kb_bytes text)
-{
-    const uint8_t *equals = text.len > 0 ? memchr(text.ptr, '=', text.len) : NULL;
-
-    return equals != NULL
-               ? kb_option_find(kb_trim(kb_bytes_of(text.ptr, (size_t)(equals - text.ptr))))
-               : NULL;
-}
-
 static enum kb_status check_changeable(kb_bytes text, struct kb_error *err)
 {
-    const struct kb_option_row *row = row_of(text);
+    const struct kb_option_row *row = kb_call_named(text);
 
     for (size_t i = 0; row != NULL && i < sizeof(fixed) / sizeof(fixed[0]); i++) {
         if (fixed[i].id == kb_option_id(row)) {
@@ -116,7 +105,7 @@ OM_uint32 kb_call_ctx(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_const_OID ob
     }
     return configure(ctx->background, kb_bytes_of_buffer(value), &err) == KB_OK
                ? GSS_S_COMPLETE
-               : kb_fail(minor, &err);
+               : kb_fail_call(minor, ctx->background->listener, &err);
 }
 
 /* RFC 4648 4. */

@@ -108,6 +108,16 @@ bool kb_cred_view_holds(const struct kb_cred_view *view)
     return atomic_load(&view->cred->generation) == view->generation;
 }
 
+void kb_cred_view_begins(const struct kb_cred_view *view)
+{
+    atomic_store_explicit(&view->cred->begun, view->generation + 1, memory_order_relaxed);
+}
+
+bool kb_cred_view_begun(const struct kb_cred_view *view)
+{
+    return atomic_load_explicit(&view->cred->begun, memory_order_relaxed) == view->generation + 1;
+}
+
 enum kb_status kb_cred_view_resolve(struct kb_cred_view *view, struct kb_error *err)
 {
     struct kb_gss_cred *cred = view->cred;

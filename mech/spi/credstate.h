@@ -28,6 +28,11 @@ void kb_cred_view_wipe(struct kb_cred_view *view);
 /* kb_cred_view_holds: was the credential not changed since? */
 bool kb_cred_view_holds(const struct kb_cred_view *view);
 
+/* kb_cred_view_begins notes that a context begins with this; kb_cred_view_begun tells whether one
+ * did: then its login tells how options turned out. */
+void kb_cred_view_begins(const struct kb_cred_view *view);
+bool kb_cred_view_begun(const struct kb_cred_view *view);
+
 /* kb_cred_view_resolve fills in a bound one's options: its resolution without a target. */
 KB_MUST_USE enum kb_status kb_cred_view_resolve(struct kb_cred_view *view, struct kb_error *err);
 

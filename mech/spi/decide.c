@@ -201,6 +201,7 @@ enum kb_whose kb_decide_begin(struct kb_gss_cred *cred, kb_bytes target, struct 
         kb_cred_look(cred, &view);
         whose = begin(&view, target, out, err);
         held = kb_cred_view_holds(&view);
+        kb_cred_view_begins(&view);
         out->listener = kb_listener_ref(view.listener);
         out->interrupt = kb_interrupt_ref(view.interrupt);
         kb_cred_view_wipe(&view);

@@ -15,6 +15,10 @@ OM_uint32 kb_fail(OM_uint32 *minor, const struct kb_error *err);
 OM_uint32 kb_fail_login(OM_uint32 *minor, const struct kb_options *options,
                         struct kb_listener *listener, const struct kb_error *err);
 
+/* kb_fail_call is kb_fail, and tells it to the Error callbacks alone: of a call that is no login.
+ */
+OM_uint32 kb_fail_call(OM_uint32 *minor, struct kb_listener *listener, const struct kb_error *err);
+
 /* kb_fail_status is kb_fail for a plain status of a message on an existing context. */
 OM_uint32 kb_fail_status(OM_uint32 *minor, enum kb_status status);
 

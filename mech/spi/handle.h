@@ -46,6 +46,7 @@ struct kb_gss_cred {
     _Atomic(struct kb_settings *) own; /* what the caller set; NULL: nothing. Made once */
     /* Of ours, guarded by the lock of credstate.h: */
     atomic_uint generation;           /* how often it was changed; read without the lock too */
+    atomic_uint begun;                /* the generation of its last context, plus 1; no lock */
     bool own_identity;                /* a user, password, keytab or cache is in `own` */
     bool own_secret;                  /* more than a user is */
     const struct kb_options *options; /* a bound one's snapshot; NULL: to be resolved (again) */

@@ -83,10 +83,13 @@ OM_uint32 kb_unsupported_minor(OM_uint32 *minor)
 
 OM_uint32 kb_platforms_minor(OM_uint32 *minor)
 {
-    return fail_with(
-        minor, GSS_S_UNAVAILABLE, KB_E_UNSUPPORTED,
-        "This credential or context is the platform's, as was decided when it was made: "
-        "Kerbside's own calls are not for it");
+    struct kb_error err = {.no_hint = true};
+
+    (void)kb_error_set(
+        &err, KB_E_UNSUPPORTED,
+        "This credential or context is the platform's, which was settled when it was "
+        "made: Kerbside's own calls are not for it");
+    return kb_fail(minor, &err);
 }
 
 OM_uint32 kb_bad_mech(OM_uint32 *minor)
@@ -150,6 +153,15 @@ OM_uint32 kb_fail_login(OM_uint32 *minor, const struct kb_options *options,
                         struct kb_listener *listener, const struct kb_error *err)
 {
     kb_tell_failure(options, listener, err);
+    return kb_fail(minor, err);
+}
+
+OM_uint32 kb_fail_call(OM_uint32 *minor, struct kb_listener *listener, const struct kb_error *err)
+{
+    struct kb_events *events = kb_tell_events(NULL, listener);
+
+    kb_error_event(events, err);
+    kb_events_free(events);
     return kb_fail(minor, err);
 }
 

@@ -1,0 +1,568 @@
+/* calls.c - the calls of gssapi_kerbside.h, one after another as the arguments say.
+ *
+ *   process N=V | ask N | reset | callbacks | quiet | interrupt       for the process
+ *   acquire | acquire-krb5 | acquire-name NAME | release              one credential
+ *   acquire-store USER KEYTAB
+ *   cred N=V | cred-ask N | cred-reset | cred-callbacks NAME | cred-quiet | cred-interrupt
+ *   krb5 TARGET | spnego TARGET | once TARGET     a context, established with an acceptor in this
+ *                                                 process; `once` without mutual authentication
+ *   first TARGET                                  its first token alone
+ *   ctx N=V | ctx-ask N | token                   that context
+ *   export | odd                                  what else has to go well
+ *   threads NUMBER ROUNDS USER USER2              that credential, changed and used by many
+ *
+ * A line for each; callbacks print theirs. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <gssapi/gssapi_kerbside.h>
+
+#include "tests/spi/say.h"
+
+static gss_cred_id_t cred;
+static gss_ctx_id_t ctx;
+static gss_buffer_desc first; /* the context's first token, as it went out */
+
+static void outcome(const char *what, const char *argument, OM_uint32 major)
+{
+    OM_uint32 saved = minor, more = 0;
+    gss_buffer_desc text = GSS_C_EMPTY_BUFFER;
+
+    printf("%s%s%s: ", what, argument[0] != '\0' ? " " : "", argument);
+    if (major == GSS_S_COMPLETE) {
+        printf("ok\n");
+        return;
+    }
+    if (saved != 0 && GSS_ERROR(major)) {
+        gss_display_status(&ignored, saved, GSS_C_MECH_CODE, GSS_C_NO_OID, &more, &text);
+    }
+    printf("%08x %.*s\n", major, (int)text.length, (char *)text.value);
+    gss_release_buffer(&ignored, &text);
+}
+
+static void answer(const char *what, const char *name, OM_uint32 major, gss_buffer_t value)
+{
+    if (major == GSS_S_COMPLETE) {
+        printf("%s %s: [%.*s]\n", what, name, (int)value->length, (char *)value->value);
+    } else {
+        outcome(what, name, major);
+    }
+    gss_release_buffer(&ignored, value);
+}
+
+/* --- callbacks --- */
+
+static void on_log(void *arg, int level, const char *message, const char *type)
+{
+    printf("  log %s %d %s: %s\n", (char *)arg, level, type, message);
+}
+
+static void on_trail(void *arg, int direction, const char *message)
+{
+    printf("  trail %s %d: %.40s\n", (char *)arg, direction, message);
+}
+
+static void on_error(void *arg, int code, const char *description)
+{
+    printf("  error %s %d: %s\n", (char *)arg, code, description);
+}
+
+static void on_release(void *arg)
+{
+    printf("  released %s\n", (char *)arg);
+}
+
+static struct kerbside_callbacks callbacks_of(const char *name)
+{
+    return (struct kerbside_callbacks){.argument = (void *)name,
+                                       .log = on_log,
+                                       .pitrail = on_trail,
+                                       .error = on_error,
+                                       .release = on_release};
+}
+
+/* --- the process --- */
+
+static void do_process(char **args)
+{
+    outcome("process", args[0], kerbside_configure(&minor, args[0]));
+}
+
+static void do_ask(char **args)
+{
+    gss_buffer_desc value;
+    OM_uint32 major = kerbside_query(&minor, args[0], &value);
+
+    answer("ask", args[0], major, &value);
+}
+
+static void do_reset(char **args)
+{
+    (void)args;
+    outcome("reset", "", kerbside_reset(&minor));
+}
+
+static void do_callbacks(char **args)
+{
+    struct kerbside_callbacks callbacks = callbacks_of("process");
+
+    (void)args;
+    outcome("callbacks", "", kerbside_callbacks(&minor, &callbacks));
+}
+
+static void do_quiet(char **args)
+{
+    (void)args;
+    outcome("quiet", "", kerbside_callbacks(&minor, NULL));
+}
+
+/* With nothing under way it does nothing, also to later calls. */
+static void fire(const char *what, OM_uint32 major, const struct kerbside_interrupt *interrupt)
+{
+    outcome(what, "", major);
+    if (major == GSS_S_COMPLETE) {
+        interrupt->interrupt(interrupt->argument);
+    }
+}
+
+static void do_interrupt(char **args)
+{
+    struct kerbside_interrupt interrupt;
+    OM_uint32 major = kerbside_interrupt(&minor, &interrupt);
+
+    (void)args;
+    fire("interrupt", major, &interrupt);
+}
+
+/* --- a credential --- */
+
+static void do_acquire(char **args)
+{
+    (void)args;
+    outcome("acquire", "",
+            gss_acquire_cred(&minor, GSS_C_NO_NAME, GSS_C_INDEFINITE, GSS_C_NO_OID_SET,
+                             GSS_C_INITIATE, &cred, NULL, NULL));
+}
+
+static void do_acquire_krb5(char **args)
+{
+    (void)args;
+    outcome("acquire", "krb5",
+            gss_acquire_cred(&minor, GSS_C_NO_NAME, GSS_C_INDEFINITE, &krb5_set, GSS_C_INITIATE,
+                             &cred, NULL, NULL));
+}
+
+static void do_acquire_name(char **args)
+{
+    gss_buffer_desc text = {strlen(args[0]), args[0]};
+    gss_name_t name = GSS_C_NO_NAME;
+
+    gss_import_name(&minor, &text, GSS_C_NT_USER_NAME, &name);
+    outcome("acquire", args[0],
+            gss_acquire_cred(&minor, name, GSS_C_INDEFINITE, GSS_C_NO_OID_SET, GSS_C_INITIATE,
+                             &cred, NULL, NULL));
+    gss_release_name(&ignored, &name);
+}
+
+static void do_acquire_store(char **args)
+{
+    gss_key_value_element_desc elements[] = {{"User", args[0]}, {"KeytabFile", args[1]}};
+    gss_key_value_set_desc store = {2, elements};
+
+    outcome("acquire", args[0],
+            gss_acquire_cred_from(&minor, GSS_C_NO_NAME, GSS_C_INDEFINITE, GSS_C_NO_OID_SET,
+                                  GSS_C_INITIATE, &store, &cred, NULL, NULL));
+}
+
+static void do_release(char **args)
+{
+    (void)args;
+    outcome("release", "", gss_release_cred(&minor, &cred));
+}
+
+static void do_cred(char **args)
+{
+    outcome("cred", args[0], kerbside_configure_cred(&minor, cred, args[0]));
+}
+
+static void do_cred_ask(char **args)
+{
+    gss_buffer_desc value;
+    OM_uint32 major = kerbside_query_cred(&minor, cred, args[0], &value);
+
+    answer("cred-ask", args[0], major, &value);
+}
+
+static void do_cred_reset(char **args)
+{
+    (void)args;
+    outcome("cred-reset", "", kerbside_reset_cred(&minor, cred));
+}
+
+static void do_cred_callbacks(char **args)
+{
+    struct kerbside_callbacks callbacks = callbacks_of(args[0]);
+
+    outcome("cred-callbacks", args[0], kerbside_callbacks_cred(&minor, cred, &callbacks));
+}
+
+static void do_cred_quiet(char **args)
+{
+    (void)args;
+    outcome("cred-quiet", "", kerbside_callbacks_cred(&minor, cred, NULL));
+}
+
+static void do_cred_interrupt(char **args)
+{
+    struct kerbside_interrupt interrupt;
+    OM_uint32 major = kerbside_interrupt_cred(&minor, cred, &interrupt);
+
+    (void)args;
+    fire("cred-interrupt", major, &interrupt);
+}
+
+/* --- a context --- */
+
+static void forget_context(void)
+{
+    gss_delete_sec_context(&ignored, &ctx, GSS_C_NO_BUFFER);
+    gss_release_buffer(&ignored, &first);
+}
+
+static OM_uint32 initiate(const char *text, gss_OID mech, OM_uint32 flags, gss_buffer_t in,
+                          gss_buffer_t out)
+{
+    gss_buffer_desc buffer = {strlen(text), (void *)text};
+    gss_name_t target = GSS_C_NO_NAME;
+    OM_uint32 major;
+
+    gss_import_name(&minor, &buffer, GSS_C_NT_HOSTBASED_SERVICE, &target);
+    major = gss_init_sec_context(&minor, cred, &ctx, target, mech, flags, 0, NULL, in, NULL, out,
+                                 NULL, NULL);
+    gss_release_name(&ignored, &target);
+    return major;
+}
+
+static void print_source(const char *what, const char *argument, gss_name_t source)
+{
+    gss_buffer_desc text = GSS_C_EMPTY_BUFFER;
+
+    gss_display_name(&ignored, source, &text, NULL);
+    printf("%s %s: as %.*s\n", what, argument, (int)text.length, (char *)text.value);
+    gss_release_buffer(&ignored, &text);
+}
+
+static void establish(const char *what, const char *target, gss_OID mech, OM_uint32 flags)
+{
+    gss_buffer_desc out = GSS_C_EMPTY_BUFFER, back = GSS_C_EMPTY_BUFFER;
+    gss_ctx_id_t acceptor = GSS_C_NO_CONTEXT;
+    gss_name_t source = GSS_C_NO_NAME;
+    OM_uint32 major, theirs = GSS_S_CONTINUE_NEEDED;
+
+    forget_context();
+    major = initiate(target, mech, flags, NULL, &out);
+    first = out;
+    while (!GSS_ERROR(major) && out.length > 0) {
+        gss_release_name(&ignored, &source);
+        gss_release_buffer(&ignored, &back);
+        theirs = gss_accept_sec_context(&minor, &acceptor, GSS_C_NO_CREDENTIAL, &out, NULL, &source,
+                                        NULL, &back, NULL, NULL, NULL);
+        if (out.value != first.value) {
+            gss_release_buffer(&ignored, &out);
+        }
+        out = (gss_buffer_desc)GSS_C_EMPTY_BUFFER;
+        if (GSS_ERROR(theirs)) {
+            major = theirs;
+        } else if (major == GSS_S_CONTINUE_NEEDED) {
+            major = initiate(target, mech, flags, &back, &out);
+        }
+    }
+    if (major == GSS_S_COMPLETE && theirs == GSS_S_COMPLETE) {
+        print_source(what, target, source);
+    } else {
+        outcome(what, target, major);
+    }
+    gss_release_name(&ignored, &source);
+    gss_release_buffer(&ignored, &back);
+    gss_delete_sec_context(&ignored, &acceptor, GSS_C_NO_BUFFER);
+}
+
+static void do_krb5(char **args)
+{
+    establish("krb5", args[0], &krb5_oid, GSS_C_MUTUAL_FLAG);
+}
+
+static void do_spnego(char **args)
+{
+    establish("spnego", args[0], &spnego_oid, GSS_C_MUTUAL_FLAG);
+}
+
+static void do_once(char **args)
+{
+    establish("once", args[0], &krb5_oid, 0);
+}
+
+static void do_first(char **args)
+{
+    OM_uint32 major;
+
+    forget_context();
+    major = initiate(args[0], &krb5_oid, GSS_C_MUTUAL_FLAG, NULL, &first);
+    outcome("first", args[0], major == GSS_S_CONTINUE_NEEDED ? GSS_S_COMPLETE : major);
+}
+
+static void do_ctx(char **args)
+{
+    outcome("ctx", args[0], kerbside_configure_context(&minor, ctx, args[0]));
+}
+
+static void do_ctx_ask(char **args)
+{
+    gss_buffer_desc value;
+    OM_uint32 major = kerbside_query_context(&minor, ctx, args[0], &value);
+
+    answer("ctx-ask", args[0], major, &value);
+}
+
+/* AuthToken is the end of what went out, an AP-REQ (RFC 4120 5.5.1: APPLICATION 14). */
+static void do_token(char **args)
+{
+    gss_buffer_desc value;
+    OM_uint32 major = kerbside_query_context(&minor, ctx, "AuthToken", &value);
+    const unsigned char *sent = first.value, *bare;
+    int ends = 0;
+
+    (void)args;
+    if (major != GSS_S_COMPLETE) {
+        outcome("token", "", major);
+        return;
+    }
+    bare = value.value;
+    /* SPNEGO may have put something behind it. */
+    for (size_t i = 0; i + value.length <= first.length && !ends; i++) {
+        ends = memcmp(sent + i, bare, value.length) == 0;
+    }
+    printf("token: %s, %s the token that went out, tag %02x\n",
+           value.length < first.length ? "smaller" : "not smaller", ends ? "in" : "not in",
+           value.length > 0 ? bare[0] : 0);
+    gss_release_buffer(&ignored, &value);
+}
+
+static void do_export(char **args)
+{
+    gss_buffer_desc token = GSS_C_EMPTY_BUFFER;
+
+    (void)args;
+    outcome("export", "", gss_export_cred(&minor, cred, &token));
+    gss_release_buffer(&ignored, &token);
+}
+
+/* Calls that no helper makes. */
+static void odd_call(const char *what, gss_OID_desc object, void *value, size_t len)
+{
+    gss_OID_desc mech = KERBSIDE_MECH_OID;
+    gss_buffer_desc buffer = {len, value};
+
+    outcome(what, "process", gssspi_mech_invoke(&minor, &mech, &object, &buffer));
+    outcome(what, "cred", gss_set_cred_option(&minor, &cred, &object, &buffer));
+    outcome(what, "ctx", gss_set_sec_context_option(&minor, &ctx, &object, &buffer));
+}
+
+static void do_odd(char **args)
+{
+    static unsigned char unknown[] = "\x2b\x06\x01\x04\x01\x81\xfd\x59\x58\x01\x09";
+    gss_OID_desc mech = KERBSIDE_MECH_OID, configure = KERBSIDE_CONFIGURE_OID;
+    gss_OID_desc query = KERBSIDE_QUERY_OID, interrupt = KERBSIDE_INTERRUPT_OID;
+    gss_OID_desc callbacks = KERBSIDE_CALLBACKS_OID, nothing = {11, unknown};
+    struct kerbside_query small = {.size = 8, .name = "User"};
+    struct kerbside_callbacks none = callbacks_of("odd");
+    gss_buffer_set_t set = GSS_C_NO_BUFFER_SET;
+
+    (void)args;
+    none.size = sizeof(none) - 1;
+    odd_call("empty", configure, NULL, 0);
+    odd_call("query", query, &small, sizeof(small));
+    odd_call("interrupt", interrupt, NULL, 0);
+    odd_call("callbacks", callbacks, &none, sizeof(none));
+    odd_call("unknown", nothing, NULL, 0);
+    outcome("no object", "process", gssspi_mech_invoke(&minor, &mech, GSS_C_NO_OID, NULL));
+    outcome("no value", "process", gssspi_mech_invoke(&minor, &mech, &configure, NULL));
+    outcome("no name", "cred", gss_inquire_cred_by_oid(&minor, cred, &query, &set));
+    gss_release_buffer_set(&ignored, &set);
+}
+
+/* --- many threads --- */
+
+static atomic_uint wrong;
+static unsigned rounds;
+static char *users[2];
+
+static void expect(OM_uint32 major, OM_uint32 code, const char *what)
+{
+    gss_buffer_desc text = GSS_C_EMPTY_BUFFER;
+    OM_uint32 more = 0, unused;
+
+    if (major != GSS_S_COMPLETE && atomic_fetch_add(&wrong, 1) < 5) {
+        gss_display_status(&unused, code, GSS_C_MECH_CODE, GSS_C_NO_OID, &more, &text);
+        printf("%s: %08x %.*s\n", what, major, (int)text.length, (char *)text.value);
+        gss_release_buffer(&unused, &text);
+    }
+}
+
+/* Without mutual authentication a context is there at once, and says whose it is. */
+static void use(void)
+{
+    gss_buffer_desc target = {14, (void *)(size_t) "HTTP@localhost"}, out = GSS_C_EMPTY_BUFFER;
+    gss_buffer_desc text = GSS_C_EMPTY_BUFFER, value;
+    gss_name_t name = GSS_C_NO_NAME, source = GSS_C_NO_NAME;
+    gss_ctx_id_t own = GSS_C_NO_CONTEXT;
+    OM_uint32 major, code, unused;
+
+    gss_import_name(&unused, &target, GSS_C_NT_HOSTBASED_SERVICE, &name);
+    major = gss_init_sec_context(&code, cred, &own, name, &krb5_oid, 0, 0, NULL, NULL, NULL, &out,
+                                 NULL, NULL);
+    expect(major, code, "init");
+    if (major == GSS_S_COMPLETE) {
+        expect(kerbside_configure_context(&code, own, "EncodeAuthToken=Yes"), code, "context");
+        expect(kerbside_query_context(&code, own, "AuthToken", &value), code, "token");
+        gss_release_buffer(&unused, &value);
+        gss_inquire_context(&unused, own, &source, NULL, NULL, NULL, NULL, NULL, NULL);
+        gss_display_name(&unused, source, &text, NULL);
+        if (strcmp(text.value, users[0]) != 0 && strcmp(text.value, users[1]) != 0) {
+            expect(GSS_S_FAILURE, 0, text.value);
+        }
+    }
+    gss_release_buffer(&unused, &text);
+    gss_release_buffer(&unused, &out);
+    gss_release_name(&unused, &name);
+    gss_release_name(&unused, &source);
+    gss_delete_sec_context(&unused, &own, GSS_C_NO_BUFFER);
+}
+
+static void count_release(void *arg)
+{
+    atomic_fetch_add((atomic_uint *)arg, 1);
+}
+
+static atomic_uint released, registered;
+
+static void change(unsigned number)
+{
+    struct kerbside_callbacks callbacks = {.argument = &released, .release = count_release};
+    struct kerbside_interrupt interrupt;
+    gss_buffer_desc value;
+    char setting[256];
+    OM_uint32 code, unused;
+
+    snprintf(setting, sizeof(setting), "User=%s", users[number % 2]);
+    expect(kerbside_configure_cred(&code, cred, setting), code, setting);
+    expect(kerbside_configure_cred(&code, cred, number % 3 != 0 ? "Timeout=9" : "Timeout=8"), code,
+           "Timeout");
+    expect(kerbside_query_cred(&code, cred, "User", &value), code, "User");
+    gss_release_buffer(&unused, &value);
+    expect(kerbside_interrupt_cred(&code, cred, &interrupt), code, "interrupt");
+    expect(kerbside_callbacks_cred(&code, cred, &callbacks), code, "callbacks");
+    atomic_fetch_add(&registered, 1);
+    expect(kerbside_configure(&code, number % 2 != 0 ? "ClockSkew=299" : "ClockSkew=298"), code,
+           "process");
+    expect(kerbside_query(&code, "ClockSkew", &value), code, "ClockSkew");
+    gss_release_buffer(&unused, &value);
+    callbacks.argument = &released;
+    expect(kerbside_callbacks(&code, &callbacks), code, "callbacks");
+    atomic_fetch_add(&registered, 1);
+}
+
+static void *run(void *arg)
+{
+    unsigned number = (unsigned)(size_t)arg;
+
+    for (unsigned i = 0; i < rounds; i++) {
+        use();
+        if (number % 4 == 0) {
+            change(number / 4 + i);
+        }
+    }
+    return NULL;
+}
+
+static void do_threads(char **args)
+{
+    unsigned num = (unsigned)atoi(args[0]);
+    pthread_t threads[64];
+    OM_uint32 unused;
+
+    rounds = (unsigned)atoi(args[1]);
+    users[0] = args[2];
+    users[1] = args[3];
+    for (unsigned i = 0; i < num && i < 64; i++) {
+        pthread_create(&threads[i], NULL, run, (void *)(size_t)i);
+    }
+    for (unsigned i = 0; i < num && i < 64; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    kerbside_callbacks(&unused, NULL);
+    kerbside_reset_cred(&unused, cred);
+    kerbside_reset(&unused);
+    gss_release_cred(&unused, &cred);
+    printf("threads: %u wrong, released %s\n", wrong,
+           released == registered ? "as often as registered" : "too few");
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        void (*run)(char **args);
+        int num_args;
+    } calls[] = {
+        {"process", do_process, 1},
+        {"ask", do_ask, 1},
+        {"reset", do_reset, 0},
+        {"callbacks", do_callbacks, 0},
+        {"quiet", do_quiet, 0},
+        {"interrupt", do_interrupt, 0},
+        {"acquire", do_acquire, 0},
+        {"acquire-krb5", do_acquire_krb5, 0},
+        {"acquire-name", do_acquire_name, 1},
+        {"acquire-store", do_acquire_store, 2},
+        {"release", do_release, 0},
+        {"cred", do_cred, 1},
+        {"cred-ask", do_cred_ask, 1},
+        {"cred-reset", do_cred_reset, 0},
+        {"cred-callbacks", do_cred_callbacks, 1},
+        {"cred-quiet", do_cred_quiet, 0},
+        {"cred-interrupt", do_cred_interrupt, 0},
+        {"krb5", do_krb5, 1},
+        {"spnego", do_spnego, 1},
+        {"once", do_once, 1},
+        {"first", do_first, 1},
+        {"ctx", do_ctx, 1},
+        {"ctx-ask", do_ctx_ask, 1},
+        {"token", do_token, 0},
+        {"export", do_export, 0},
+        {"odd", do_odd, 0},
+        {"threads", do_threads, 4},
+    };
+    size_t num = sizeof(calls) / sizeof(calls[0]);
+
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    for (int at = 1; at < argc;) {
+        size_t i = 0;
+
+        while (i < num && strcmp(calls[i].name, argv[at]) != 0) {
+            i++;
+        }
+        if (i == num || at + calls[i].num_args >= argc) {
+            fprintf(stderr, "calls: %s?\n", argv[at]);
+            return 2;
+        }
+        calls[i].run(argv + at + 1);
+        at += 1 + calls[i].num_args;
+    }
+    forget_context();
+    gss_release_cred(&ignored, &cred);
+    return 0;
+}
