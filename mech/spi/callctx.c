@@ -3,6 +3,7 @@
 
 #include "mech/options/context.h"
 #include "mech/options/settings.h"
+#include "mech/report/reference.h"
 #include "mech/spi/call.h"
 #include "mech/spi/fail.h"
 #include "mech/spi/initiate.h"
@@ -24,30 +25,29 @@ const struct kb_options *kb_background_options(struct kb_background *background)
     return options;
 }
 
-/* What stood in the way of an option that was asked of a context; NULL: nothing in particular. */
-static const struct fixed {
-    enum kb_option_id id;
-    const char *why;
-} fixed[] = {
-    {KB_OPT_LocalPort, "You cannot change the LocalPort while the component is Active"},
-    {KB_OPT_LocalHost, "You cannot change the LocalHost at this time. A connection is in progress"},
-    {KB_OPT_MaxPacketSize, "Cannot change MaxPacketSize while the component is Active"},
-    {KB_OPT_ShareLocalPort, "Cannot change ShareLocalPort option while the component is Active"},
-    {KB_OPT_KDCHost, "Cannot change RemoteHost when the component is Active"},
-    {KB_OPT_KDCPort, "Cannot change RemotePort when the component is Active"},
-    {KB_OPT_UseConnection, "Cannot change UseConnection while the component is Active"},
-};
+#define PORT_ZERO 116 /* of KDCPort=0, in time or not */
+
+/* What has acted by now cannot be changed any more: the reference's errors 106 to 117. */
+static enum kb_status too_late(const struct kb_option_row *row, kb_bytes text, struct kb_error *err)
+{
+    int number = kb_reference_of_option(row->name);
+
+    if (kb_option_id(row) == KB_OPT_KDCPort && text.len > 2 &&
+        memcmp(text.ptr + text.len - 2, "=0", 2) == 0) {
+        number = PORT_ZERO;
+    }
+    (void)kb_error_set(err, KB_E_OPTION, "%s cannot be set on a context that exists: %s", row->name,
+                       kb_reference_text(number));
+    err->number = number;
+    err->no_hint = true;
+    return KB_ERROR;
+}
 
 static enum kb_status check_changeable(kb_bytes text, struct kb_error *err)
 {
     const struct kb_option_row *row = kb_call_named(text);
 
-    for (size_t i = 0; row != NULL && i < sizeof(fixed) / sizeof(fixed[0]); i++) {
-        if (fixed[i].id == kb_option_id(row)) {
-            return kb_error_set(err, KB_E_OPTION, "%s", fixed[i].why);
-        }
-    }
-    return KB_OK;
+    return row != NULL && row->scope != KB_SCOPE_CONTEXT ? too_late(row, text, err) : KB_OK;
 }
 
 /* The context's own settings, made where there are none; NULL: no memory. */

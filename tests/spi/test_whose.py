@@ -306,7 +306,7 @@ class TestBrought(Case):
 
     def test_one_login_for_both_mechanisms(self):
         """No mechanism named: krb5, and krb5 below SPNEGO. One login, also when it is refused."""
-        client = self.client(self.alice)
+        client = self.client(self.alice + " BadSecretPause=0")
         name = "bob@" + self.realm.name
         with self.realm.counting() as seen:
             client.acquire(cred="c", name=name, store={"password": self.realm.passwords["bob"]})
