@@ -31,21 +31,25 @@ static void compare_client(struct kb_cli *cli, const struct kb_cli_context *cont
     kb_buf_wipe(&user);
 }
 
-/* Does the loaded plugin answer questions at all? */
-static bool answers(void)
+int kb_cli_agree_failed(struct kb_cli *cli, const char *spn, int code)
 {
-    struct kb_buf build;
-    bool yes;
+    const struct kb_options *options = own_reading(spn);
+    bool none = options != NULL && !options->has_identity;
 
-    kb_buf_init(&build, 4096);
-    yes = kb_cli_gss_ask("BuildInfo", &build);
-    kb_buf_wipe(&build);
-    return yes;
+    kb_options_put(options);
+    if (!none) {
+        return code;
+    }
+    kb_cli_warn(cli,
+                "no identity is configured for %s: set User and Password or KeytabFile in the "
+                "plugin's line, a Config file or KERBSIDE_OPTIONS; see kerbside(8)",
+                spn);
+    return KB_EXIT_CONFIG;
 }
 
 void kb_cli_agree(struct kb_cli *cli, const struct kb_cli_context *context, const char *spn)
 {
-    const struct kb_options *options = answers() ? own_reading(spn) : NULL;
+    const struct kb_options *options = own_reading(spn);
     bool wanted = options != NULL && options->has_identity && !options->use_platform_kerberos_api;
 
     if (!context->ours && wanted) {
@@ -53,7 +57,7 @@ void kb_cli_agree(struct kb_cli *cli, const struct kb_cli_context *context, cons
                     "warning: an identity is configured for %s, but libgssapi used the "
                     "platform's own Kerberos (%s)",
                     spn, context->client != NULL ? context->client : "unknown");
-    } else if (!context->ours && options != NULL) {
+    } else if (!context->ours) {
         kb_cli_warn(cli,
                     "note: no identity of Kerbside's is configured for %s; this is the "
                     "platform's own (%s)",

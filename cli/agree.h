@@ -11,6 +11,10 @@
  */
 void kb_cli_agree(struct kb_cli *cli, const struct kb_cli_context *context, const char *spn);
 
+/* kb_cli_agree_failed is told of a failed login and its exit code: where it failed for want of an
+ * identity, it says so and gives KB_EXIT_CONFIG. */
+int kb_cli_agree_failed(struct kb_cli *cli, const char *spn, int code);
+
 /* kb_cli_agree_options warns of each option that the loaded plugin has another value of. */
 void kb_cli_agree_options(struct kb_cli *cli);
 

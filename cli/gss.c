@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "cli/agree.h"
 #include "mech/protocol/frame.h"
 
 #define OID(literal)                                                                               \
@@ -71,57 +72,48 @@ int kb_cli_gss_fail(struct kb_cli *cli, OM_uint32 major, OM_uint32 minor, const 
     return code;
 }
 
-static OM_uint32 invoke(OM_uint32 *minor, gss_OID_desc object, const void *value, size_t len)
-{
-    gss_OID_desc mech = KERBSIDE_MECH_OID;
-    gss_buffer_desc argument = buffer(value, len);
-
-    return gssspi_mech_invoke(minor, &mech, &object, &argument);
-}
-
-static OM_uint32 ask(OM_uint32 *minor, const char *name, struct kerbside_query *out)
-{
-    gss_OID_desc object = KERBSIDE_QUERY_OID;
-
-    *out = (struct kerbside_query){.size = sizeof(*out), .name = name};
-    return invoke(minor, object, out, sizeof(*out));
-}
-
 bool kb_cli_gss_ask(const char *name, struct kb_buf *out)
 {
+    gss_buffer_desc value = GSS_C_EMPTY_BUFFER;
     OM_uint32 minor;
-    struct kerbside_query query;
-    bool answered = ask(&minor, name, &query) == GSS_S_COMPLETE;
+    bool answered = kerbside_query(&minor, name, &value) == GSS_S_COMPLETE;
 
     if (answered) {
-        kb_buf_add(out, kb_bytes_of(query.value.value, query.value.length));
+        kb_buf_add(out, kb_bytes_of(value.value, value.length));
     }
-    gss_release_buffer(&minor, &query.value);
+    gss_release_buffer(&minor, &value);
     return answered;
+}
+
+static int set_options(struct kb_cli *cli)
+{
+    for (size_t i = 0; i < cli->num_set; i++) {
+        OM_uint32 minor, major = kerbside_configure(&minor, cli->set[i]);
+
+        if (GSS_ERROR(major)) {
+            int code = kb_cli_gss_fail(cli, major, minor, "-o");
+
+            return kb_error_of_minor(minor) == KB_E_OPTION ? KB_EXIT_USAGE : code;
+        }
+    }
+    return KB_EXIT_OK;
 }
 
 int kb_cli_gss_start(struct kb_cli *cli)
 {
-    gss_OID_desc configure = KERBSIDE_CONFIGURE_OID;
-    struct kerbside_query query;
-    OM_uint32 minor, ignored, major = ask(&minor, "BuildInfo", &query);
+    gss_buffer_desc build = GSS_C_EMPTY_BUFFER;
+    OM_uint32 minor, ignored, major = kerbside_query(&minor, "BuildInfo", &build);
+    int code;
 
-    gss_release_buffer(&ignored, &query.value);
+    gss_release_buffer(&ignored, &build);
     if (GSS_ROUTINE_ERROR(major) == GSS_S_BAD_MECH) {
-        return kb_cli_fail(
-            cli, KB_EXIT_NO_PLUGIN,
-            "libgssapi does not load kerbside.so, so no program uses it. Add its line "
-            "to a file in /etc/gss/mech.d, or name one in GSS_MECH_CONFIG; see "
-            "kerbside(8)");
+        return kb_cli_fail(cli, KB_EXIT_NO_PLUGIN,
+                           "libgssapi does not load kerbside.so, so no program uses it. Add its "
+                           "line to a file in /etc/gss/mech.d, or name one in GSS_MECH_CONFIG; see "
+                           "kerbside(8)");
     }
-    for (size_t i = 0; i < cli->num_set; i++) {
-        major = invoke(&minor, configure, cli->set[i], strlen(cli->set[i]));
-        if (GSS_ERROR(major)) {
-            kb_cli_gss_fail(cli, major, minor, "-o");
-            return kb_error_of_minor(minor) == KB_E_OPTION ? KB_EXIT_USAGE : exit_code(minor);
-        }
-    }
-    return KB_EXIT_OK;
+    code = set_options(cli);
+    return code == KB_EXIT_OK ? kb_cli_set_options(cli) : code;
 }
 
 /* service@host is host-based, all else a principal. */
@@ -184,7 +176,7 @@ int kb_cli_gss_init(struct kb_cli *cli, const char *spn, const gss_OID_desc *mec
                                  &out->token, &out->flags, &lifetime);
     gss_release_name(&ignored, &target);
     if (GSS_ERROR(major)) {
-        return kb_cli_gss_fail(cli, major, minor, spn);
+        return kb_cli_agree_failed(cli, spn, kb_cli_gss_fail(cli, major, minor, spn));
     }
     inquire(out, lifetime);
     return KB_EXIT_OK;
@@ -231,23 +223,15 @@ bool kb_cli_context_ask(const struct kb_cli_context *context, const gss_OID_desc
 bool kb_cli_context_option(const struct kb_cli_context *context, const char *name,
                            struct kb_buf *out)
 {
-    gss_OID_desc prefix = KERBSIDE_QUERY_OID;
-    uint8_t bytes[64];
-    gss_OID_desc object = {prefix.length, bytes};
-
-    memcpy(bytes, prefix.elements, prefix.length);
-    for (; *name != '\0' && object.length < sizeof(bytes); name++) {
-        bytes[object.length++] = (uint8_t)*name;
-    }
-    return kb_cli_context_ask(context, &object, 0, out);
-}
-
-void kb_cli_gss_listen(struct kerbside_callbacks *callbacks)
-{
-    gss_OID_desc object = KERBSIDE_CALLBACKS_OID;
+    gss_buffer_desc value = GSS_C_EMPTY_BUFFER;
     OM_uint32 minor;
+    bool answered = kerbside_query_context(&minor, context->handle, name, &value) == GSS_S_COMPLETE;
 
-    (void)invoke(&minor, object, callbacks, callbacks != NULL ? sizeof(*callbacks) : 0);
+    if (answered) {
+        kb_buf_add(out, kb_bytes_of(value.value, value.length));
+    }
+    gss_release_buffer(&minor, &value);
+    return answered;
 }
 
 int kb_cli_gss_client(struct kb_cli *cli, struct kb_buf *out)

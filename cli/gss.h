@@ -21,10 +21,6 @@ int kb_cli_gss_fail(struct kb_cli *cli, OM_uint32 major, OM_uint32 minor, const 
 /* kb_cli_gss_ask appends an option's value as the loaded plugin has it for the process. */
 bool kb_cli_gss_ask(const char *name, struct kb_buf *out);
 
-/* kb_cli_gss_listen registers callbacks with the plugin, and with NULL takes them away. */
-struct kerbside_callbacks;
-void kb_cli_gss_listen(struct kerbside_callbacks *callbacks);
-
 /* kb_cli_gss_client appends the name of who would log in. Returns an exit code, having told what
  * failed. */
 int kb_cli_gss_client(struct kb_cli *cli, struct kb_buf *out);

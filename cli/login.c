@@ -37,8 +37,7 @@ static void note(struct witness *witness, const char *kind, const char *detail, 
     struct said *said;
 
     if (!witness->cli->json) {
-        kb_cli_print(witness->cli, "%s %s: %s%s", kind, detail, text,
-                     len > 0 && text[len - 1] == '\n' ? "" : "\n");
+        kb_cli_print(witness->cli, "%s%s", text, len > 0 && text[len - 1] == '\n' ? "" : "\n");
         (void)kb_cli_flush(witness->cli);
         return;
     }
@@ -90,12 +89,13 @@ static void on_trail(void *arg, int direction, const char *message)
     }
 }
 
-static void listen(struct witness *witness)
+static void listen_as(struct witness *witness)
 {
+    OM_uint32 minor;
     struct kerbside_callbacks callbacks = {
         .size = sizeof(callbacks), .argument = witness, .log = on_log, .pitrail = on_trail};
 
-    kb_cli_gss_listen(&callbacks);
+    (void)kerbside_callbacks(&minor, witness != NULL ? &callbacks : NULL);
 }
 
 static void forget_said(struct witness *witness)
@@ -184,7 +184,7 @@ static int login(struct kb_cli *cli, struct request *request)
         return code;
     }
     kb_cli_agree_options(cli);
-    listen(&request->witness);
+    listen_as(&request->witness);
     kb_buf_init(&target, 4096);
     if (request->spn == NULL) {
         code = tgt_target(cli, &target);
@@ -194,7 +194,7 @@ static int login(struct kb_cli *cli, struct request *request)
     if (code == KB_EXIT_OK) {
         code = login_to(cli, kb_buf_str(&target), &request->witness);
     }
-    kb_cli_gss_listen(NULL);
+    listen_as(NULL);
     forget_said(&request->witness);
     kb_buf_wipe(&target);
     return code;

@@ -1,0 +1,279 @@
+/* kerbside list and forget: the tickets that the configured identity holds in its cache. */
+#include <getopt.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "asn1/names.h"
+#include "cli/cli.h"
+#include "cli/recognise.h"
+#include "mech/names/target.h"
+#include "mech/options/show.h"
+#include "mech/store/ccache.h"
+
+const struct kb_cli_option kb_cli_tickets_options[] = {
+    {'t', "target", "TARGET", "the identity that logs in to this service"},
+    {'c', "client", "NAME", "the identity of a program that asks for this client"},
+    {0},
+};
+
+/* The cache that is meant, and what it held. */
+struct place {
+    const struct kb_options *options;
+    struct kb_ccache *cache;         /* NULL: tickets live in each process alone */
+    struct kb_cc_contents *contents; /* NULL: there are none */
+};
+
+static void place_wipe(struct place *place)
+{
+    kb_cc_contents_put(place->contents);
+    kb_ccache_put(place->cache);
+    kb_options_put(place->options);
+}
+
+static bool is_users(const struct place *place, const struct kb_principal *owner)
+{
+    return place->options->user == NULL || kb_principal_equal(place->options->user, owner);
+}
+
+/* A User without a secret has the platform's default cache, while it is his (kerbside(8)). */
+static enum kb_status open_default(struct place *place, struct kb_wait *wait)
+{
+    struct kb_error ignored = {0};
+    struct kb_buf name;
+    enum kb_status status;
+
+    kb_buf_init(&name, 1 << 14);
+    status = kb_options_default_ccache(place->options, &name, &ignored);
+    if (status == KB_OK) {
+        status = kb_ccache_new(kb_buf_str(&name), &place->cache, &ignored);
+    }
+    if (status == KB_OK) {
+        status = kb_ccache_load(place->cache, wait, &place->contents, &ignored);
+    }
+    kb_buf_wipe(&name);
+    if (status != KB_OK || !is_users(place, kb_cc_owner(place->contents))) {
+        kb_cc_contents_put(place->contents);
+        kb_ccache_put(place->cache);
+        place->contents = NULL;
+        place->cache = NULL;
+    }
+    return status == KB_NO_MEMORY ? KB_NO_MEMORY : KB_OK;
+}
+
+static enum kb_status open_named(struct place *place, const char *name, struct kb_wait *wait,
+                                 struct kb_error *err)
+{
+    enum kb_status status = kb_ccache_new(name, &place->cache, err);
+
+    if (status == KB_OK) {
+        status = kb_ccache_load(place->cache, wait, &place->contents, err);
+    }
+    return status == KB_NOT_FOUND ? KB_OK : status;
+}
+
+static int open_place(struct kb_cli *cli, const struct kb_options_query *query,
+                      struct kb_wait *wait, struct place *out)
+{
+    struct kb_error err = {0};
+    enum kb_status status = kb_options_get(query, &out->options, &err);
+
+    if (status != KB_OK) {
+        return kb_cli_status(cli, status, &err);
+    }
+    if (!out->options->has_identity) {
+        return kb_cli_fail(cli, KB_EXIT_CONFIG,
+                           "no identity is configured: set User and Password, KeytabFile or "
+                           "CredentialsCacheFile, see kerbside(8)");
+    }
+    if (out->options->ccache != NULL) {
+        status = open_named(out, out->options->ccache, wait, &err);
+    } else if (out->options->password == NULL && out->options->keytab_file == NULL) {
+        status = open_default(out, wait);
+    }
+    return status == KB_OK ? KB_EXIT_OK : kb_cli_status(cli, status, &err);
+}
+
+static void show_ticket(struct kb_cli *cli, const struct kb_cc_ticket *ticket, int64_t now)
+{
+    struct kb_show *show = &cli->show;
+
+    kb_show_open(show, NULL, KB_SHOW_FIELDS);
+    kb_show_principal(show, "client", ticket->client);
+    kb_show_principal(show, "server", ticket->server);
+    kb_show_flags(show, "flags", ticket->flags);
+    kb_show_time(show, "authtime", ticket->authtime);
+    if (ticket->starttime != 0 && ticket->starttime != ticket->authtime) {
+        kb_show_time(show, "starttime", ticket->starttime);
+    }
+    kb_show_time(show, "endtime", ticket->endtime);
+    if (ticket->renew_till != 0) {
+        kb_show_time(show, "renew-till", ticket->renew_till);
+    }
+    kb_show_bool(show, "expired", ticket->endtime <= now);
+    if (ticket->ticket_etype != 0) {
+        kb_show_number(show, "ticket-etype", ticket->ticket_etype,
+                       kb_number_name("etype", ticket->ticket_etype));
+    }
+    kb_show_number(show, "session-etype", ticket->etype, kb_number_name("etype", ticket->etype));
+    kb_show_close(show);
+}
+
+static enum kb_status show_tickets(struct kb_cli *cli, const struct place *place)
+{
+    enum kb_status status = KB_OK;
+    size_t position = 0;
+    int64_t now = time(NULL);
+
+    kb_show_open(&cli->show, "tickets", KB_SHOW_ITEMS);
+    while (place->contents != NULL && status == KB_OK) {
+        struct kb_cc_ticket ticket;
+
+        status = kb_cc_next(place->contents, &position, &ticket);
+        if (status == KB_OK) {
+            show_ticket(cli, &ticket, now);
+            kb_cc_ticket_wipe(&ticket);
+        }
+    }
+    kb_show_close(&cli->show);
+    return status == KB_NOT_FOUND ? KB_OK : status;
+}
+
+static void show_place(struct kb_cli *cli, const struct place *place)
+{
+    if (place->cache != NULL) {
+        kb_show_name(&cli->show, "cache", kb_str(kb_ccache_name(place->cache)));
+        return;
+    }
+    kb_cli_print(cli, "There is no CredentialsCacheFile: tickets live in each process alone.\n");
+    kb_show_null(&cli->show, "cache");
+}
+
+static int list(struct kb_cli *cli, const struct place *place)
+{
+    struct kb_show *show = &cli->show;
+    enum kb_status status;
+
+    kb_show_open(show, NULL, KB_SHOW_FIELDS);
+    show_place(cli, place);
+    if (place->contents != NULL) {
+        kb_show_principal(show, "principal", kb_cc_owner(place->contents));
+    }
+    status = show_tickets(cli, place);
+    kb_show_close(show);
+    return status == KB_OK ? KB_EXIT_OK : kb_cli_status(cli, status, NULL);
+}
+
+/* The ticket's name as the cache has it; without a realm, the identity's is meant. */
+static enum kb_status server_of(const struct place *place, const char *text,
+                                const struct kb_principal **out)
+{
+    struct kb_target target;
+    enum kb_status status = kb_target_of_spn(&target, text);
+
+    return status != KB_OK
+               ? status
+               : kb_target_principal(&target, KB_NONE, kb_cc_owner(place->contents)->realm, out);
+}
+
+static int not_his(struct kb_cli *cli, const struct place *place)
+{
+    struct kb_buf owner;
+
+    kb_buf_init(&owner, 1 << 16);
+    kb_principal_unparse(kb_cc_owner(place->contents), &owner);
+    kb_cli_fail(cli, KB_EXIT_CONFIG,
+                "%s holds tickets of %s, who is not the configured User: they "
+                "are left alone",
+                kb_ccache_name(place->cache), kb_buf_str(&owner));
+    kb_buf_wipe(&owner);
+    return KB_EXIT_CONFIG;
+}
+
+static void show_forgotten(struct kb_cli *cli, const struct place *place, size_t num)
+{
+    kb_show_open(&cli->show, NULL, KB_SHOW_FIELDS);
+    show_place(cli, place);
+    kb_show_number(&cli->show, "forgotten", (int64_t)num, NULL);
+    kb_show_close(&cli->show);
+}
+
+static int forget(struct kb_cli *cli, const struct place *place, const char *target,
+                  struct kb_wait *wait)
+{
+    const struct kb_principal *server = NULL;
+    struct kb_error err = {0};
+    enum kb_status status;
+    size_t num = 0;
+
+    if (place->contents == NULL) {
+        show_forgotten(cli, place, 0);
+        return KB_EXIT_OK;
+    }
+    if (!is_users(place, kb_cc_owner(place->contents))) {
+        return not_his(cli, place);
+    }
+    if (target != NULL && server_of(place, target, &server) != KB_OK) {
+        return kb_cli_usage(cli, "\"%s\" cannot be the name of a service", target);
+    }
+    status = kb_ccache_remove(place->cache, kb_cc_owner(place->contents), server, wait, &num, &err);
+    kb_principal_free(server);
+    if (status != KB_OK) {
+        return kb_cli_status(cli, status, &err);
+    }
+    show_forgotten(cli, place, num);
+    return KB_EXIT_OK;
+}
+
+static int read_options(struct kb_cli *cli, struct kb_options_query *query)
+{
+    for (int id; (id = kb_cli_option(cli)) != -1;) {
+        switch (id) {
+        case 't':
+            query->target = kb_str(optarg);
+            break;
+        case 'c':
+            query->client = kb_str(optarg);
+            break;
+        default:
+            return cli->code;
+        }
+    }
+    return -1;
+}
+
+static int with_place(struct kb_cli *cli, bool removing)
+{
+    struct kb_options_query query = {0};
+    struct place place = {0};
+    struct kb_wait wait = {0};
+    int code = read_options(cli, &query);
+
+    if (code >= 0) {
+        return code;
+    }
+    if (!kb_cli_operands(cli, 0, removing ? 1 : 0)) {
+        return KB_EXIT_USAGE;
+    }
+    code = kb_cli_set_options(cli);
+    if (code != KB_EXIT_OK) {
+        return code;
+    }
+    kb_wait_start(&wait, 10000, true);
+    code = open_place(cli, &query, &wait, &place);
+    if (code == KB_EXIT_OK) {
+        code = removing ? forget(cli, &place, cli->argv[optind], &wait) : list(cli, &place);
+    }
+    kb_wait_stop(&wait);
+    place_wipe(&place);
+    return code;
+}
+
+int kb_cli_list(struct kb_cli *cli)
+{
+    return with_place(cli, false);
+}
+
+int kb_cli_forget(struct kb_cli *cli)
+{
+    return with_place(cli, true);
+}
