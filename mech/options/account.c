@@ -48,6 +48,17 @@ enum kb_status kb_user_home(uid_t uid, char **out)
     return user_field(uid, true, out);
 }
 
+enum kb_status kb_user_exists(const char *name)
+{
+    struct passwd space, *entry = NULL;
+    char *buffer = NULL;
+    enum kb_status st;
+
+    LOOK_UP(getpwnam_r(name, &space, buffer, size, &entry), st);
+    free(buffer);
+    return st;
+}
+
 enum kb_status kb_group_id(const char *name, gid_t *out)
 {
     struct group space, *entry = NULL;

@@ -14,6 +14,9 @@
 KB_MUST_USE enum kb_status kb_user_name(uid_t uid, char **out);
 KB_MUST_USE enum kb_status kb_user_home(uid_t uid, char **out);
 
+/* kb_user_exists: is there a user of that name? */
+KB_MUST_USE enum kb_status kb_user_exists(const char *name);
+
 /* kb_group_id finds a group by its name, or reads a number. */
 KB_MUST_USE enum kb_status kb_group_id(const char *name, gid_t *out);
 

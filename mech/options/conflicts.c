@@ -24,41 +24,48 @@ static void add_option(const struct kb_options *options, enum kb_option_id id,
     kb_buf_wipe(&value);
 }
 
-/* "PLACE: A=1 <how> B=2 (ITS PLACE)<what>"; `other` KB_OPT_NUM: none. */
-static enum kb_status conflict(const struct kb_options *options, enum kb_option_id id,
-                               const char *how, enum kb_option_id other, const char *what,
-                               struct kb_error *err)
-{
-    const struct kb_origin *origin = kb_options_origin(options, id);
-    struct kb_buf text;
-    char buf[256];
+/* A conflict, and the one whose place it is told at. */
+struct finding {
+    const struct kb_options *options;
+    struct kb_origin *place;
+    struct kb_error *err;
+};
 
+/* "A=1 <how> B=2 (ITS PLACE)<what>"; `other` KB_OPT_NUM: none. */
+static enum kb_status conflict(const struct finding *finding, enum kb_option_id id, const char *how,
+                               enum kb_option_id other, const char *what)
+{
+    const struct kb_options *options = finding->options;
+    struct kb_buf text;
+
+    *finding->place = *kb_options_origin(options, id);
     kb_buf_init(&text, 2048);
     add_option(options, id, NULL, &text);
     kb_buf_printf(&text, " %s", how);
     if (other != KB_OPT_NUM) {
         kb_buf_add_str(&text, " ");
-        add_option(options, other, origin, &text);
+        add_option(options, other, finding->place, &text);
     }
     kb_buf_add_str(&text, what);
-    kb_error_set(err, KB_E_OPTION, "%s: %s", kb_origin_text(origin, buf, sizeof(buf)),
-                 kb_buf_str(&text));
+    kb_error_set(finding->err, text.status == KB_OK ? KB_E_OPTION : KB_E_NO_MEMORY, "%s",
+                 text.status == KB_OK ? kb_buf_str(&text) : "out of memory");
     kb_buf_wipe(&text);
     return KB_ERROR;
 }
 
-static enum kb_status check_firewall(const struct kb_options *options, struct kb_error *err)
+static enum kb_status check_firewall(const struct finding *finding)
 {
+    const struct kb_options *options = finding->options;
     static const char nothing[] = "does nothing without FirewallHost";
 
     if (options->firewall_host != NULL) {
         return KB_OK;
     }
     if (options->firewall_port != 0) {
-        return conflict(options, KB_OPT_FirewallPort, nothing, KB_OPT_NUM, "", err);
+        return conflict(finding, KB_OPT_FirewallPort, nothing, KB_OPT_NUM, "");
     }
     return options->firewall_data != NULL
-               ? conflict(options, KB_OPT_FirewallData, nothing, KB_OPT_NUM, "", err)
+               ? conflict(finding, KB_OPT_FirewallData, nothing, KB_OPT_NUM, "")
                : KB_OK;
 }
 
@@ -68,21 +75,23 @@ static bool allows(const struct kb_options *options, int family)
            (options->use_ipv6 == KB_IPV6_ONLY) == (family == AF_INET6);
 }
 
-static enum kb_status check_local_host(const struct kb_options *options, struct kb_error *err)
+static enum kb_status check_local_host(const struct finding *finding)
 {
+    const struct kb_options *options = finding->options;
     int family = kb_host_family(kb_str(options->local_host));
 
     return allows(options, family) ? KB_OK
-                                   : conflict(options, KB_OPT_LocalHost,
+                                   : conflict(finding, KB_OPT_LocalHost,
                                               family == AF_INET6 ? "is an IPv6 address, against"
                                                                  : "is an IPv4 address, against",
-                                              KB_OPT_UseIPv6, "", err);
+                                              KB_OPT_UseIPv6, "");
 }
 
 /* What a list of KDCs says against other options: every word of it, or one. */
-static enum kb_status check_kdcs(const struct kb_options *options, enum kb_option_id id,
-                                 const kb_opt_LIST *list, struct kb_error *err)
+static enum kb_status check_kdcs(const struct finding *finding, enum kb_option_id id,
+                                 const kb_opt_LIST *list)
 {
+    const struct kb_options *options = finding->options;
     int local = kb_host_family(kb_str(options->local_host));
     size_t refused = 0, strange = 0;
 
@@ -90,66 +99,70 @@ static enum kb_status check_kdcs(const struct kb_options *options, enum kb_optio
         struct kb_kdc_word word;
         int family;
 
-        if (kb_kdc_word_parse(kb_str(list->items[i]), &word, err) != KB_OK) {
+        if (kb_kdc_word_parse(kb_str(list->items[i]), &word, finding->err) != KB_OK) {
             return KB_ERROR; /* cannot be: it was checked */
         }
         if (word.kind == KB_KDC_UDP && options->use_tcp) {
-            return conflict(options, id, "asks over UDP, against", KB_OPT_UseTCP, "", err);
+            return conflict(finding, id, "asks over UDP, against", KB_OPT_UseTCP, "");
         }
         if (word.kind == KB_KDC_UDP && options->firewall_host != NULL) {
-            return conflict(options, id, "asks over UDP, which does not go through",
-                            KB_OPT_FirewallHost, "", err);
+            return conflict(finding, id, "asks over UDP, which does not go through",
+                            KB_OPT_FirewallHost, "");
         }
         family = word.kind != KB_KDC_UNIX ? kb_host_family(word.host) : 0;
         refused += !allows(options, family);
         strange += family != 0 && local != 0 && family != local && options->firewall_host == NULL;
     }
     if (refused == list->num && refused > 0 && options->firewall_host == NULL) {
-        return conflict(options, id, "has no address that is allowed by", KB_OPT_UseIPv6, "", err);
+        return conflict(finding, id, "has no address that is allowed by", KB_OPT_UseIPv6, "");
     }
     return strange == list->num && strange > 0
-               ? conflict(options, id, "cannot be reached from", KB_OPT_LocalHost, "", err)
+               ? conflict(finding, id, "cannot be reached from", KB_OPT_LocalHost, "")
                : KB_OK;
 }
 
-static enum kb_status check_bounds(const struct kb_options *options, struct kb_error *err)
+static enum kb_status check_bounds(const struct finding *finding)
 {
+    const struct kb_options *options = finding->options;
     if (options->min_iterations_sha1 > options->max_iterations) {
-        return conflict(options, KB_OPT_MinIterationsSHA1, "is more than", KB_OPT_MaxIterations, "",
-                        err);
+        return conflict(finding, KB_OPT_MinIterationsSHA1, "is more than", KB_OPT_MaxIterations,
+                        "");
     }
     if (options->min_iterations_sha2 > options->max_iterations) {
-        return conflict(options, KB_OPT_MinIterationsSHA2, "is more than", KB_OPT_MaxIterations, "",
-                        err);
+        return conflict(finding, KB_OPT_MinIterationsSHA2, "is more than", KB_OPT_MaxIterations,
+                        "");
     }
     return options->min_lifetime >= options->ticket_life
-               ? conflict(options, KB_OPT_MinLifetime, "is not less than", KB_OPT_TicketLife,
-                          ": every ticket would be replaced before it is used", err)
+               ? conflict(finding, KB_OPT_MinLifetime, "is not less than", KB_OPT_TicketLife,
+                          ": every ticket would be replaced before it is used")
                : KB_OK;
 }
 
 /* A capture is no text: mixed with one, both are lost. */
-static enum kb_status check_files(const struct kb_options *options, struct kb_error *err)
+static enum kb_status check_files(const struct finding *finding)
 {
+    const struct kb_options *options = finding->options;
     const char *capture = options->packet_capture;
 
     if (capture != NULL && options->log_file != NULL && strcmp(capture, options->log_file) == 0) {
-        return conflict(options, KB_OPT_PacketCapture, "is the file of", KB_OPT_LogFile, "", err);
+        return conflict(finding, KB_OPT_PacketCapture, "is the file of", KB_OPT_LogFile, "");
     }
     return capture != NULL && options->trace_file != NULL &&
                    strcmp(capture, options->trace_file) == 0
-               ? conflict(options, KB_OPT_PacketCapture, "is the file of", KB_OPT_TraceFile, "",
-                          err)
+               ? conflict(finding, KB_OPT_PacketCapture, "is the file of", KB_OPT_TraceFile, "")
                : KB_OK;
 }
 
-enum kb_status kb_conflicts_find(const struct kb_options *options, struct kb_error *err)
+enum kb_status kb_conflicts_find(const struct kb_options *options, struct kb_origin *place,
+                                 struct kb_error *err)
 {
-    if (check_firewall(options, err) != KB_OK || check_local_host(options, err) != KB_OK ||
-        check_kdcs(options, KB_OPT_KDCHost, &options->kdc_host, err) != KB_OK ||
-        check_kdcs(options, KB_OPT_PrimaryKDC, &options->primary_kdc, err) != KB_OK ||
-        check_bounds(options, err) != KB_OK) {
+    struct finding finding = {options, place, err};
+
+    if (check_firewall(&finding) != KB_OK || check_local_host(&finding) != KB_OK ||
+        check_kdcs(&finding, KB_OPT_KDCHost, &options->kdc_host) != KB_OK ||
+        check_kdcs(&finding, KB_OPT_PrimaryKDC, &options->primary_kdc) != KB_OK ||
+        check_bounds(&finding) != KB_OK) {
         return KB_ERROR;
     }
-    return check_files(options, err);
+    return check_files(&finding);
 }

@@ -6,8 +6,9 @@
 
 #include "mech/options/options.h"
 
-/* kb_conflicts_find looks at a whole snapshot. *err names both options and where they stand. */
+/* kb_conflicts_find looks at a whole snapshot. *err names both options, and the place of the second
+ * where it is another; *place is where the first stands, for the caller to put in front. */
 KB_MUST_USE enum kb_status kb_conflicts_find(const struct kb_options *options,
-                                             struct kb_error *err);
+                                             struct kb_origin *place, struct kb_error *err);
 
 #endif

@@ -69,6 +69,18 @@ static struct kb_condition *condition_new(struct kb_reading *reading, enum kb_co
     return condition != NULL && condition->pattern != NULL ? condition : NULL;
 }
 
+/* Is a mistake told, so that reading goes on? */
+static bool goes_on(const struct kb_reading *reading, const struct kb_origin *place,
+                    struct kb_error *err)
+{
+    if (reading->findings == NULL || err == NULL || err->code == KB_E_NO_MEMORY) {
+        return false;
+    }
+    reading->findings->found(reading->findings->context, place, err);
+    *err = (struct kb_error){0};
+    return true;
+}
+
 /* --- lines of items --- */
 
 static enum kb_status add_for_user(struct kb_reading *reading, struct kb_unit *unit,
@@ -81,20 +93,45 @@ static enum kb_status add_for_user(struct kb_reading *reading, struct kb_unit *u
     return unit->conditions != NULL ? KB_OK : no_memory(err);
 }
 
+static enum kb_status read_item(struct kb_reading *reading, struct kb_unit *unit, kb_bytes *text,
+                                const struct kb_setting *like, struct kb_error *err)
+{
+    const char *value;
+    kb_bytes name;
+    enum kb_status st = kb_take_item(text, reading->arena, &name, &value, err);
+
+    if (st != KB_OK) {
+        return st;
+    }
+    return unit->layer == KB_LAYER_MECHD && kb_equal_nocase(name, KB_LIT("ForUser"))
+               ? add_for_user(reading, unit, value, err)
+               : kb_unit_add(unit, reading->arena, name, value, like, err);
+}
+
+/* Where an item could not even be taken, the next one begins behind a blank. */
+static kb_bytes behind_word(kb_bytes text)
+{
+    kb_bytes word;
+
+    text = kb_trim(text);
+    kb_take_word(&text, &word);
+    return text;
+}
+
 enum kb_status kb_read_items(struct kb_reading *reading, enum kb_layer layer, kb_bytes text,
                              const struct kb_setting *like, struct kb_error *err)
 {
     struct kb_unit *unit = unit_new(reading, layer, NULL, err);
     enum kb_status st = unit != NULL ? KB_OK : KB_ERROR;
-    const char *value;
-    kb_bytes name;
     char buf[256];
 
-    while (st == KB_OK && (st = kb_take_item(&text, reading->arena, &name, &value, err)) == KB_OK) {
-        if (layer == KB_LAYER_MECHD && kb_equal_nocase(name, KB_LIT("ForUser"))) {
-            st = add_for_user(reading, unit, value, err);
-        } else {
-            st = kb_unit_add(unit, reading->arena, name, value, like, err);
+    while (st == KB_OK) {
+        kb_bytes before = kb_trim(text);
+
+        st = read_item(reading, unit, &text, like, err);
+        if (st != KB_OK && st != KB_NOT_FOUND && goes_on(reading, &like->from, err)) {
+            text = kb_trim(text).ptr == before.ptr ? behind_word(text) : text;
+            st = KB_OK;
         }
     }
     if (st == KB_NOT_FOUND) {
@@ -178,6 +215,8 @@ static enum kb_status parse_section(struct kb_reading *reading, kb_bytes line,
     return st;
 }
 
+const struct kb_condition kb_never = {.kind = KB_IF_TARGET, .pattern = ""};
+
 /* --- files --- */
 
 struct file {
@@ -251,7 +290,11 @@ static enum kb_status read_line(struct file *file, kb_bytes line, struct kb_erro
     }
     if (line.ptr[0] == '[') {
         file->unit = NULL;
-        return parse_section(file->reading, line, &file->conditions, err);
+        if (parse_section(file->reading, line, &file->conditions, err) != KB_OK) {
+            file->conditions = &kb_never; /* what follows is not to hold everywhere instead */
+            return KB_ERROR;
+        }
+        return KB_OK;
     }
     if (kb_take_word(&rest, &word) && kb_equal_nocase(word, KB_LIT("include")) &&
         kb_trim(rest).len > 0 && kb_trim(rest).ptr[0] != '=') {
@@ -270,7 +313,8 @@ static enum kb_status read_text(struct file *file, kb_bytes text, struct kb_erro
     }
     while (kb_take_line(&text, &line)) {
         file->like.from.line++;
-        if (read_line(file, kb_trim(line), err) != KB_OK) {
+        if (read_line(file, kb_trim(line), err) != KB_OK &&
+            !goes_on(file->reading, &file->like.from, err)) {
             kb_error_context(err, "%s", kb_origin_text(&file->like.from, buf, sizeof(buf)));
             return KB_ERROR;
         }

@@ -4,13 +4,24 @@
 
 #include "mech/options/layers.h"
 
+/* For who wants to hear of every mistake: it is told, and reading goes on behind it. *err is the
+ * callee's to use until it returns. */
+struct kb_findings {
+    void (*found)(void *context, const struct kb_origin *place, struct kb_error *err);
+    void *context;
+};
+
 struct kb_reading {
+    const struct kb_findings *findings; /* NULL: the first mistake ends the reading */
     struct kb_arena *arena;
     struct kb_watch **watched;
     struct kb_unit *first, **end; /* kb_reading_init */
     unsigned num;                 /* of units */
     uid_t euid;                   /* for whom paths are expanded */
 };
+
+/* The condition of a section whose brackets are wrong, while reading goes on: it never holds. */
+extern const struct kb_condition kb_never;
 
 void kb_reading_init(struct kb_reading *reading, struct kb_arena *arena, struct kb_watch **watched,
                      uid_t euid);

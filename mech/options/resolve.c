@@ -217,6 +217,18 @@ static struct kb_options *options_new(struct kb_layers *layers, struct kb_own *o
     return options;
 }
 
+static enum kb_status check_conflicts(const struct kb_options *options, struct kb_error *err)
+{
+    struct kb_origin place;
+    char buf[256];
+
+    if (kb_conflicts_find(options, &place, err) != KB_OK) {
+        kb_error_context(err, "%s", kb_origin_text(&place, buf, sizeof(buf)));
+        return KB_ERROR;
+    }
+    return KB_OK;
+}
+
 static enum kb_status fill(struct kb_options *options, const struct kb_options_query *query,
                            const struct kb_options_hooks *hooks, struct kb_error *err)
 {
@@ -242,9 +254,10 @@ static enum kb_status fill(struct kb_options *options, const struct kb_options_q
         return KB_ERROR;
     }
     options->priv->is_momentary = r.identity.looked_into_cache;
-    return kb_krb5conf_apply(options, r.arena, layers->krb5conf, err) == KB_OK
-               ? kb_conflicts_find(options, err)
-               : KB_ERROR;
+    if (kb_krb5conf_apply(options, r.arena, layers->krb5conf, err) != KB_OK) {
+        return KB_ERROR;
+    }
+    return check_conflicts(options, err);
 }
 
 enum kb_status kb_resolve(struct kb_layers *layers, const struct kb_options_query *query,
