@@ -106,11 +106,13 @@ int kb_cli_set_options(struct kb_cli *cli);
 /* The commands, and their options. */
 int kb_cli_config(struct kb_cli *cli);
 int kb_cli_decode(struct kb_cli *cli);
+int kb_cli_doctor(struct kb_cli *cli);
 int kb_cli_forget(struct kb_cli *cli);
 int kb_cli_list(struct kb_cli *cli);
 int kb_cli_login(struct kb_cli *cli);
 int kb_cli_token(struct kb_cli *cli);
 extern const struct kb_cli_option kb_cli_config_options[], kb_cli_decode_options[],
-    kb_cli_login_options[], kb_cli_tickets_options[], kb_cli_token_options[];
+    kb_cli_doctor_options[], kb_cli_login_options[], kb_cli_tickets_options[],
+    kb_cli_token_options[];
 
 #endif

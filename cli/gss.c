@@ -72,6 +72,15 @@ int kb_cli_gss_fail(struct kb_cli *cli, OM_uint32 major, OM_uint32 minor, const 
     return code;
 }
 
+bool kb_cli_gss_loaded(void)
+{
+    gss_buffer_desc value = GSS_C_EMPTY_BUFFER;
+    OM_uint32 minor, major = kerbside_query(&minor, "BuildInfo", &value);
+
+    gss_release_buffer(&minor, &value);
+    return GSS_ROUTINE_ERROR(major) != GSS_S_BAD_MECH;
+}
+
 bool kb_cli_gss_ask(const char *name, struct kb_buf *out)
 {
     gss_buffer_desc value = GSS_C_EMPTY_BUFFER;

@@ -18,6 +18,9 @@ int kb_cli_gss_start(struct kb_cli *cli);
 /* kb_cli_gss_fail tells why a call failed, and returns the exit code for it. */
 int kb_cli_gss_fail(struct kb_cli *cli, OM_uint32 major, OM_uint32 minor, const char *doing);
 
+/* kb_cli_gss_loaded: does libgssapi load the plugin at all? */
+bool kb_cli_gss_loaded(void);
+
 /* kb_cli_gss_ask appends an option's value as the loaded plugin has it for the process. */
 bool kb_cli_gss_ask(const char *name, struct kb_buf *out);
 

@@ -56,6 +56,13 @@ const struct kb_cli_command kb_cli_commands[] = {
      .about = "Reads FILE, or the standard input (-): bytes, hexadecimal or Base64.\n",
      .run = kb_cli_decode,
      .options = kb_cli_decode_options},
+    {.name = "doctor",
+     .operands = "",
+     .summary = "walk the way of a login, and say what is wrong with it",
+     .about = "The first line is the verdict. One login is tried; a wrong password counts once.\n",
+     .run = kb_cli_doctor,
+     .options = kb_cli_doctor_options,
+     .takes_set = true},
 };
 const size_t kb_cli_num_commands = sizeof(kb_cli_commands) / sizeof(kb_cli_commands[0]);
 

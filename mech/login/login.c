@@ -71,7 +71,7 @@ void kb_login_start_waiting(const struct kb_login *login, struct kb_wait *wait)
     kb_listener_put(process);
 }
 
-static struct kb_socket_options socket_options(const struct kb_options *options)
+struct kb_socket_options kb_login_socket_options(const struct kb_options *options)
 {
     static const enum kb_family families[] = {[KB_IPV6_AUTO] = KB_FAMILY_ANY,
                                               [KB_IPV6_NEVER] = KB_FAMILY_IPV4,
@@ -102,7 +102,7 @@ static enum kb_status work_init(struct kb_work *work, const struct kb_login *log
     struct kb_net_config config = {.use_tcp = options->use_tcp,
                                    .udp_limit = (size_t)options->udp_limit,
                                    .max_packet_size = (size_t)options->max_packet_size,
-                                   .sockets = socket_options(options)};
+                                   .sockets = kb_login_socket_options(options)};
     size_t num = options->encryption_types.num;
 
     memset(work, 0, sizeof(*work));

@@ -10,6 +10,7 @@
 
 #include "mech/login/identity.h"
 #include "mech/names/target.h"
+#include "mech/net/exchange.h"
 #include "mech/net/wait.h"
 #include "mech/report/listener.h"
 
@@ -23,6 +24,9 @@ struct kb_login {
 /* kb_login_start_waiting begins the waiting of a call, with all that may disturb it: Timeout, the
  * interrupts and the wait callbacks. kb_wait_stop ends it. */
 void kb_login_start_waiting(const struct kb_login *login, struct kb_wait *wait);
+
+/* kb_login_socket_options is what the options say of sockets. */
+struct kb_socket_options kb_login_socket_options(const struct kb_options *options);
 
 /* kb_login_ticket returns a counted ticket for `target`, with more than a minute left. */
 KB_MUST_USE enum kb_status kb_login_ticket(const struct kb_login *login,

@@ -1,0 +1,380 @@
+/* kerbside doctor: where the KDCs of the user's realm are, and what each says, over UDP and over
+ * TCP, to an AS-REQ that proves nothing (so no account is ever locked by it): whether it serves the
+ * realm and knows the user, what its clock shows, which enctypes it has keys of. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli/doctor.h"
+#include "mech/login/clock.h"
+#include "mech/login/login.h"
+#include "mech/net/resolve.h"
+#include "mech/protocol/as.h"
+#include "mech/protocol/krberror.h"
+#include "mech/protocol/preauth.h"
+
+#define PATIENCE_MS 3000 /* for one answer, or one name */
+#define MAX_KDCS 16
+#define SAID 1024 /* bytes of what is said of one transport */
+
+static const struct kb_principal *client_of(const struct kb_doctor *doctor)
+{
+    return doctor->identity != NULL ? kb_identity_principal(doctor->identity)
+                                    : doctor->options->user;
+}
+
+/* --- names --- */
+
+/* The addresses of a name; false: a failure that was told, unless the step is only a warning. */
+static bool see_name(struct kb_doctor *doctor, const char *step, const char *host, bool must)
+{
+    const struct kb_resolved *resolved;
+    struct kb_resolve *question;
+    struct kb_address numeric;
+    struct kb_wait wait;
+    struct kb_buf list;
+    enum kb_status st;
+
+    if (kb_resolve_start(host, 0, &question) != KB_OK) {
+        return false;
+    }
+    kb_wait_start(&wait, PATIENCE_MS, true);
+    st = kb_resolve_wait(question, &wait, &resolved);
+    kb_wait_stop(&wait);
+    kb_buf_init(&list, 2048);
+    if (st != KB_OK || resolved->num == 0) {
+        const char *why = st != KB_OK ? "the resolver does not answer" : kb_resolve_text(resolved);
+        const char *advice = "Check the spelling, /etc/hosts and the DNS servers of "
+                             "/etc/resolv.conf.";
+
+        if (must) {
+            kb_doctor_failed(doctor, KB_EXIT_FAILED, step, advice, "%s: %s", host, why);
+        } else {
+            kb_doctor_warned(doctor, step, advice, "%s: %s", host, why);
+        }
+    } else {
+        for (unsigned i = 0; i < resolved->num; i++) {
+            char text[KB_ADDRESS_TEXT];
+
+            kb_address_text(&resolved->addresses[i], false, text);
+            kb_buf_printf(&list, "%s%s", i > 0 ? ", " : "", text);
+        }
+        if (!kb_address_numeric(&numeric, host)) {
+            kb_doctor_saw(doctor, KB_SEEN_OK, step, "%s is %s", host, kb_buf_str(&list));
+        }
+    }
+    st = st == KB_OK && resolved->num > 0 ? KB_OK : KB_NOT_FOUND;
+    kb_buf_wipe(&list);
+    kb_resolve_free(question);
+    return st == KB_OK;
+}
+
+/* --- one KDC over one transport --- */
+
+struct probe {
+    struct kb_doctor *doctor;
+    struct kb_env env;
+    struct kb_policy policy;
+    struct kb_as *as;
+    struct kb_send send;
+    struct kb_kdc kdc; /* the one that is asked */
+    const char *name;  /* of it */
+    struct kb_arena arena;
+};
+
+static size_t the_one(void *ctx, kb_bytes realm, bool primary, struct kb_kdc *out, size_t max,
+                      struct kb_error *err)
+{
+    struct probe *probe = ctx;
+
+    (void)realm;
+    (void)primary;
+    (void)err;
+    if (max > 0) {
+        out[0] = probe->kdc;
+    }
+    return max > 0 ? 1 : 0;
+}
+
+static enum kb_verdict any_answer(void *machine, kb_bytes message)
+{
+    (void)machine;
+    return message.len > 0 ? KB_VERDICT_FINAL : KB_VERDICT_IGNORE;
+}
+
+static bool probe_start(struct probe *probe, struct kb_doctor *doctor)
+{
+    const struct kb_options *options = doctor->options;
+    struct kb_key_source none = {.what = "nothing"};
+    struct kb_as_request request = {.client = client_of(doctor), .keys = &none};
+
+    *probe =
+        (struct probe){.doctor = doctor,
+                       .policy = {.etypes = options->encryption_types.items,
+                                  .num_etypes = options->encryption_types.num,
+                                  .min_iterations_sha1 = (uint32_t)options->min_iterations_sha1,
+                                  .min_iterations_sha2 = (uint32_t)options->min_iterations_sha2,
+                                  .max_iterations = (uint32_t)options->max_iterations,
+                                  .clock_skew = (uint32_t)options->clock_skew,
+                                  .ticket_life = (uint32_t)options->ticket_life}};
+    request.policy = &probe->policy;
+    kb_arena_init(&probe->arena, NULL, 0, 1 << 20);
+    kb_clock_env(&probe->env, NULL);
+    probe->as = kb_as_new(&probe->env, &request);
+    return probe->as != NULL && kb_as_step(probe->as, KB_NONE, "", &probe->send) == KB_SEND;
+}
+
+static void probe_end(struct probe *probe)
+{
+    kb_as_free(probe->as);
+    kb_arena_wipe(&probe->arena);
+}
+
+/* Sends the request to one KDC; the reply lies in the probe's arena. */
+static enum kb_status ask(struct probe *probe, kb_bytes *out_reply, char peer[160], int64_t *out_ms,
+                          struct kb_error *err)
+{
+    struct kb_net_config config = {
+        .use_tcp = probe->kdc.transport == KB_TCP, .udp_limit = 65535, .max_packet_size = 65535};
+    struct kb_net_session *net;
+    enum kb_status st = KB_NO_MEMORY;
+    struct kb_wait wait;
+    int64_t start = kb_now_ms();
+
+    config.sockets = kb_login_socket_options(probe->doctor->options);
+    kb_wait_start(&wait, PATIENCE_MS, true);
+    net = kb_net_new(&config, the_one, probe, &wait);
+    if (net != NULL) {
+        st = kb_net_exchange(net, &probe->send, any_answer, NULL, &probe->arena, out_reply, NULL,
+                             err);
+        snprintf(peer, 160, "%s", kb_net_peer(net));
+        kb_net_free(net);
+    }
+    kb_wait_stop(&wait);
+    *out_ms = kb_now_ms() - start;
+    return st;
+}
+
+/* --- what it answered --- */
+
+static void see_clock(struct probe *probe, const struct kb_krberror *error, const char *peer)
+{
+    int64_t offset, skew = probe->doctor->options->clock_skew;
+
+    if (!kb_krberror_offset(error, probe->env.now(probe->env.now_ctx), &offset)) {
+        return;
+    }
+    offset /= 1000000;
+    if (offset > skew || offset < -skew) {
+        kb_doctor_failed(probe->doctor, KB_EXIT_FAILED, "clock",
+                         "Set this host's clock (chrony, systemd-timesyncd), or the KDC's.",
+                         "the clock of %s is %lld seconds %s this host's; %lld are allowed", peer,
+                         (long long)(offset > 0 ? offset : -offset),
+                         offset > 0 ? "ahead of" : "behind", (long long)skew);
+    } else {
+        kb_doctor_saw(probe->doctor, KB_SEEN_OK, "clock", "the clock of %s differs by %lld seconds",
+                      peer, (long long)offset);
+    }
+}
+
+/* The keys that the KDC has of the client, as far as they were asked for. */
+static void see_keys(struct probe *probe, const struct kb_krberror *error)
+{
+    struct kb_pa_said said;
+    struct kb_buf list;
+
+    if (kb_preauth_read(&error->padata, &probe->arena, &said) != KB_OK || said.num_keys == 0) {
+        return;
+    }
+    kb_buf_init(&list, 2048);
+    for (size_t i = 0; i < said.num_keys; i++) {
+        char buf[24];
+
+        if (said.keys[i].etype != KB_PA_ANY_ETYPE) {
+            kb_buf_printf(&list, "%s%s", list.len > 0 ? ", " : "",
+                          kb_enctype_name(said.keys[i].etype, buf));
+        }
+    }
+    kb_doctor_saw(probe->doctor, KB_SEEN_OK, "enctypes", "the KDC has keys of the user of %s",
+                  kb_buf_str(&list));
+    kb_buf_wipe(&list);
+}
+
+/* What an error without any proof says for good about the user, the realm or the enctypes. */
+static void see_refusal(struct probe *probe, const struct kb_krberror *error, const char *peer)
+{
+    const struct kb_krberror_about about = {.client = client_of(probe->doctor),
+                                            .peer = peer,
+                                            .now = probe->env.now(probe->env.now_ctx),
+                                            .etypes = probe->policy.etypes,
+                                            .num_etypes = probe->policy.num_etypes};
+    struct kb_error err = {0};
+
+    kb_krberror_explain(&err, error, &about);
+    probe->doctor->client_refused = true;
+    kb_doctor_error(probe->doctor, KB_EXIT_FAILED,
+                    error->code == KB_KDC_ETYPE_NOSUPP ? "enctypes" : "user", &err);
+}
+
+/* Reads the first answer of all: what it says holds for every KDC of the realm. */
+static void see_answer(struct probe *probe, kb_bytes reply, const char *peer)
+{
+    struct kb_krberror error;
+
+    if (kb_krberror_decode(reply, &probe->arena, &error) != KB_OK) {
+        kb_doctor_warned(probe->doctor, "user",
+                         "Require pre-authentication for this user at the KDC.",
+                         "%s gives a ticket for this user to anybody who asks: its password can be "
+                         "guessed off line",
+                         peer);
+        return;
+    }
+    see_clock(probe, &error, peer);
+    switch (error.code) {
+    case KB_KDC_PREAUTH_REQUIRED:
+        see_keys(probe, &error);
+        break;
+    case KB_KDC_RESPONSE_TOO_BIG:
+    case KB_KDC_SVC_UNAVAILABLE:
+        break;
+    default:
+        if (!probe->doctor->client_refused) {
+            see_refusal(probe, &error, peer);
+        }
+        break;
+    }
+}
+
+static bool is_error(kb_bytes reply, struct kb_arena *arena, int32_t code)
+{
+    struct kb_krberror error;
+
+    return kb_krberror_decode(reply, arena, &error) == KB_OK && error.code == code;
+}
+
+/* True: it answered. What is wrong with one of two transports is a warning; with both, a failure,
+ * which is told when both are known. */
+static bool see_transport(struct probe *probe, enum kb_transport transport, char failure[SAID])
+{
+    const char *word = transport == KB_TCP ? "TCP" : transport == KB_UDP ? "UDP" : "its socket";
+    struct kb_error err = {0};
+    kb_bytes reply = KB_NONE;
+    char peer[160];
+    int64_t ms;
+
+    probe->kdc.transport = transport;
+    if (ask(probe, &reply, peer, &ms, &err) != KB_OK) {
+        const char *cause = strstr(err.text, probe->name); /* behind "No KDC of R answered" */
+
+        snprintf(failure, SAID, "over %s: %s", word, cause != NULL ? cause : err.text);
+        return false;
+    }
+    if (is_error(reply, &probe->arena, KB_KDC_SVC_UNAVAILABLE)) {
+        snprintf(failure, SAID, "over %s: it answers that it is out of service", word);
+        return false;
+    }
+    kb_doctor_saw(probe->doctor, KB_SEEN_OK, "kdc", "%s answers over %s after %lld ms", probe->name,
+                  word, (long long)ms);
+    if (probe->doctor->num_answers++ == 0) {
+        see_answer(probe, reply, peer);
+    }
+    return true;
+}
+
+static void see_both(struct probe *probe)
+{
+    static const char advice[] = "Check that the KDC runs there, and that no firewall drops its "
+                                 "port (88, UDP and TCP).";
+    char udp[SAID] = "", tcp[SAID] = "";
+    bool by_udp = false, by_tcp;
+    bool only_tcp = probe->kdc.transport == KB_TCP || probe->doctor->options->use_tcp ||
+                    probe->doctor->options->firewall_host != NULL;
+
+    if (!only_tcp) {
+        by_udp = see_transport(probe, KB_UDP, udp);
+    }
+    by_tcp = see_transport(probe, KB_TCP, tcp);
+    if (!by_udp && !by_tcp) {
+        kb_doctor_failed(probe->doctor, KB_EXIT_FAILED, "kdc", advice, "%s does not answer; %s%s%s",
+                         probe->name, udp, udp[0] != '\0' ? "; " : "", tcp);
+    } else if (!only_tcp && by_udp != by_tcp) {
+        kb_doctor_warned(probe->doctor, "kdc",
+                         by_tcp ? "Open its UDP port, or set UseTCP=True: waiting for UDP costs "
+                                  "every first login a second."
+                                : "Open its TCP port: tickets that are too large for UDP need it.",
+                         "%s does not answer %s", probe->name, by_tcp ? udp : tcp);
+    }
+}
+
+static void see_kdc(struct kb_doctor *doctor, const struct kb_kdc *kdc)
+{
+    struct probe probe;
+    char name[300], failure[SAID];
+
+    if (kdc->transport == KB_UNIX) {
+        snprintf(name, sizeof(name), "unix:%s", kdc->host);
+    } else {
+        snprintf(name, sizeof(name), "%s:%u", kdc->host, kdc->port);
+    }
+    if (kdc->transport != KB_UNIX && doctor->options->firewall_host == NULL &&
+        !see_name(doctor, "kdc", kdc->host, true)) {
+        return;
+    }
+    if (!probe_start(&probe, doctor)) {
+        kb_doctor_failed(doctor, KB_EXIT_SYSTEM, "kdc", NULL, "no request can be made");
+    } else {
+        probe.kdc = *kdc;
+        probe.name = name;
+        if (kdc->transport == KB_UNIX) {
+            if (!see_transport(&probe, KB_UNIX, failure)) {
+                kb_doctor_failed(doctor, KB_EXIT_FAILED, "kdc",
+                                 "Check that the KDC listens there, and who may connect.", "%s: %s",
+                                 name, failure);
+            }
+        } else {
+            see_both(&probe);
+        }
+    }
+    probe_end(&probe);
+}
+
+/* A KDC that is down is a failure only while none has answered. */
+static void forgive(struct kb_doctor *doctor)
+{
+    for (size_t i = 0; i < doctor->num_seen && doctor->num_answers > 0; i++) {
+        if (strcmp(doctor->seen[i].step, "kdc") == 0 &&
+            doctor->seen[i].finding == KB_SEEN_FAILURE) {
+            doctor->seen[i].finding = KB_SEEN_WARNING;
+        }
+    }
+}
+
+void kb_doctor_kdcs(struct kb_doctor *doctor)
+{
+    const struct kb_principal *client = client_of(doctor);
+    struct kb_locate locate = {.options = doctor->options};
+    struct kb_kdc kdcs[MAX_KDCS];
+    struct kb_error err = {0};
+    size_t num;
+
+    if (client == NULL) {
+        return;
+    }
+    locate.realm = client->realm;
+    num = kb_locate_kdcs(&locate, client->realm, false, kdcs, MAX_KDCS, &err);
+    if (num == 0) {
+        kb_doctor_error(doctor, KB_EXIT_CONFIG, "kdc", &err);
+        return;
+    }
+    for (size_t i = 0; i < num; i++) {
+        see_kdc(doctor, &kdcs[i]);
+    }
+    forgive(doctor);
+    if (doctor->target.host.len > 0) {
+        char *host = kb_strdup(doctor->target.host);
+
+        if (host != NULL) {
+            (void)see_name(doctor, "service", host, false);
+        }
+        free(host);
+    }
+}

@@ -1,0 +1,82 @@
+/* kerbside doctor: the login itself, with one proof: a TGT, then a ticket for the target. */
+#include <time.h>
+
+#include "cli/doctor.h"
+#include "mech/login/login.h"
+
+/* "until 2026-11-25 08:00:00Z" */
+static void add_until(struct kb_buf *out, int64_t endtime)
+{
+    time_t t = (time_t)endtime;
+    struct tm tm;
+    char text[40];
+
+    if (gmtime_r(&t, &tm) != NULL && strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%SZ", &tm) > 0) {
+        kb_buf_printf(out, "until %s", text);
+    }
+}
+
+static void say_ticket(struct kb_doctor *doctor, const char *step,
+                       const struct kb_credential *ticket)
+{
+    struct kb_buf text;
+    char buf[24];
+
+    kb_buf_init(&text, 4096);
+    kb_buf_add_str(&text, "a ticket for ");
+    kb_principal_unparse(ticket->server, &text);
+    kb_buf_add_str(&text, ", ");
+    add_until(&text, ticket->endtime);
+    kb_buf_printf(&text, ", session key %s",
+                  kb_enctype_name(kb_key_enctype(ticket->session_key)->etype, buf));
+    kb_doctor_saw(doctor, KB_SEEN_OK, step, "%s", kb_buf_str(&text));
+    kb_buf_wipe(&text);
+}
+
+static void see_tgt(struct kb_doctor *doctor, const struct kb_login *login)
+{
+    struct kb_error err = {0};
+    struct kb_credential *tgt;
+
+    if (kb_login_tgt(login, &tgt, &err) != KB_OK) {
+        kb_doctor_error(doctor, KB_EXIT_FAILED, "login", &err);
+        return;
+    }
+    doctor->has_tgt = true;
+    say_ticket(doctor, "login", tgt);
+    kb_credential_free(tgt);
+}
+
+static void see_ticket(struct kb_doctor *doctor, const struct kb_login *login)
+{
+    struct kb_target target = doctor->target;
+    struct kb_error err = {0};
+    struct kb_credential *ticket;
+
+    if (doctor->options->spn != NULL && kb_target_of_spn(&target, doctor->options->spn) != KB_OK) {
+        kb_doctor_failed(doctor, KB_EXIT_CONFIG, "service", "Write SPN=service/host.",
+                         "SPN=%s is not the name of a service", doctor->options->spn);
+        return;
+    }
+    if (kb_login_ticket(login, &target, &ticket, &err) != KB_OK) {
+        kb_doctor_error(doctor, KB_EXIT_FAILED, "service", &err);
+        return;
+    }
+    doctor->has_ticket = true;
+    say_ticket(doctor, "service", ticket);
+    kb_credential_free(ticket);
+}
+
+void kb_doctor_login(struct kb_doctor *doctor)
+{
+    struct kb_login login = {.options = doctor->options, .identity = doctor->identity};
+
+    if (doctor->identity == NULL || doctor->client_refused || doctor->num_answers == 0) {
+        kb_doctor_saw(doctor, KB_NOT_TRIED, "login", "not tried, for what is wrong above");
+        return;
+    }
+    see_tgt(doctor, &login);
+    if (doctor->has_tgt && doctor->target.asked.len > 0) {
+        see_ticket(doctor, &login);
+    }
+}
