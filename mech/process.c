@@ -9,6 +9,7 @@
 #include "mech/net/interrupt.h"
 #include "mech/options/options.h"
 #include "mech/report/listener.h"
+#include "mech/store/ccache.h"
 #include "mech/store/shared.h"
 
 /* Every module with a lock, in the lock order: who holds one may take only those below it. The
@@ -20,6 +21,7 @@ static const struct fork_hooks {
     {kb_options_fork_prepare, kb_options_fork_parent, kb_options_fork_child},
     {kb_identity_fork_prepare, kb_identity_fork_parent, kb_identity_fork_child},
     {kb_pause_fork_prepare, kb_pause_fork_done, kb_pause_fork_done},
+    {kb_ccache_fork_prepare, kb_ccache_fork_done, kb_ccache_fork_done},
     {kb_shared_fork_prepare, kb_shared_fork_parent, kb_shared_fork_child},
     {kb_net_fork_prepare, kb_net_fork_parent, kb_net_fork_child},
     {kb_interrupt_fork_prepare, kb_interrupt_fork_parent, kb_interrupt_fork_child},
@@ -51,7 +53,8 @@ static void child(void)
 
 static void start(void)
 {
-    static const struct kb_options_hooks hooks = {.keytab_has = kb_identity_keytab_has};
+    static const struct kb_options_hooks hooks = {.keytab_has = kb_identity_keytab_has,
+                                                  .ccache_principal = kb_identity_ccache_principal};
 
     kb_options_set_hooks(&hooks);
     /* Without memory for them a fork is as safe as in most libraries; nothing to be done about it.

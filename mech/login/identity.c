@@ -1,10 +1,13 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "mech/login/cache.h"
 #include "mech/login/identity_own.h"
 #include "mech/net/wait.h"
 #include "mech/options/layers.h"
 #include "mech/options/password.h"
+
+#define CCACHE_LOCK_MS 2000 /* for which reading a cache's principal waits */
 
 /* A password has pages of its own, which stay out of core dumps where the system can. */
 static kb_bytes secret_new(kb_bytes from)
@@ -39,6 +42,7 @@ static void identity_free(struct kb_identity *identity)
     kb_keytab_free(identity->keytab);
     free(identity->where);
     kb_shared_free(identity->shared);
+    kb_cache_wipe(identity);
     kb_options_put(identity->options);
     kb_identity_derived_free(identity->derived);
     free(identity->facts);
@@ -62,6 +66,11 @@ void kb_identity_put(struct kb_identity *identity)
 const struct kb_principal *kb_identity_principal(const struct kb_identity *identity)
 {
     return identity->client;
+}
+
+bool kb_identity_has_secret(const struct kb_identity *identity)
+{
+    return identity->keytab != NULL || identity->password.ptr != NULL;
 }
 
 struct kb_shared *kb_identity_shared(const struct kb_identity *identity)
@@ -92,6 +101,26 @@ bool kb_identity_keytab_has(const char *path, const struct kb_principal *princip
     return has;
 }
 
+void kb_identity_ccache_principal(const char *name, struct kb_principal **out)
+{
+    struct kb_error ignored = {0};
+    struct kb_cc_contents *contents;
+    struct kb_ccache *cache;
+    struct kb_wait wait;
+
+    *out = NULL;
+    if (kb_ccache_new(name, &cache, &ignored) != KB_OK) {
+        return;
+    }
+    kb_wait_start(&wait, CCACHE_LOCK_MS, true);
+    if (kb_ccache_load(cache, &wait, &contents, &ignored) == KB_OK) {
+        *out = kb_principal_ref(kb_cc_owner(contents));
+        kb_cc_contents_put(contents);
+    }
+    kb_wait_stop(&wait);
+    kb_ccache_put(cache);
+}
+
 /* What is wrong with a keytab, and where it was named. */
 static enum kb_status keytab_failed(const struct kb_options *options, struct kb_error *err)
 {
@@ -109,7 +138,9 @@ static const char *source_path(const struct kb_options *options)
     if (path != NULL) {
         return strncmp(path, "FILE:", 5) == 0 ? path + 5 : path;
     }
-    return options->password->kind == KB_SECRET_FILE ? options->password->where : NULL;
+    return options->password != NULL && options->password->kind == KB_SECRET_FILE
+               ? options->password->where
+               : NULL;
 }
 
 struct stat kb_identity_source_now(const struct kb_options *options)
@@ -196,6 +227,8 @@ static bool name_source(struct kb_identity *identity, const struct kb_options *o
     kb_buf_init(&buf, 4200);
     if (identity->keytab != NULL) {
         kb_buf_printf(&buf, "keytab %s", options->keytab_file);
+    } else if (identity->password.ptr == NULL) {
+        kb_buf_printf(&buf, "credentials cache %s", kb_ccache_name(identity->cache));
     } else {
         name_password(options, &buf);
     }
@@ -223,9 +256,13 @@ enum kb_status kb_identity_new(const struct kb_options *options, struct kb_ident
     /* Before it is read: a change in between is then seen by the next check. */
     identity->source = kb_identity_source_now(options);
     st = options->keytab_file != NULL ? read_keytab(identity, options, err)
-                                      : read_password(identity, options, err);
-    if (st == KB_OK && identity->client == NULL) {
+         : options->password != NULL  ? read_password(identity, options, err)
+                                      : KB_OK;
+    if (st == KB_OK && identity->client == NULL && options->user != NULL) {
         identity->client = kb_principal_ref(options->user);
+    }
+    if (st == KB_OK) {
+        st = kb_cache_open(identity, options, err);
     }
     if (st == KB_OK && !name_source(identity, options)) {
         st = KB_NO_MEMORY;

@@ -5,7 +5,8 @@
  * a wrong password succeed. One whose secret the program itself handed over (layer 6) is shared
  * with nobody and lives with its credential. The secret is kept, in wiped memory, to be compared in
  * constant time and for the next login; its file or variable is looked at for change at every login
- * (but not in a tight loop), and a changed secret is another identity.
+ * (but not in a tight loop), and a changed secret is another identity. One without a secret has a
+ * credentials cache, whose tickets it uses until they end.
  *
  * Counted; any thread. kb_identity_get may read the secret's file (no network, no string-to-key).
  */
@@ -31,6 +32,9 @@ bool kb_identity_same(const struct kb_identity *a, const struct kb_identity *b);
 
 /* kb_identity_principal lends the client's name. */
 const struct kb_principal *kb_identity_principal(const struct kb_identity *identity);
+
+/* kb_identity_has_secret: a password or keytab; else all it has is a credentials cache. */
+bool kb_identity_has_secret(const struct kb_identity *identity);
 
 struct kb_shared *kb_identity_shared(const struct kb_identity *identity);
 
@@ -66,6 +70,10 @@ int64_t kb_identity_clock_offset(const struct kb_identity *identity);
 /* kb_identity_keytab_has is what options asks about keytabs: does `path` hold a key of `principal`?
  * False where it cannot be read: whoever uses it gets the error. */
 bool kb_identity_keytab_has(const char *path, const struct kb_principal *principal);
+
+/* kb_identity_ccache_principal is what options asks about caches: whose tickets does `name` hold?
+ * NULL where it cannot be read. */
+void kb_identity_ccache_principal(const char *name, struct kb_principal **out);
 
 /* For mech/process around fork(2). */
 void kb_identity_fork_prepare(void);

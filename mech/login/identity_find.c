@@ -1,6 +1,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "mech/login/cache.h"
 #include "mech/login/identity_own.h"
 #include "mech/net/wait.h"
 #include "mech/options/layers.h"
@@ -64,13 +65,16 @@ static bool same_secret(const struct kb_identity *a, const struct kb_identity *b
         return a->keytab != NULL && b->keytab != NULL && strcmp(a->where, b->where) == 0 &&
                same_file(&a->source, &b->source);
     }
+    if (a->password.ptr == NULL || b->password.ptr == NULL) {
+        return a->password.ptr == b->password.ptr; /* the cache is compared apart */
+    }
     return strcmp(a->where, b->where) == 0 && kb_equal_secret(a->password, b->password);
 }
 
 static bool same_identity(const struct kb_identity *a, const struct kb_identity *b)
 {
     return a->euid == b->euid && kb_principal_equal(a->client, b->client) && same_secret(a, b) &&
-           same_use(a->options, b->options);
+           kb_cache_same_place(a, b) && same_use(a->options, b->options);
 }
 
 bool kb_identity_same(const struct kb_identity *a, const struct kb_identity *b)
@@ -84,7 +88,7 @@ bool kb_identity_same(const struct kb_identity *a, const struct kb_identity *b)
 }
 
 /* A changed secret is another identity at once: the old one's tickets are not for it. */
-static bool is_unchanged(const struct kb_identity *identity, const struct kb_options *options,
+static bool is_unchanged(struct kb_identity *identity, const struct kb_options *options,
                          const struct stat *before)
 {
     struct stat now = kb_identity_source_now(options);
@@ -92,6 +96,9 @@ static bool is_unchanged(const struct kb_identity *identity, const struct kb_opt
     kb_bytes password;
     bool same = same_file(before, &now);
 
+    if (!kb_identity_has_secret(identity)) {
+        return kb_cache_looks_same(identity, options);
+    }
     if (same && options->keytab_file == NULL && options->password->kind == KB_SECRET_ENV) {
         same = kb_options_password(options, &password, &ignored) == KB_OK;
         if (same) {
@@ -181,9 +188,13 @@ static struct kb_identity *intern(struct kb_identity *made)
     return found;
 }
 
-static enum kb_status no_secret(const struct kb_options *options, struct kb_error *err)
+/* `cache` says what is wrong with the platform's default cache, if something is. */
+static enum kb_status no_secret(const struct kb_options *options, const struct kb_error *cache,
+                                struct kb_error *err)
 {
-    const char *lost = options->lost_secret;
+    const char *lost = options->lost_secret != NULL ? options->lost_secret
+                       : cache->code != KB_E_NONE   ? cache->text
+                                                    : NULL;
     char buf[256];
 
     return kb_error_set(err, KB_E_NO_SECRET, "%s: no password, keytab or cache for User=%s%s%s",
@@ -192,29 +203,39 @@ static enum kb_status no_secret(const struct kb_options *options, struct kb_erro
                         lost != NULL ? "; " : "", lost != NULL ? lost : "");
 }
 
+/* What the program itself handed over is shared with nobody. */
+static bool is_programs_own(const struct kb_options *options)
+{
+    unsigned layer = options->keytab_file != NULL ? options->keytab_file_from.layer
+                     : options->password != NULL  ? options->password_from.layer
+                     : options->ccache != NULL    ? options->ccache_from.layer
+                                                  : 0;
+
+    return layer >= KB_LAYER_CREDENTIAL;
+}
+
 enum kb_status kb_identity_get(const struct kb_options *options, struct kb_identity **out,
                                struct kb_error *err)
 {
+    struct kb_error why = {0};
     struct kb_identity *made;
-    unsigned layer;
 
     *out = find_fresh(options);
     if (*out != NULL) {
         return KB_OK;
     }
-    if (options->keytab_file == NULL && options->password == NULL) {
-        return no_secret(options, err);
-    }
-    if (options->keytab_file == NULL && options->user == NULL) {
+    if (options->keytab_file == NULL && options->password != NULL && options->user == NULL) {
         return kb_error_set(err, KB_E_USER, "A password without a user");
     }
-    if (kb_identity_new(options, &made, err) != KB_OK) {
-        return KB_ERROR;
+    switch (kb_identity_new(options, &made, &why)) {
+    case KB_OK:
+        *out = is_programs_own(options) ? made : intern(made);
+        return KB_OK;
+    case KB_NOT_FOUND:
+        return no_secret(options, &why, err);
+    default:
+        return kb_error_copy(err, &why);
     }
-    layer = options->keytab_file != NULL ? options->keytab_file_from.layer
-                                         : options->password_from.layer;
-    *out = layer >= KB_LAYER_CREDENTIAL ? made : intern(made);
-    return KB_OK;
 }
 
 void kb_identity_fork_prepare(void)

@@ -93,11 +93,26 @@ static enum kb_status keytab_key(void *ctx, int32_t etype, kb_bytes salt, kb_byt
     return entry != NULL ? KB_OK : KB_NOT_FOUND;
 }
 
+/* A cache has tickets, no keys. */
+static enum kb_status no_key(void *ctx, int32_t etype, kb_bytes salt, kb_bytes s2kparams,
+                             unsigned nth, struct kb_key **out)
+{
+    (void)ctx;
+    (void)etype;
+    (void)salt;
+    (void)s2kparams;
+    (void)nth;
+    *out = NULL;
+    return KB_NOT_FOUND;
+}
+
 struct kb_key_source kb_identity_keys(struct kb_identity *identity)
 {
-    bool password = identity->keytab == NULL;
+    bool password = identity->password.ptr != NULL;
 
-    return (struct kb_key_source){.get = password ? password_key : keytab_key,
+    return (struct kb_key_source){.get = password                   ? password_key
+                                         : identity->keytab != NULL ? keytab_key
+                                                                    : no_key,
                                   .ctx = identity,
                                   .salted = password,
                                   .what = identity->where};

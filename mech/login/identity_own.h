@@ -9,6 +9,7 @@
 
 #include "mech/login/identity.h"
 #include "mech/net/facts.h"
+#include "mech/store/ccache.h"
 #include "mech/store/keytab.h"
 
 /* A key that string-to-key made: slow to make again. */
@@ -20,12 +21,17 @@ struct kb_derived {
     uint8_t bytes[]; /* salt, parameters */
 };
 
+#define KB_CACHE_REFUSED 4
+
 struct kb_identity {
     /* Immutable. */
     uid_t euid;
     const struct kb_principal *client;
     kb_bytes password;        /* in pages of its own; KB_NONE with a keytab */
-    struct kb_keytab *keytab; /* NULL with a password */
+    struct kb_keytab *keytab; /* NULL with a password, and without a secret */
+    struct kb_ccache *cache;  /* NULL: tickets stay in the process */
+    bool cache_is_default;    /* the platform's, while it is the user's: never begun by us */
+    bool cache_write_only;    /* the program itself handed over the secret */
     char *where;              /* "keytab /etc/…", "the password": for messages */
     struct kb_shared *shared;
     atomic_uint refs;
@@ -42,12 +48,19 @@ struct kb_identity {
     struct kb_hint_buf hint_bytes;
     bool has_digest;
     uint8_t digest[KB_IDENTITY_DIGEST_LEN];
-    struct kb_net_facts *facts; /* NULL: none yet */
+    struct kb_net_facts *facts;     /* NULL: none yet */
+    struct kb_cc_contents *cached;  /* when it was last read; NULL: nothing there */
+    struct kb_cc_stamp cache_stamp; /* then, or after we wrote to it */
+    bool cache_known;               /* both hold */
+    int64_t cache_looked_us;
+    struct kb_credential *refused[KB_CACHE_REFUSED]; /* not to be taken from it again */
+    unsigned next_refused;
 };
 
 /* --- identity.c --- */
 
-/* kb_identity_new reads the secret that `options` name. */
+/* kb_identity_new reads the secret that `options` name. KB_NOT_FOUND: there is neither a secret nor
+ * a cache; *err may say what is wrong with the platform's default cache. */
 KB_MUST_USE enum kb_status kb_identity_new(const struct kb_options *options,
                                            struct kb_identity **out, struct kb_error *err);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "crypto/provider.h"
+#include "mech/login/cache.h"
 #include "mech/login/clock.h"
 #include "mech/login/facts.h"
 #include "mech/login/security.h"
@@ -141,6 +142,7 @@ static void work_wipe(struct kb_work *work)
     kb_wait_stop(&work->wait);
     kb_events_free(work->env.events);
     kb_credential_free(work->tgt);
+    kb_principal_free(work->file_as);
     kb_arena_wipe(&work->arena);
     kb_wipe(work, sizeof(*work));
 }
@@ -317,7 +319,9 @@ enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_tar
     if (kb_security_choose(login->options, err) != KB_OK) {
         return KB_ERROR;
     }
-    *out = kb_shared_find(shared, key, kb_clock_now(), login->options->min_lifetime);
+    if (kb_cache_is_current(login->identity)) {
+        *out = kb_shared_find(shared, key, kb_clock_now(), login->options->min_lifetime);
+    }
     if (*out != NULL) {
         return KB_OK;
     }
@@ -327,10 +331,16 @@ enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_tar
     }
     st = work_init(work, login, err);
     if (st == KB_OK) {
+        st = kb_cache_refresh(work, err);
+    }
+    if (st == KB_OK) {
         st = kb_work_enter(work, key, out, err);
         if (st == KB_NOT_FOUND) {
             st = kb_work_ticket(work, target, out, err);
             kb_shared_leave(shared, key, st == KB_OK ? *out : NULL, err);
+            if (st == KB_OK && work->file_as != NULL) {
+                kb_cache_keep(work, work->file_as, *out, false);
+            }
         }
     }
     work_wipe(work);
@@ -353,6 +363,9 @@ enum kb_status kb_login_tgt(const struct kb_login *login, struct kb_credential *
         return kb_error_set(err, KB_E_NO_MEMORY, "No memory for a login");
     }
     st = work_init(work, login, err);
+    if (st == KB_OK) {
+        st = kb_cache_refresh(work, err);
+    }
     if (st == KB_OK) {
         st = kb_work_tgt(work, out, err);
     }
@@ -381,24 +394,25 @@ const struct kb_principal *kb_login_client(const struct kb_identity *identity)
     return client;
 }
 
-int64_t kb_login_lifetime(const struct kb_identity *identity)
+int64_t kb_login_lifetime(struct kb_identity *identity)
 {
     int64_t now = kb_clock_now(), left;
     struct kb_credential *tgt =
         kb_shared_find(kb_identity_shared(identity), KB_WORK_TGT_KEY, now, 0);
 
     if (tgt == NULL) {
-        return -1;
+        return kb_cache_lifetime(identity);
     }
     left = tgt->endtime - (now + tgt->clock_offset / 1000000);
     kb_credential_free(tgt);
     return left;
 }
 
-void kb_login_drop(const struct kb_identity *identity, const struct kb_target *target,
-                   const struct kb_credential *credential)
+void kb_login_drop(struct kb_identity *identity, const struct kb_target *target,
+                   struct kb_credential *credential)
 {
     struct asked_key key;
 
     kb_shared_drop(kb_identity_shared(identity), key_of(target, &key), credential);
+    kb_cache_refuse(identity, credential);
 }

@@ -38,8 +38,9 @@ KB_MUST_USE enum kb_status kb_login_ticket(const struct kb_login *login,
 KB_MUST_USE enum kb_status kb_login_tgt(const struct kb_login *login, struct kb_credential **out,
                                         struct kb_error *err);
 
-/* kb_login_lifetime is what the TGT has left, in seconds; -1 before the first login. */
-int64_t kb_login_lifetime(const struct kb_identity *identity);
+/* kb_login_lifetime is what the TGT has left, in seconds; -1 before the first login, unless all
+ * there is are the tickets of a cache: then theirs. */
+int64_t kb_login_lifetime(struct kb_identity *identity);
 
 /* kb_login_client is who has logged in, as the KDC writes it (Canonicalize, NameType=enterprise);
  * NULL before the first login. Released with kb_principal_free. */
@@ -47,7 +48,7 @@ const struct kb_principal *kb_login_client(const struct kb_identity *identity);
 
 /* kb_login_drop forgets a ticket that its service called expired, so that the next context gets a
  * new one. */
-void kb_login_drop(const struct kb_identity *identity, const struct kb_target *target,
-                   const struct kb_credential *credential);
+void kb_login_drop(struct kb_identity *identity, const struct kb_target *target,
+                   struct kb_credential *credential);
 
 #endif

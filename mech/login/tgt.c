@@ -1,5 +1,6 @@
 /* The AS exchange of a login: the TGT. */
 #include "mech/login/addresses.h"
+#include "mech/login/cache.h"
 #include "mech/login/clock.h"
 #include "mech/login/pause.h"
 #include "mech/login/work.h"
@@ -163,11 +164,17 @@ enum kb_status kb_work_tgt(struct kb_work *work, struct kb_credential **out, str
     if (st != KB_NOT_FOUND) {
         return st;
     }
+    st = kb_cache_tgt(work, out, err);
+    if (st != KB_NOT_FOUND) {
+        kb_shared_leave(kb_identity_shared(work->identity), KB_WORK_TGT_KEY, *out, err);
+        return st;
+    }
     st = fetch_unless_paused(work, out, err);
     kb_shared_leave(kb_identity_shared(work->identity), KB_WORK_TGT_KEY, st == KB_OK ? *out : NULL,
                     err);
     if (st == KB_OK) {
         work->tgt = kb_credential_ref(*out);
+        kb_cache_keep(work, (*out)->server, *out, true);
     }
     return st;
 }

@@ -1,6 +1,7 @@
 /* The TGS exchanges of a login: the service ticket. */
 #include <stdlib.h>
 
+#include "mech/login/cache.h"
 #include "mech/login/work.h"
 #include "mech/options/krb5conf.h"
 
@@ -65,9 +66,10 @@ static enum kb_status ask_for(struct kb_work *work, const struct kb_principal *s
         kept = tgt != work->tgt;
         if (refused) {
             kb_shared_drop(kb_identity_shared(work->identity), KB_WORK_TGT_KEY, tgt);
+            kb_cache_refuse(work->identity, tgt);
         }
         kb_credential_free(tgt);
-        if (!refused || !kept || again) {
+        if (!refused || !kept || again || !kb_identity_has_secret(work->identity)) {
             return st;
         }
         *err = (struct kb_error){0};
@@ -76,14 +78,33 @@ static enum kb_status ask_for(struct kb_work *work, const struct kb_principal *s
 
 /* The realm that a host is in, as far as krb5.conf says; else the client's own, whose KDC may
  * refer. Which that is, the TGT tells where the KDC may have sent us to another. */
-static kb_bytes realm_of(const struct kb_work *work, kb_bytes host)
+static kb_bytes realm_of(const struct kb_work *work, kb_bytes host, bool *out_guessed)
 {
     kb_bytes realm = kb_krb5conf_realm_of_host(work->login->options->krb5conf, host);
 
+    *out_guessed = realm.len == 0;
     if (realm.len > 0 || work->policy.canonicalize) {
         return realm;
     }
     return kb_identity_principal(work->identity)->realm;
+}
+
+/* In the cache, or from the KDC. One whose realm was a guess is filed without one, as MIT does. */
+static enum kb_status find_or_ask(struct kb_work *work, const struct kb_principal *service,
+                                  bool guessed, struct kb_credential **out, struct kb_error *err)
+{
+    enum kb_status st = kb_cache_ticket(work, service, guessed, out);
+
+    if (st == KB_OK) {
+        return KB_OK;
+    }
+    st = ask_for(work, service, out, err);
+    if (st == KB_OK) {
+        kb_principal_free(work->file_as);
+        work->file_as =
+            guessed ? kb_principal_new(KB_NONE, &service->name) : kb_principal_ref(service);
+    }
+    return st;
 }
 
 static enum kb_status ask_for_host(struct kb_work *work, const struct kb_target *target,
@@ -91,14 +112,15 @@ static enum kb_status ask_for_host(struct kb_work *work, const struct kb_target 
 {
     const struct kb_principal *service;
     char buf[256];
+    bool guessed = false;
     enum kb_status st = kb_target_principal(
-        target, host, realm_of(work, host.len > 0 ? host : target->host), &service);
+        target, host, realm_of(work, host.len > 0 ? host : target->host, &guessed), &service);
 
     if (st != KB_OK) {
         return kb_error_status(err, KB_E_TARGET, st, "The target \"%.*s\"", (int)target->asked.len,
                                (const char *)target->asked.ptr);
     }
-    st = ask_for(work, service, out, err);
+    st = find_or_ask(work, service, guessed && target->host_based, out, err);
     kb_principal_free(service);
     if (st != KB_OK && target->by_option && err->code == KB_E_SERVICE_UNKNOWN) {
         kb_error_context(err, "%s: SPN",

@@ -23,9 +23,11 @@ struct kb_work {
     int32_t as_etypes[KB_WORK_MAX_ETYPES]; /* those that the identity has keys for */
     size_t num_as_etypes;
     struct kb_hint_buf hint_bytes;
-    struct kb_arena arena;     /* what the policy points to */
-    struct kb_credential *tgt; /* what this call logged in for; NULL: it did not */
-    bool primary;              /* a login keeps to one KDC, and this one to the primary */
+    struct kb_arena arena;              /* what the policy points to */
+    struct kb_credential *tgt;          /* what this call logged in for; NULL: it did not */
+    const struct kb_principal *file_as; /* the name of the ticket that this call brought, for the
+                                           cache; NULL: it brought none */
+    bool primary;                       /* a login keeps to one KDC, and this one to the primary */
 };
 
 /* --- login.c --- */

@@ -59,6 +59,14 @@ static bool is_memory(const char *name)
     return strncmp(name, "MEMORY:", 7) == 0;
 }
 
+/* "FILE:/path" or a path: no other type before its first colon. */
+static bool is_file(const char *name)
+{
+    size_t len = strcspn(name, ":/");
+
+    return strncmp(name, "FILE:", 5) == 0 || name[len] != ':';
+}
+
 static enum kb_status take_mit_key(struct kb_brought *brought, enum mit_key key, const char *value,
                                    struct kb_error *err)
 {
@@ -73,8 +81,12 @@ static enum kb_status take_mit_key(struct kb_brought *brought, enum mit_key key,
         }
         return set(brought, "KeytabFile", kb_str(value), err);
     case KEY_CCACHE:
-        brought->platforms = true;
-        return KB_OK;
+        /* Only files can be read from here; libkrb5's memory never. */
+        if (!is_file(value)) {
+            brought->platforms = true;
+            return KB_OK;
+        }
+        return set(brought, "CredentialsCacheFile", kb_str(value), err);
     case KEY_VERIFY:
         brought->verify = true;
         return KB_OK;

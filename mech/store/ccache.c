@@ -105,6 +105,11 @@ bool kb_ccache_same(const struct kb_ccache *a, const struct kb_ccache *b)
     return strcmp(a->name, b->name) == 0;
 }
 
+bool kb_ccache_is_named(const struct kb_ccache *cache, const char *name)
+{
+    return strcmp(cache->name, name) == 0;
+}
+
 /* --- through the type --- */
 
 struct kb_cc_stamp kb_ccache_look(const struct kb_ccache *cache)
@@ -298,7 +303,7 @@ static const struct kb_cc_record *best(const struct kb_cc_contents *contents,
         }
         if (record->endtime - now <= wanted->min_life) {
             *out_expired = record->endtime > *out_expired ? record->endtime : *out_expired;
-        } else if (fits > found_fit || (fits == found_fit && record->endtime > found->endtime)) {
+        } else if (fits > found_fit || (fits == found_fit && record->endtime >= found->endtime)) {
             found = record;
             found_fit = fits;
         }

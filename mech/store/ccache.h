@@ -26,6 +26,7 @@ struct kb_ccache *kb_ccache_ref(struct kb_ccache *cache);
 void kb_ccache_put(struct kb_ccache *cache);               /* NULL is accepted */
 const char *kb_ccache_name(const struct kb_ccache *cache); /* with its type, for messages */
 bool kb_ccache_same(const struct kb_ccache *a, const struct kb_ccache *b);
+bool kb_ccache_is_named(const struct kb_ccache *cache, const char *name); /* TYPE:REST */
 
 /* What a cache looks like from outside: equal stamps mean that nobody wrote to it in between. All
  * zero: it is not there. */
@@ -47,6 +48,12 @@ void kb_cc_contents_put(struct kb_cc_contents *contents); /* NULL is accepted */
 
 const struct kb_principal *kb_cc_owner(const struct kb_cc_contents *contents);
 const struct kb_cc_stamp *kb_cc_stamp_of(const struct kb_cc_contents *contents);
+
+/* kb_cc_check_owner: is it `owner`'s? KB_ERROR with both names. */
+KB_MUST_USE enum kb_status kb_cc_check_owner(const struct kb_ccache *cache,
+                                             const struct kb_cc_contents *contents,
+                                             const struct kb_principal *owner,
+                                             struct kb_error *err);
 
 /* kb_cc_clock_offset: microseconds, the KDC's clock minus ours; false: the cache does not say. */
 bool kb_cc_clock_offset(const struct kb_cc_contents *contents, int64_t *out);

@@ -543,12 +543,13 @@ static void put_header(struct kb_buf *out, const struct kb_cc_contents *old,
     kb_buf_wipe(&fields);
 }
 
-/* Its realm, or none where it was found by referral. */
+/* Its realm, or none where it was found by referral, or where none was named. */
 static bool is_for(const struct kb_cc_contents *contents, const struct kb_cc_record *record,
                    const struct kb_principal *server)
 {
     return record->kind == KB_CC_TICKET && kb_cc_name_is(contents, &record->server, server) &&
-           (record->server.realm.len == 0 || kb_equal(record->server.realm, server->realm));
+           (record->server.realm.len == 0 || server->realm.len == 0 ||
+            kb_equal(record->server.realm, server->realm));
 }
 
 static bool is_kept(const struct kb_cc_contents *old, const struct kb_cc_record *record,

@@ -29,12 +29,6 @@ struct kb_ccache_ops {
 extern const struct kb_ccache_ops kb_cc_file_ops;
 extern const struct kb_ccache_ops kb_cc_memory_ops;
 
-/* kb_cc_check_owner: is it `owner`'s? KB_ERROR with both names. */
-KB_MUST_USE enum kb_status kb_cc_check_owner(const struct kb_ccache *cache,
-                                             const struct kb_cc_contents *contents,
-                                             const struct kb_principal *owner,
-                                             struct kb_error *err);
-
 /* kb_cc_explain makes a sentence of what kb_cc_parse said. */
 enum kb_status kb_cc_explain(const struct kb_ccache *cache, enum kb_status st,
                              struct kb_error *err);

@@ -436,6 +436,18 @@ void kb_shared_drop(struct kb_shared *shared, kb_bytes asked,
     pthread_mutex_unlock(&lock);
 }
 
+void kb_shared_clear(struct kb_shared *shared)
+{
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < NUM_BUCKETS; i++) {
+        for (struct entry *entry = shared->buckets[i]; entry != NULL; entry = entry->next) {
+            kb_credential_free(entry->credential);
+            entry->credential = NULL;
+        }
+    }
+    pthread_mutex_unlock(&lock);
+}
+
 void kb_shared_fork_prepare(void)
 {
     pthread_mutex_lock(&lock);

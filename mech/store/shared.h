@@ -56,6 +56,9 @@ void kb_shared_put(struct kb_shared *shared, kb_bytes asked, struct kb_credentia
 void kb_shared_drop(struct kb_shared *shared, kb_bytes asked,
                     const struct kb_credential *credential);
 
+/* kb_shared_clear forgets all tickets. Flights go on. */
+void kb_shared_clear(struct kb_shared *shared);
+
 /* For mech/process around fork(2). The child has no flights: the threads that led them are gone. */
 void kb_shared_fork_prepare(void);
 void kb_shared_fork_parent(void);

@@ -275,12 +275,16 @@ class TestBrought(Case):
                        store={"client_keytab": self.realm.path("bob.keytab")})
         self.assertEqual(self.who(client, cred="c"), "bob")
 
-    def test_ccache_is_the_platforms(self):
+    def test_ccache(self):
+        """A file is ours to read; libkrb5's memory is the platform's."""
         self.kinit()
         client = self.client(self.alice)
         client.acquire(cred="c", mechs=[KRB5],
                        store={"ccache": "FILE:" + self.realm.path("ccache")})
         self.assertEqual(self.who(client, cred="c"), "bob")
+        with self.assertRaises(GSSFailure) as failed:
+            client.acquire(cred="m", mechs=[KRB5], store={"ccache": "MEMORY:nobody"})
+        self.assertNotIn("Kerbside", failed.exception.text)
 
     def test_verify_is_not_ignored(self):
         client = self.client(self.alice)

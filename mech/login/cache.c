@@ -1,0 +1,549 @@
+#include "mech/login/cache.h"
+
+#include <time.h>
+
+#include "mech/login/clock.h"
+#include "mech/login/identity_own.h"
+#include "mech/options/layers.h"
+
+#define LOOK_US 100 /* how often the cache is looked at: a stat is half a warm call */
+
+static int64_t now_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* --- finding it --- */
+
+static bool is_programs_secret(const struct kb_options *options)
+{
+    return (options->keytab_file != NULL &&
+            options->keytab_file_from.layer >= KB_LAYER_CREDENTIAL) ||
+           (options->keytab_file == NULL && options->password != NULL &&
+            options->password_from.layer >= KB_LAYER_CREDENTIAL);
+}
+
+static enum kb_status default_name(const struct kb_options *options, struct kb_buf *out,
+                                   struct kb_error *err)
+{
+    if (kb_options_default_ccache(options, out, err) != KB_OK) {
+        return KB_ERROR;
+    }
+    if (out->status != KB_OK) {
+        return kb_error_status(err, KB_E_CCACHE, out->status, "the default credentials cache");
+    }
+    return strncmp(kb_buf_str(out), "FILE:", 5) == 0
+               ? KB_OK
+               : kb_error_set(err, KB_E_CCACHE,
+                              "the default credentials cache is of a type that cannot be read");
+}
+
+/* `User` alone: the platform's default cache, while it is his. */
+static enum kb_status open_default(struct kb_identity *identity, const struct kb_options *options,
+                                   struct kb_error *err)
+{
+    struct kb_buf name;
+    enum kb_status st;
+
+    kb_buf_init(&name, 4200);
+    st = default_name(options, &name, err);
+    if (st == KB_OK) {
+        st = kb_ccache_new(kb_buf_str(&name), &identity->cache, err);
+    }
+    identity->cache_is_default = true;
+    kb_buf_wipe(&name);
+    return st;
+}
+
+/* A secret that the program itself handed over shares nothing with what files configure; with a
+ * cache of its own, that is only written. */
+static enum kb_status open_named(struct kb_identity *identity, const struct kb_options *options,
+                                 struct kb_error *err)
+{
+    if (is_programs_secret(options)) {
+        if (options->ccache_from.layer < KB_LAYER_CREDENTIAL) {
+            return KB_OK;
+        }
+        identity->cache_write_only = true;
+    }
+    return kb_ccache_new(options->ccache, &identity->cache, err);
+}
+
+/* Reads a cache that is all there is. */
+static enum kb_status read_first(struct kb_identity *identity, const struct kb_options *options,
+                                 struct kb_error *err)
+{
+    const struct kb_login login = {.options = options};
+    struct kb_cc_contents *contents;
+    struct kb_wait wait;
+    enum kb_status st;
+
+    kb_login_start_waiting(&login, &wait);
+    st = kb_ccache_load(identity->cache, &wait, &contents, err);
+    kb_wait_stop(&wait);
+    if (st == KB_NOT_FOUND) {
+        return kb_error_set(err, KB_E_CCACHE,
+                            "credentials cache %s: there is none, and no password or keytab to log "
+                            "in with",
+                            kb_ccache_name(identity->cache));
+    }
+    if (st != KB_OK) {
+        return st;
+    }
+    identity->cached = contents;
+    identity->cache_stamp = *kb_cc_stamp_of(contents);
+    identity->cache_known = true;
+    if (identity->client == NULL) {
+        identity->client = kb_principal_ref(kb_cc_owner(contents));
+        return KB_OK;
+    }
+    return kb_cc_check_owner(identity->cache, contents, identity->client, err);
+}
+
+enum kb_status kb_cache_open(struct kb_identity *identity, const struct kb_options *options,
+                             struct kb_error *err)
+{
+    bool has_secret = kb_identity_has_secret(identity);
+    enum kb_status st = KB_OK;
+    char buf[256];
+
+    if (options->ccache != NULL) {
+        st = open_named(identity, options, err);
+    } else if (!has_secret) {
+        st = identity->client != NULL ? open_default(identity, options, err) : KB_NOT_FOUND;
+    }
+    if (st == KB_OK && !has_secret) {
+        st = read_first(identity, options, err);
+    }
+    if (st == KB_OK || st == KB_NOT_FOUND || err->code == KB_E_NO_MEMORY ||
+        err->code == KB_E_INTERRUPTED) {
+        return st;
+    }
+    if (options->ccache == NULL) {
+        return KB_NOT_FOUND;
+    }
+    kb_error_context(err, "%s", kb_origin_text(&options->ccache_from, buf, sizeof(buf)));
+    return KB_ERROR;
+}
+
+void kb_cache_wipe(struct kb_identity *identity)
+{
+    kb_ccache_put(identity->cache);
+    kb_cc_contents_put(identity->cached);
+    for (size_t i = 0; i < KB_CACHE_REFUSED; i++) {
+        kb_credential_free(identity->refused[i]);
+    }
+}
+
+bool kb_cache_same_place(const struct kb_identity *a, const struct kb_identity *b)
+{
+    if (a->cache == NULL || b->cache == NULL) {
+        return a->cache == b->cache;
+    }
+    return a->cache_write_only == b->cache_write_only && kb_ccache_same(a->cache, b->cache);
+}
+
+/* --- is it as we know it? --- */
+
+static bool looks_as_known(struct kb_identity *identity, bool *out_known, bool always)
+{
+    struct kb_cc_stamp stamp, now;
+    int64_t us = now_us();
+    bool look;
+
+    kb_identity_lock();
+    *out_known = identity->cache_known;
+    stamp = identity->cache_stamp;
+    look = always || us - identity->cache_looked_us >= LOOK_US;
+    identity->cache_looked_us = look ? us : identity->cache_looked_us;
+    kb_identity_unlock();
+    if (!*out_known || !look) {
+        return *out_known;
+    }
+    now = kb_ccache_look(identity->cache);
+    return kb_cc_same_stamp(&stamp, &now);
+}
+
+static bool is_still_default(const struct kb_identity *identity, const struct kb_options *options)
+{
+    struct kb_error ignored = {0};
+    struct kb_buf name;
+    bool same;
+
+    kb_buf_init(&name, 4200);
+    same = default_name(options, &name, &ignored) == KB_OK &&
+           kb_ccache_is_named(identity->cache, kb_buf_str(&name));
+    kb_buf_wipe(&name);
+    return same;
+}
+
+bool kb_cache_looks_same(struct kb_identity *identity, const struct kb_options *options)
+{
+    bool known;
+
+    return (!identity->cache_is_default || is_still_default(identity, options)) &&
+           looks_as_known(identity, &known, true);
+}
+
+bool kb_cache_is_current(struct kb_identity *identity)
+{
+    bool known;
+
+    return identity->cache == NULL || identity->cache_write_only ||
+           looks_as_known(identity, &known, false);
+}
+
+/* --- reading --- */
+
+static struct kb_cc_contents *contents_of(struct kb_identity *identity)
+{
+    struct kb_cc_contents *contents;
+
+    kb_identity_lock();
+    contents = identity->cached != NULL ? kb_cc_contents_ref(identity->cached) : NULL;
+    kb_identity_unlock();
+    return contents;
+}
+
+static struct kb_cc_wanted wanted(const struct kb_work *work, const struct kb_principal *server)
+{
+    const struct kb_options *options = work->login->options;
+
+    return (struct kb_cc_wanted){.server = server,
+                                 .etypes = options->encryption_types.items,
+                                 .num_etypes = options->encryption_types.num,
+                                 .now = kb_clock_now(),
+                                 .min_life = options->min_lifetime};
+}
+
+/* KB_NOT_FOUND too for one that was refused. */
+static enum kb_status find(struct kb_work *work, const struct kb_cc_wanted *what,
+                           struct kb_credential **out, int64_t *out_expired)
+{
+    struct kb_identity *identity = work->identity;
+    struct kb_cc_contents *contents = contents_of(identity);
+    enum kb_status st = KB_NOT_FOUND;
+
+    *out = NULL;
+    *out_expired = 0;
+    if (contents != NULL) {
+        st = kb_cc_find(contents, what, out, out_expired);
+        kb_cc_contents_put(contents);
+    }
+    kb_identity_lock();
+    for (size_t i = 0; st == KB_OK && i < KB_CACHE_REFUSED; i++) {
+        if (identity->refused[i] != NULL &&
+            kb_equal(identity->refused[i]->ticket, (*out)->ticket)) {
+            st = KB_NOT_FOUND;
+        }
+    }
+    kb_identity_unlock();
+    if (st != KB_OK) {
+        kb_credential_free(*out);
+        *out = NULL;
+    }
+    return st;
+}
+
+/* The identity's own TGT in the cache, `min_life` seconds before its end. */
+static enum kb_status find_tgt(struct kb_work *work, int64_t min_life, struct kb_credential **out,
+                               int64_t *out_expired)
+{
+    kb_bytes realm = kb_identity_principal(work->identity)->realm;
+    struct kb_principal *server = kb_principal_tgs(realm, realm);
+    struct kb_cc_wanted what = wanted(work, server);
+    enum kb_status st;
+
+    *out = NULL;
+    if (server == NULL) {
+        return KB_NO_MEMORY;
+    }
+    what.min_life = min_life;
+    st = find(work, &what, out, out_expired);
+    kb_principal_free(server);
+    return st;
+}
+
+/* Somebody logged in or out: what was obtained with another TGT is not for whoever comes now. */
+static void drop_what_differs(struct kb_work *work)
+{
+    struct kb_shared *shared = kb_identity_shared(work->identity);
+    struct kb_credential *ours = kb_shared_find(shared, KB_WORK_TGT_KEY, 0, INT64_MIN / 2), *theirs;
+    int64_t expired;
+    bool same;
+
+    (void)!find_tgt(work, INT64_MIN / 2, &theirs, &expired);
+    same = ours != NULL && theirs != NULL ? kb_equal(ours->ticket, theirs->ticket) : ours == theirs;
+    if (!same) {
+        kb_shared_clear(shared);
+    }
+    kb_credential_free(ours);
+    kb_credential_free(theirs);
+}
+
+static void take_contents(struct kb_work *work, struct kb_cc_contents *contents,
+                          const struct kb_cc_stamp *stamp)
+{
+    struct kb_identity *identity = work->identity;
+    struct kb_cc_contents *old;
+    int64_t offset;
+
+    kb_identity_lock();
+    old = identity->cached;
+    identity->cached = contents;
+    identity->cache_stamp = *stamp;
+    identity->cache_known = true;
+    identity->cache_looked_us = now_us();
+    kb_identity_unlock();
+    kb_cc_contents_put(old);
+    if (contents != NULL && kb_identity_clock_offset(identity) == 0 &&
+        kb_cc_clock_offset(contents, &offset)) {
+        kb_identity_set_clock_offset(identity, offset);
+        work->policy.clock_offset = offset;
+    }
+    drop_what_differs(work);
+}
+
+/* Where the KDC may call the user by another name, only its reply tells whose the cache is. */
+static bool may_be_renamed(const struct kb_options *options)
+{
+    return options->canonicalize || options->name_type == KB_NAME_ENTERPRISE;
+}
+
+static enum kb_status load(struct kb_work *work, struct kb_cc_contents **out, struct kb_error *err)
+{
+    struct kb_identity *identity = work->identity;
+    enum kb_status st = kb_ccache_load(identity->cache, &work->wait, out, err);
+
+    if (st == KB_OK && kb_cc_check_owner(identity->cache, *out, identity->client, err) != KB_OK) {
+        kb_cc_contents_put(*out);
+        *out = NULL;
+        st = KB_ERROR;
+        if (may_be_renamed(work->login->options) && kb_identity_has_secret(identity)) {
+            *err = (struct kb_error){0};
+            st = KB_NOT_FOUND;
+        }
+    }
+    return st;
+}
+
+/* What cannot be read is gone without, if there is a secret; somebody else's is an error. */
+static enum kb_status cannot_read(struct kb_work *work, struct kb_error *err)
+{
+    const struct kb_options *options = work->login->options;
+    char buf[256];
+
+    if (kb_identity_has_secret(work->identity) && err->code == KB_E_CCACHE) {
+        kb_event_cache_not_read(work->env.events, err->text);
+        *err = (struct kb_error){0};
+        return KB_NOT_FOUND;
+    }
+    if (err->code == KB_E_CCACHE || err->code == KB_E_CCACHE_OWNER) {
+        kb_error_context(err, "%s", kb_origin_text(&options->ccache_from, buf, sizeof(buf)));
+    }
+    return KB_ERROR;
+}
+
+enum kb_status kb_cache_refresh(struct kb_work *work, struct kb_error *err)
+{
+    struct kb_identity *identity = work->identity;
+    struct kb_cc_contents *contents = NULL;
+    struct kb_cc_stamp stamp;
+    enum kb_status st;
+    bool known;
+
+    if (identity->cache == NULL || looks_as_known(identity, &known, true)) {
+        return KB_OK;
+    }
+    stamp = kb_ccache_look(identity->cache);
+    st = load(work, &contents, err);
+    if (st == KB_ERROR) {
+        st = cannot_read(work, err);
+    }
+    if (st == KB_ERROR) {
+        return st;
+    }
+    if (contents != NULL) {
+        stamp = *kb_cc_stamp_of(contents);
+    }
+    if (identity->cache_write_only) {
+        kb_cc_contents_put(contents);
+        contents = NULL;
+    }
+    take_contents(work, contents, &stamp);
+    return KB_OK;
+}
+
+static const char *time_text(int64_t seconds, char buf[40])
+{
+    time_t time = (time_t)seconds;
+    struct tm tm;
+
+    if (gmtime_r(&time, &tm) == NULL || strftime(buf, 40, "%Y-%m-%d %H:%M:%S UTC", &tm) == 0) {
+        buf[0] = '\0';
+    }
+    return buf;
+}
+
+static void name_owner(const struct kb_identity *identity, struct kb_buf *out)
+{
+    kb_buf_init(out, 600);
+    kb_name_print(&identity->client->name, identity->client->realm, out);
+}
+
+static enum kb_status no_tgt(const struct kb_identity *identity, int64_t expired,
+                             struct kb_error *err)
+{
+    const char *name = kb_ccache_name(identity->cache);
+    struct kb_buf owner;
+    enum kb_status st;
+    char at[40];
+
+    name_owner(identity, &owner);
+    st =
+        expired != 0
+            ? kb_error_set(err, KB_E_CCACHE_EXPIRED,
+                           "The tickets in %s for %s expired at %s, and there is no password or "
+                           "keytab to renew them",
+                           name, kb_buf_str(&owner), time_text(expired, at))
+            : kb_error_set(err, KB_E_CCACHE,
+                           "credentials cache %s: it holds no TGT of %s with an allowed encryption "
+                           "type, and there is no password or keytab to obtain one",
+                           name, kb_buf_str(&owner));
+    kb_buf_wipe(&owner);
+    return st;
+}
+
+static void tell_found(struct kb_work *work, const struct kb_credential *credential)
+{
+    struct kb_buf server;
+
+    if (!kb_events_wanted(work->env.events, KB_LOG_VERBOSE)) {
+        return;
+    }
+    kb_buf_init(&server, 600);
+    kb_name_print(&credential->server->name, credential->server->realm, &server);
+    kb_event_cached_ticket(work->env.events, kb_buf_str(&server),
+                           kb_ccache_name(work->identity->cache));
+    kb_buf_wipe(&server);
+}
+
+enum kb_status kb_cache_tgt(struct kb_work *work, struct kb_credential **out, struct kb_error *err)
+{
+    int64_t expired;
+    enum kb_status st;
+
+    *out = NULL;
+    if (work->identity->cache == NULL) {
+        return KB_NOT_FOUND;
+    }
+    st = find_tgt(work, work->login->options->min_lifetime, out, &expired);
+    if (st == KB_OK) {
+        tell_found(work, *out);
+    } else if (st == KB_NO_MEMORY) {
+        st = kb_error_set(err, KB_E_NO_MEMORY, "No memory for a login");
+    } else if (!kb_identity_has_secret(work->identity)) {
+        st = no_tgt(work->identity, expired, err);
+    }
+    return st;
+}
+
+enum kb_status kb_cache_ticket(struct kb_work *work, const struct kb_principal *service,
+                               bool any_realm, struct kb_credential **out)
+{
+    struct kb_cc_wanted what = wanted(work, service);
+    int64_t expired;
+
+    *out = NULL;
+    if (work->identity->cache == NULL) {
+        return KB_NOT_FOUND;
+    }
+    what.any_realm = any_realm;
+    if (find(work, &what, out, &expired) != KB_OK) {
+        return KB_NOT_FOUND;
+    }
+    tell_found(work, *out);
+    return KB_OK;
+}
+
+/* --- writing --- */
+
+void kb_cache_keep(struct kb_work *work, const struct kb_principal *server,
+                   const struct kb_credential *credential, bool is_tgt)
+{
+    struct kb_identity *identity = work->identity;
+    struct kb_cc_stamp stamp;
+    struct kb_error err = {0};
+    enum kb_status st;
+    struct kb_cc_store what = {.owner = credential->client,
+                               .server = server,
+                               .credential = credential,
+                               .fresh = is_tgt,
+                               .now = kb_clock_now(),
+                               .known = contents_of(identity)};
+
+    if (identity->cache == NULL || !work->login->options->store_tickets ||
+        (is_tgt && identity->cache_is_default)) {
+        kb_cc_contents_put(what.known);
+        return;
+    }
+    kb_identity_lock();
+    what.known_stamp = identity->cache_stamp;
+    kb_identity_unlock();
+    st = kb_ccache_store(identity->cache, &what, &work->wait, &stamp, &err);
+    if (st == KB_OK && stamp.words[0] != 0) {
+        kb_identity_lock();
+        if (kb_cc_same_stamp(&identity->cache_stamp, &what.known_stamp)) {
+            identity->cache_stamp = stamp; /* what is new in it, the process has */
+        }
+        kb_identity_unlock();
+    } else if (st == KB_ERROR) {
+        kb_event_cache_not_written(work->env.events, err.text);
+    }
+    kb_cc_contents_put(what.known);
+}
+
+void kb_cache_refuse(struct kb_identity *identity, struct kb_credential *credential)
+{
+    struct kb_credential *old;
+
+    if (identity->cache == NULL || identity->cache_write_only) {
+        return;
+    }
+    kb_identity_lock();
+    old = identity->refused[identity->next_refused];
+    identity->refused[identity->next_refused] = kb_credential_ref(credential);
+    identity->next_refused = (identity->next_refused + 1) % KB_CACHE_REFUSED;
+    kb_identity_unlock();
+    kb_credential_free(old);
+}
+
+int64_t kb_cache_lifetime(struct kb_identity *identity)
+{
+    struct kb_cc_contents *contents;
+    int64_t left = 0, now = kb_clock_now();
+    struct kb_cc_ticket ticket;
+    size_t position = 0;
+    kb_bytes realm;
+
+    if (identity->cache == NULL || kb_identity_has_secret(identity)) {
+        return -1;
+    }
+    contents = contents_of(identity);
+    while (contents != NULL && kb_cc_next(contents, &position, &ticket) == KB_OK) {
+        int64_t offset = 0;
+
+        (void)kb_cc_clock_offset(contents, &offset);
+        if (kb_name_is_tgs(&ticket.server->name, &realm) &&
+            kb_equal(realm, identity->client->realm) &&
+            ticket.endtime - now - offset / 1000000 > left) {
+            left = ticket.endtime - now - offset / 1000000;
+        }
+        kb_cc_ticket_wipe(&ticket);
+    }
+    kb_cc_contents_put(contents);
+    return left;
+}
