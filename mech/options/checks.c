@@ -92,6 +92,15 @@ static enum kb_status check_host(const char *text, struct kb_error *err)
                                       : kb_host_check(kb_str(text), err);
 }
 
+static enum kb_status check_local(const char *text, struct kb_error *err)
+{
+    const char *colon = strchr(text, ':');
+
+    return colon != NULL && strchr(colon + 1, ':') == NULL
+               ? kb_error_set(err, KB_E_OPTION, "it is an address alone; its port is LocalPort")
+               : check_host(text, err);
+}
+
 static enum kb_status check_firewall(const char *text, struct kb_error *err)
 {
     if (strstr(text, "://") != NULL) {
@@ -110,7 +119,9 @@ static enum kb_status check_spn(const char *text, struct kb_error *err)
     enum kb_status st = kb_target_of_spn(&target, text);
 
     if (st == KB_OK && !target.host_based) {
-        st = strchr(text, '/') != NULL
+        const char *slash = strchr(text, '/');
+
+        st = slash != NULL && slash[1] != '\0' && slash[1] != '@'
                  ? kb_principal_parse(kb_str(text), KB_NT_PRINCIPAL, KB_LIT("R"), &principal)
                  : KB_MALFORMED;
         kb_principal_free(principal);
@@ -200,7 +211,7 @@ enum kb_status kb_check_text(const struct kb_option_row *row, const char *text, 
     case KB_OPT_PrimaryKDC:
         return check_kdcs(text, err);
     case KB_OPT_LocalHost:
-        return check_host(text, err);
+        return check_local(text, err);
     case KB_OPT_FirewallHost:
         return check_firewall(text, err);
     case KB_OPT_FirewallData:

@@ -121,20 +121,30 @@ static enum kb_status check_kdcs(const struct finding *finding, enum kb_option_i
                : KB_OK;
 }
 
+/* The place to look at is that of an option which somebody set. */
+static enum kb_status bounds(const struct finding *finding, enum kb_option_id less,
+                             enum kb_option_id more, const char *what)
+{
+    return kb_options_is_default(finding->options, less)
+               ? conflict(finding, more, "is too little for", less, what)
+               : conflict(finding, less, "is too much for", more, what);
+}
+
 static enum kb_status check_bounds(const struct finding *finding)
 {
     const struct kb_options *options = finding->options;
+
     if (options->min_iterations_sha1 > options->max_iterations) {
-        return conflict(finding, KB_OPT_MinIterationsSHA1, "is more than", KB_OPT_MaxIterations,
-                        "");
+        return bounds(finding, KB_OPT_MinIterationsSHA1, KB_OPT_MaxIterations, "");
     }
-    if (options->min_iterations_sha2 > options->max_iterations) {
-        return conflict(finding, KB_OPT_MinIterationsSHA2, "is more than", KB_OPT_MaxIterations,
-                        "");
+    /* Its default is eight times that of aes-sha1, whose users need not know of it. */
+    if (options->min_iterations_sha2 > options->max_iterations &&
+        !kb_options_is_default(options, KB_OPT_MinIterationsSHA2)) {
+        return bounds(finding, KB_OPT_MinIterationsSHA2, KB_OPT_MaxIterations, "");
     }
     return options->min_lifetime >= options->ticket_life
-               ? conflict(finding, KB_OPT_MinLifetime, "is not less than", KB_OPT_TicketLife,
-                          ": every ticket would be replaced before it is used")
+               ? bounds(finding, KB_OPT_MinLifetime, KB_OPT_TicketLife,
+                        ": every ticket would be replaced before it is used")
                : KB_OK;
 }
 
@@ -158,6 +168,9 @@ enum kb_status kb_conflicts_find(const struct kb_options *options, struct kb_ori
 {
     struct finding finding = {options, place, err};
 
+    if (!options->enabled || options->use_platform_kerberos_api) {
+        return KB_OK; /* they do not act then */
+    }
     if (check_firewall(&finding) != KB_OK || check_local_host(&finding) != KB_OK ||
         check_kdcs(&finding, KB_OPT_KDCHost, &options->kdc_host) != KB_OK ||
         check_kdcs(&finding, KB_OPT_PrimaryKDC, &options->primary_kdc) != KB_OK ||

@@ -1,6 +1,7 @@
 /* conflicts.h - options that each make sense, but not together. Private to options.
  *
- * Only what would do nothing, or never work, in silence is an error. */
+ * Only what would do nothing, or never work, in silence is an error; nothing is one where the
+ * platform does the work. */
 #ifndef KB_CONFLICTS_H
 #define KB_CONFLICTS_H
 

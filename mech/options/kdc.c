@@ -114,6 +114,9 @@ static enum kb_status parse_port(kb_bytes text, uint16_t *out, struct kb_error *
         port = port * 10 + (text.ptr[i] - '0');
     }
     *out = (uint16_t)port;
+    if (text.len == 0) {
+        return kb_error_set(err, KB_E_OPTION, "a port is missing behind the colon");
+    }
     return port > 0 && port <= 65535
                ? KB_OK
                : kb_error_set(err, KB_E_OPTION, "`%s` is no port from 1 to 65535",

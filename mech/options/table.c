@@ -180,10 +180,53 @@ const char *kb_nearest(kb_bytes word, const char *const *names, size_t num)
     return NULL;
 }
 
+/* What people write who know the thing by another name. */
+static const struct {
+    char word[20];
+    enum kb_option_id id;
+} meant[] = {
+    {"Principal", KB_OPT_User},
+    {"Client", KB_OPT_User},
+    {"Login", KB_OPT_User},
+    {"Account", KB_OPT_User},
+    {"Passwd", KB_OPT_Password},
+    {"Secret", KB_OPT_Password},
+    {"ClientKeytab", KB_OPT_KeytabFile},
+    {"CCache", KB_OPT_CredentialsCacheFile},
+    {"Cache", KB_OPT_CredentialsCacheFile},
+    {"TicketCache", KB_OPT_CredentialsCacheFile},
+    {"Server", KB_OPT_KDCHost},
+    {"AdminServer", KB_OPT_PrimaryKDC},
+    {"MasterKDC", KB_OPT_PrimaryKDC},
+    {"Service", KB_OPT_SPN},
+    {"Target", KB_OPT_SPN},
+    {"Proxy", KB_OPT_FirewallHost},
+    {"ProxyHost", KB_OPT_FirewallHost},
+    {"ProxyPort", KB_OPT_FirewallPort},
+    {"Enctypes", KB_OPT_EncryptionTypes},
+    {"PermittedEnctypes", KB_OPT_EncryptionTypes},
+    {"Debug", KB_OPT_LogLevel},
+    {"Verbose", KB_OPT_LogLevel},
+    {"Include", KB_OPT_Config},
+    {"Disabled", KB_OPT_Enabled},
+    {"BindAddress", KB_OPT_LocalHost},
+    {"SourceAddress", KB_OPT_LocalHost},
+    {"IPv6", KB_OPT_UseIPv6},
+    {"DSCP", KB_OPT_QOSDSCPValue},
+    {"rdns", KB_OPT_DNSCanonicalize},
+    {"Addresses", KB_OPT_NoAddresses},
+    {"Lifetime", KB_OPT_TicketLife},
+};
+
 const char *kb_option_nearest(kb_bytes name)
 {
     const char *names[KB_OPT_NUM];
 
+    for (size_t i = 0; i < sizeof(meant) / sizeof(meant[0]); i++) {
+        if (kb_equal_nocase(kb_str(meant[i].word), name)) {
+            return kb_option_rows[meant[i].id].name;
+        }
+    }
     for (size_t i = 0; i < KB_OPT_NUM; i++) {
         names[i] = kb_option_rows[i].name;
     }

@@ -73,150 +73,66 @@ static struct kb_error error_of(const char *target, const char *client)
     return err;
 }
 
-/* In our line of the mech.d file. */
+enum places { LINE, BOTH };
+
+static const struct {
+    enum places places;
+    const char *options;
+    enum kb_error_code code;
+    const char *text;
+} wrong_items[] = {
+#define ROW(places, options, code, text) {places, options, code, text},
+#include "tests/unit/misconfigured.def"
+#undef ROW
+};
+
+static void assert_error_at(size_t row, const char *place, const struct kb_error *err,
+                            enum kb_error_code code, const char *text)
+{
+    char expected[1500];
+
+    snprintf(expected, sizeof(expected), "%s: %s", place, text);
+    assert_error(row, err, code, expected);
+}
+
+/* In our line of the mech.d file, beside an identity that works. */
 static void a_wrong_line_is_told(void **state)
 {
-    static const struct {
-        const char *options;
-        enum kb_error_code code;
-        const char *text;
-    } rows[] = {
-        /* names */
-        {"Usr=alice@R", KB_E_OPTION, "DIR/mech:1: there is no option `Usr` (did you mean User?)"},
-        {"Pasword=x", KB_E_OPTION,
-         "DIR/mech:1: there is no option `Pasword` (did you mean Password?)"},
-        {"Keytab=/x", KB_E_OPTION,
-         "DIR/mech:1: there is no option `Keytab` (did you mean KeytabFile?)"},
-        {"KDC=x", KB_E_OPTION, "DIR/mech:1: there is no option `KDC` (did you mean KDCHost?)"},
-        {"KDCHsot=x", KB_E_OPTION,
-         "DIR/mech:1: there is no option `KDCHsot` (did you mean KDCHost?)"},
-        {"Username=x", KB_E_OPTION,
-         "DIR/mech:1: there is no option `Username` (did you mean User?)"},
-        {"Elephant=x", KB_E_OPTION, "DIR/mech:1: there is no option `Elephant`"},
-        {"=x", KB_E_OPTION, "DIR/mech:1: no option's name stands before the `=`"},
-        {"Us\x1b[er=x", KB_E_OPTION, "DIR/mech:1: no option's name stands before the `=`"},
-        /* syntax */
-        {"User", KB_E_OPTION, "DIR/mech:1: no `=` behind a word; options are written Name=value"},
-        {"User = alice@R", KB_E_OPTION,
-         "DIR/mech:1: no `=` behind a word; options are written Name=value"},
-        {"Password=my secret", KB_E_OPTION,
-         "DIR/mech:1: no `=` behind a word; options are written Name=value"},
-        {"Password=my s*cret", KB_E_OPTION,
-         "DIR/mech:1: a word that is no Name=value; a value with a blank is written in quotes"},
-        {"Password=\"my secret", KB_E_OPTION,
-         "DIR/mech:1: Password: the closing quote is missing (in a mech.d line a `]` is written "
-         "\\x5d)"},
-        {"Password=\"a]b\"", KB_E_OPTION,
-         "DIR/mech:1: Password: the closing quote is missing (in a mech.d line a `]` is written "
-         "\\x5d)"},
-        {"Password=\"a\"b", KB_E_OPTION, "DIR/mech:1: Password: no blank behind a closing quote"},
-        {"Password=a\"b", KB_E_OPTION,
-         "DIR/mech:1: Password: a quote inside a value; write the whole value in quotes and \\\" "
-         "for it"},
-        {"Password=\"a\\qb\"", KB_E_OPTION,
-         "DIR/mech:1: Password: a backslash in quotes stands before another \\, a \", n, t, r or "
-         "xHH"},
-        {"Password=\"a\\x0\"", KB_E_OPTION,
-         "DIR/mech:1: Password: a backslash in quotes stands before another \\, a \", n, t, r or "
-         "xHH"},
-        {"Password=\"a\\x00\"", KB_E_OPTION,
-         "DIR/mech:1: Password: a backslash in quotes stands before another \\, a \", n, t, r or "
-         "xHH"},
-        /* types and ranges */
-        {"UseTCP=maybe", KB_E_OPTION, "DIR/mech:1: UseTCP=maybe: it must be True or False"},
-        {"UseTCP=", KB_E_OPTION, "DIR/mech:1: UseTCP=: it must be True or False"},
-        {"KDCPort=http", KB_E_OPTION, "DIR/mech:1: KDCPort=http: it is no number from 1 to 65535"},
-        {"KDCPort=0", KB_E_OPTION, "DIR/mech:1: KDCPort=0: it must be from 1 to 65535"},
-        {"KDCPort=65536", KB_E_OPTION, "DIR/mech:1: KDCPort=65536: it must be from 1 to 65535"},
-        {"KDCPort=-1", KB_E_OPTION, "DIR/mech:1: KDCPort=-1: it must be from 1 to 65535"},
-        {"KDCPort=99999999999999999999", KB_E_OPTION,
-         "DIR/mech:1: KDCPort=99999999999999999999: it is no number from 1 to 65535"},
-        {"Timeout=5s", KB_E_OPTION, "DIR/mech:1: Timeout=5s: it is no number from 0 to 86400"},
-        {"LogLevel=4", KB_E_OPTION, "DIR/mech:1: LogLevel=4: it must be from 0 to 3"},
-        {"LogLevel=debug", KB_E_OPTION, "DIR/mech:1: LogLevel=debug: it is no number from 0 to 3"},
-        {"MinIterationsSHA1=0", KB_E_OPTION,
-         "DIR/mech:1: MinIterationsSHA1=0: it must be from 1 to 4294967295"},
-        {"MaxPacketSize=100", KB_E_OPTION,
-         "DIR/mech:1: MaxPacketSize=100: it must be from 1024 to 65535"},
-        {"ClockSkew=\x1b[0m", KB_E_OPTION,
-         "DIR/mech:1: ClockSkew=\\x1b[0m: it is no number from 1 to 86400"},
-        /* encryption types */
-        {"EncryptionTypes=quantum", KB_E_OPTION,
-         "DIR/mech:1: EncryptionTypes=quantum: there is no encryption type `quantum`"},
-        {"EncryptionTypes=aes256-cts-hmac-sha1", KB_E_OPTION,
-         "DIR/mech:1: EncryptionTypes=aes256-cts-hmac-sha1: there is no encryption type "
-         "`aes256-cts-hmac-sha1` (did you mean aes256-cts-hmac-sha1-96?)"},
-        {"EncryptionTypes=rc4-hmac", KB_E_OPTION,
-         "DIR/mech:1: EncryptionTypes=rc4-hmac: encryption type rc4-hmac is not supported yet"},
-        {"EncryptionTypes=aes,des3", KB_E_OPTION,
-         "DIR/mech:1: EncryptionTypes=aes,des3: encryption type des3 is not supported yet"},
-        {"EncryptionTypes=camellia256-cts-cmac", KB_E_OPTION,
-         "DIR/mech:1: EncryptionTypes=camellia256-cts-cmac: encryption type camellia256-cts-cmac "
-         "is not "
-         "supported yet"},
-        {"EncryptionTypes=\"DEFAULT -aes\"", KB_E_OPTION,
-         "DIR/mech:1: EncryptionTypes=DEFAULT -aes: no encryption type is left in the list"},
-        {"EncryptionTypes=\"DEFAULT -ases\"", KB_E_OPTION,
-         "DIR/mech:1: EncryptionTypes=DEFAULT -ases: there is no encryption type `ases` (did you "
-         "mean aes?)"},
-        /* users */
-        {"User= Password=x", KB_E_USER, "DIR/mech:1: User=: it is empty"},
-        {"User=CORP\\alice Password=x", KB_E_USER,
-         "DIR/mech:1: User=CORP\\x5calice: DOMAIN\\user is not understood; write user@REALM"},
-        {"User=alice Password=x", KB_E_NO_REALM, "DIR/mech:1: no realm is known for user alice"},
-        {"User=X/alice Password=x", KB_E_NO_REALM,
-         "DIR/mech:1: no realm is known for user X/alice"},
-        {"User=alice@ Password=x", KB_E_NO_REALM, "DIR/mech:1: no realm is known for user alice@"},
-        {"User=@R Password=x", KB_E_USER, "DIR/mech:1: User=@R is no principal's name"},
-        {"User=a@b@c Password=x", KB_E_USER, "DIR/mech:1: User=a@b@c is no principal's name"},
-        {"User=alice@R, Password=x", KB_E_USER, "DIR/mech:1: User=alice@R,: `R,` is no realm"},
-        {"User=\"alice@R # x\" Password=x", KB_E_USER,
-         "DIR/mech:1: User=alice@R # x: `R # x` is no realm"},
-        /* secrets */
-        {"Password=x", KB_E_USER, "DIR/mech:1: Password is set, but no User"},
-        {"User=alice@R Password=", KB_E_OPTION, "DIR/mech:1: Password: it is empty"},
-        {"User=alice@R Password=file:", KB_E_OPTION, "DIR/mech:1: Password: no path behind file:"},
-        {"User=alice@R Password=env:", KB_E_OPTION,
-         "DIR/mech:1: Password: no variable's name behind env:"},
-        {"User=alice@R Password=fd:3", KB_E_OPTION,
-         "DIR/mech:1: Password: fd: works only in KERBSIDE_OPTIONS and on a credential"},
-        {"User=alice@R Password=file:~bob/x", KB_E_OPTION,
-         "DIR/mech:1: Password: `~` stands for one's own home directory only; write the path"},
-        {"User=alice@R Password=file:%{credentials}/x", KB_E_OPTION,
-         "DIR/mech:1: Password: %{credentials}: $CREDENTIALS_DIRECTORY is not set; systemd sets it "
-         "for a "
-         "service with LoadCredential="},
-        {"KeytabFile=", KB_E_OPTION, "DIR/mech:1: KeytabFile=: it is empty"},
-        {"KeytabFile=MEMORY:x", KB_E_KEYTAB,
-         "DIR/mech:1: KeytabFile=MEMORY:x: MEMORY: keytabs belong to libkrb5 and cannot be seen "
-         "from here"},
-        {"KeytabFile=SRVTAB:/x", KB_E_KEYTAB,
-         "DIR/mech:1: KeytabFile=SRVTAB:/x: keytabs of type SRVTAB: are not read; use FILE: or a "
-         "path"},
-        {"KeytabFile=%{USER}/x", KB_E_OPTION,
-         "DIR/mech:1: KeytabFile=%{USER}/x: `%{USER}` is not known" KNOWN},
-        {"KeytabFile=/x/%{usrname}", KB_E_OPTION,
-         "DIR/mech:1: KeytabFile=/x/%{usrname}: `%{usrname}` is not known" KNOWN},
-        {"LogFile=%{uid", KB_E_OPTION, "DIR/mech:1: LogFile=%{uid: `%{uid` is not known" KNOWN},
-        /* other files */
-        {"ForUser=", KB_E_OPTION, "DIR/mech:1: ForUser: it is empty"},
-        {"Config=/nonexistent/kerbside.conf", KB_E_OPTION,
-         "DIR/mech:1: Config: /nonexistent/kerbside.conf: No such file or directory"},
-        {"Config=/", KB_E_OPTION, "DIR/mech:1: Config: /: Is a directory"},
-    };
-
     (void)state;
-    for (size_t i = 0; i < NUM(rows); i++) {
+    for (size_t i = 0; i < NUM(wrong_items); i++) {
         struct kb_standing standing;
         struct kb_error err;
+        char line[500];
 
-        place_line(rows[i].options);
+        snprintf(line, sizeof(line), "KeytabFile=/good %s", wrong_items[i].options);
+        place_line(line);
         place_renew();
         err = error_of(NULL, NULL);
-        assert_error(i, &err, rows[i].code, rows[i].text);
+        assert_error_at(i, "DIR/mech:1", &err, wrong_items[i].code, wrong_items[i].text);
         assert_int_equal(kb_options_standing(&standing), KB_OK);
         assert_true(standing.ours); /* nobody else's ticket is used instead */
     }
+}
+
+/* In the environment, above an identity that works: it is not used instead. */
+static void wrong_items_of_the_environment_are_told(void **state)
+{
+    (void)state;
+    place_line("User=good@R KeytabFile=/good");
+    for (size_t i = 0; i < NUM(wrong_items); i++) {
+        struct kb_standing standing;
+        struct kb_error err;
+
+        if (wrong_items[i].places == LINE) {
+            continue;
+        }
+        place_env("KERBSIDE_OPTIONS", wrong_items[i].options);
+        err = error_of(NULL, NULL);
+        assert_error_at(i, "KERBSIDE_OPTIONS", &err, wrong_items[i].code, wrong_items[i].text);
+        assert_int_equal(kb_options_standing(&standing), KB_OK);
+        assert_true(standing.ours);
+    }
+    place_env("KERBSIDE_OPTIONS", NULL);
 }
 
 /* In an option file. */
@@ -338,10 +254,10 @@ static void a_wrong_krb5_conf_matters_to_identities_only(void **state)
     place_file("krb5.conf", "[libdefaults]\n permitted_enctypes = rc4-hmac des3\n");
     place_renew();
     err = error_of("HTTP@www", NULL);
-    assert_error(
-        1, &err, KB_E_NO_ENCTYPE,
-        "DIR/krb5.conf:2: permitted_enctypes (rc4-hmac des3) has no encryption type that is supported "
-        "here; set EncryptionTypes to override it");
+    assert_error(1, &err, KB_E_NO_ENCTYPE,
+                 "DIR/krb5.conf:2: permitted_enctypes (rc4-hmac des3) has no encryption type that "
+                 "is supported "
+                 "here; set EncryptionTypes to override it");
 }
 
 /* A person who has no file of his own is not misconfigured. */
@@ -470,6 +386,45 @@ static void a_password_that_cannot_be_read_is_told(void **state)
     }
 }
 
+/* Is it one item without quotes, which a program would set in the same words? */
+static bool is_one_plain_item(const char *text)
+{
+    return strchr(text, '=') != NULL && text[0] != '=' && strpbrk(text, " \"\x1b") == NULL;
+}
+
+/* What is wrong about a value is wrong for a program too, at once where it can be seen at once. */
+static void wrong_items_of_a_program_are_told(void **state)
+{
+    struct kb_settings *own = kb_settings_new();
+
+    (void)state;
+    place_line("User=good@R KeytabFile=/good");
+    for (size_t i = 0; i < NUM(wrong_items); i++) {
+        struct kb_options_query query = {.own = own};
+        const struct kb_options *options = NULL;
+        struct kb_error err = {0};
+
+        if (wrong_items[i].places == LINE || !is_one_plain_item(wrong_items[i].options)) {
+            continue;
+        }
+        if (kb_settings_set_text(own, kb_str(wrong_items[i].options), &err) == KB_OK) {
+            assert_int_equal(kb_options_get(&query, &options, &err), KB_ERROR);
+        }
+        if (strstr(err.text, ": it cannot be set for one credential") == NULL) {
+            assert_error_at(i, "the credential", &err, wrong_items[i].code, wrong_items[i].text);
+        }
+        kb_settings_reset(own);
+        err = (struct kb_error){0};
+        if (kb_options_process_set(kb_str(wrong_items[i].options), &err) == KB_OK) {
+            err = error_of(NULL, NULL);
+        }
+        assert_error_at(i, "the process's settings", &err, wrong_items[i].code,
+                        wrong_items[i].text);
+        kb_options_process_reset();
+    }
+    kb_settings_free(own);
+}
+
 /* What a program sets for a credential or for its process. */
 static void a_wrong_setting_of_a_program_is_told(void **state)
 {
@@ -540,6 +495,7 @@ int main(void)
 #define IN_A_PLACE(test) cmocka_unit_test_setup_teardown(test, open_place, close_place)
     const struct CMUnitTest tests[] = {
         IN_A_PLACE(a_wrong_line_is_told),
+        IN_A_PLACE(wrong_items_of_the_environment_are_told),
         IN_A_PLACE(a_wrong_file_is_told),
         IN_A_PLACE(a_wrong_environment_is_told),
         IN_A_PLACE(options_behind_the_type_are_told),
@@ -547,6 +503,7 @@ int main(void)
         IN_A_PLACE(a_personal_file_may_be_missing),
         IN_A_PLACE(inline_passwords_others_can_read_are_refused),
         IN_A_PLACE(a_password_that_cannot_be_read_is_told),
+        IN_A_PLACE(wrong_items_of_a_program_are_told),
         IN_A_PLACE(a_wrong_setting_of_a_program_is_told),
         IN_A_PLACE(no_message_shows_a_password),
     };
