@@ -98,7 +98,7 @@ for kind in address,undefined thread; do
     dir=${kind%%,*} # a comma in a path separates conditions of a section
     if build "$dir" CC=gcc CFLAGS="-O1 -g" --enable-sanitizers="$kind"; then
         tests "unit tests and logins under -fsanitize=$kind" "$root/$dir" \
-            TESTS="$(unit_tests "$root/$dir") tests/consumers/test_threads.py"
+            TESTS="$(unit_tests "$root/$dir") tests/consumers/test_threads.py tests/spi/test_calls.py"
     fi
 done
 stage "make distcheck" make -C "$root/gcc" distcheck TESTS="$(unit_tests "$root/gcc")"

@@ -7,6 +7,8 @@
 
 #include "mech/login/login.h"
 #include "mech/login/tell.h"
+#include "mech/options/layers.h"
+#include "mech/options/show.h"
 #include "mech/spi/brought.h"
 #include "mech/spi/credstate.h"
 #include "mech/spi/decide.h"
@@ -63,18 +65,41 @@ static OM_uint32 acquire_platforms(OM_uint32 *minor, const struct request *req,
     return major == GSS_S_COMPLETE ? kb_cred_take(minor, mech, inner, out) : major;
 }
 
+/* What the platform is told of, or what concerns Kerbside alone. */
+static bool has_place(enum kb_option_id id)
+{
+    static const enum kb_option_id ids[] = {
+        KB_OPT_User,    KB_OPT_Password,  KB_OPT_KeytabFile, KB_OPT_CredentialsCacheFile,
+        KB_OPT_Enabled, KB_OPT_LogLevel,  KB_OPT_LogFile,    KB_OPT_UsePlatformKerberosAPI,
+        KB_OPT_Config,  KB_OPT_AuthToken, KB_OPT_NameType,
+    };
+    bool has = (kb_option_rows[id].flags & KB_OPT_READ_ONLY) != 0;
+
+    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+        has = has || ids[i] == id;
+    }
+    return has;
+}
+
 /* What has no place in the platform's interface is said in the log. */
 static void tell_what_is_left(const struct kb_options *options)
 {
     struct kb_events *events;
+    struct kb_buf names;
+    unsigned num = 0;
 
-    if (options->kdc_host.num > 0 || options->spn != NULL) {
+    kb_buf_init(&names, 2000);
+    for (unsigned id = 0; id < KB_OPT_NUM; id++) {
+        if (kb_options_origin(options, id)->layer > KB_LAYER_KRB5CONF && !has_place(id)) {
+            kb_buf_printf(&names, "%s%s", num++ > 0 ? ", " : "", kb_option_rows[id].name);
+        }
+    }
+    if (num > 0) {
         events = kb_tell_events(options, NULL);
-        kb_event_not_handed_over(events, options->kdc_host.num == 0 ? "SPN is"
-                                         : options->spn == NULL     ? "KDCHost is"
-                                                                    : "KDCHost and SPN are");
+        kb_event_not_handed_over(events, kb_buf_str(&names), num > 1);
         kb_events_free(events);
     }
+    kb_buf_wipe(&names);
 }
 
 /* A cache for the tickets of a keytab that is handed over. In the default one the platform would
@@ -259,6 +284,18 @@ static OM_uint32 make_ours(OM_uint32 *minor, const struct request *req, const st
 /* --- which ---------------------------------------------------------------------------------------
  */
 
+/* Options that a program gave, and that then do nothing, should not vanish. */
+static void tell_unused(const struct kb_brought *brought)
+{
+    struct kb_events *events;
+
+    if (brought->own != NULL && !brought->platforms) {
+        events = kb_tell_events(NULL, NULL);
+        kb_event_store_unused(events);
+        kb_events_free(events);
+    }
+}
+
 static OM_uint32 acquire_decided(OM_uint32 *minor, struct request *req, const struct kb_mech *mech,
                                  const struct kb_applicant *applicant, struct kb_brought *brought,
                                  gss_cred_id_t *out, OM_uint32 *time_rec)
@@ -281,6 +318,7 @@ static OM_uint32 acquire_decided(OM_uint32 *minor, struct request *req, const st
                                     : acquire_handed_over(minor, req, mech, options, out, time_rec);
         break;
     case KB_PLATFORMS:
+        tell_unused(brought);
         major = acquire_platforms(minor, req, mech, out, time_rec);
         break;
     default:

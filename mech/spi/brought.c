@@ -144,13 +144,21 @@ static enum kb_status take_element(struct kb_brought *brought, bool ours,
     if (key == NO_KEY && kb_option_is_name(kb_str(element->key))) {
         return set(brought, element->key, kb_str(element->value), err);
     }
-    if (key == NO_KEY && ours) {
-        tell_near_miss(element->key);
-    }
     if (!keep_for_platform(brought, element, room)) {
         return no_memory(err);
     }
     return ours ? take_mit_key(brought, key, element->value, err) : KB_OK;
+}
+
+static void tell_near_misses(gss_const_key_value_set_t store)
+{
+    for (OM_uint32 i = 0; store != NULL && i < store->count; i++) {
+        const char *key = store->elements[i].key;
+
+        if (key != NULL && mit_key_of(key) == NO_KEY) {
+            tell_near_miss(key);
+        }
+    }
 }
 
 static bool names_user(gss_const_key_value_set_t store)
@@ -176,6 +184,9 @@ enum kb_status kb_brought_init(struct kb_brought *brought, bool ours, kb_bytes c
         if (store->elements[i].key != NULL && store->elements[i].value != NULL) {
             st = take_element(brought, ours, &store->elements[i], store->count, err);
         }
+    }
+    if (st == KB_OK && (ours || brought->own != NULL)) {
+        tell_near_misses(store);
     }
     if (st == KB_OK && password != NULL && ours) {
         add_to_key(&brought->key, kb_bytes_of_buffer(password));

@@ -214,12 +214,12 @@ static OM_uint32 init_next(OM_uint32 *minor, const struct init_call *call, struc
 
 /* A leg, or the end, of a context that is in a leg: from a callback of that very call, which would
  * free what its caller stands on, or in another thread. */
-static OM_uint32 ctx_busy(OM_uint32 *minor)
+static OM_uint32 ctx_busy(OM_uint32 *minor, const struct kb_gss_ctx *ctx)
 {
     struct kb_error err = {0};
 
     (void)kb_error_set(&err, KB_E_BUSY, "This context is in a call already");
-    return kb_fail(minor, &err);
+    return kb_fail_call(minor, ctx->background != NULL ? ctx->background->listener : NULL, &err);
 }
 
 static OM_uint32 init_next_alone(OM_uint32 *minor, const struct init_call *call,
@@ -228,7 +228,7 @@ static OM_uint32 init_next_alone(OM_uint32 *minor, const struct init_call *call,
     OM_uint32 major;
 
     if (atomic_exchange(&ctx->busy, true)) {
-        return ctx_busy(minor);
+        return ctx_busy(minor, ctx);
     }
     major = init_next(minor, call, ctx);
     atomic_store(&ctx->busy, false);
@@ -369,7 +369,7 @@ OM_uint32 gssi_delete_sec_context(OM_uint32 *minor, gss_ctx_id_t *handle, gss_bu
         return GSS_S_COMPLETE;
     }
     if (atomic_load(&ctx->busy)) {
-        return ctx_busy(minor); /* the one failure: the program keeps its handle */
+        return ctx_busy(minor, ctx); /* the one failure: the program keeps its handle */
     }
     if (ctx->inner != GSS_C_NO_CONTEXT) {
         gss_delete_sec_context(&ignored, &ctx->inner, out);

@@ -2,7 +2,7 @@
  *
  *   process N=V | ask N | reset | callbacks | quiet | interrupt       for the process
  *   acquire | acquire-krb5 | acquire-name NAME | release              one credential
- *   acquire-store USER KEYTAB
+ *   store N=V | acquire-store                     … with a cred store of all these
  *   cred N=V | cred-ask N | cred-reset | cred-callbacks NAME | cred-quiet | cred-interrupt
  *   krb5 TARGET | spnego TARGET | once TARGET     a context, established with an acceptor in this
  *                                                 process; `once` without mutual authentication
@@ -167,14 +167,26 @@ static void do_acquire_name(char **args)
     gss_release_name(&ignored, &name);
 }
 
+static gss_key_value_element_desc elements[16];
+static gss_key_value_set_desc stored = {0, elements};
+
+static void do_store(char **args)
+{
+    char *equals = strchr(args[0], '=');
+
+    *equals = '\0';
+    if (stored.count < 16) {
+        elements[stored.count++] = (gss_key_value_element_desc){args[0], equals + 1};
+    }
+}
+
 static void do_acquire_store(char **args)
 {
-    gss_key_value_element_desc elements[] = {{"User", args[0]}, {"KeytabFile", args[1]}};
-    gss_key_value_set_desc store = {2, elements};
-
-    outcome("acquire", args[0],
+    (void)args;
+    outcome("acquire", "store",
             gss_acquire_cred_from(&minor, GSS_C_NO_NAME, GSS_C_INDEFINITE, GSS_C_NO_OID_SET,
-                                  GSS_C_INITIATE, &store, &cred, NULL, NULL));
+                                  GSS_C_INITIATE, &stored, &cred, NULL, NULL));
+    stored.count = 0;
 }
 
 static void do_release(char **args)
@@ -527,7 +539,8 @@ int main(int argc, char **argv)
         {"acquire", do_acquire, 0},
         {"acquire-krb5", do_acquire_krb5, 0},
         {"acquire-name", do_acquire_name, 1},
-        {"acquire-store", do_acquire_store, 2},
+        {"store", do_store, 1},
+        {"acquire-store", do_acquire_store, 0},
         {"release", do_release, 0},
         {"cred", do_cred, 1},
         {"cred-ask", do_cred_ask, 1},

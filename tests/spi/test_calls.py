@@ -16,6 +16,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "consumers"), os.path.join(HERE, "..", "realm")]
 import harness              # noqa: E402
+from peer import KRB5, GSSFailure, Peer     # noqa: E402
 from realm import Realm     # noqa: E402
 
 BUILD = os.environ.get("KB_BUILDDIR", os.getcwd())
@@ -241,8 +242,10 @@ class TestCredential(Case):
     def test_left_without_identity(self):
         """A reset credential whose identity was its own is nobody's, never the platform's."""
         self.kinit("bob")
-        lines = self.calls(self.env(f"KDCHost={self.realm.kdc_host}"), "acquire-store",
-                           self.principal("alice"), self.realm.path("alice.keytab"), "krb5", HTTP,
+        lines = self.calls(self.env(f"KDCHost={self.realm.kdc_host}"), 
+                           "store", "User=" + self.principal("alice"), "store",
+                           "KeytabFile=" + self.realm.path("alice.keytab"), "acquire-store",
+                           "krb5", HTTP,
                            "cred-reset", "krb5", HTTP, "spnego", HTTP)
         self.assertEqual(self.who(lines), ["alice"])
         self.assertIn("00070000", lines[3])
@@ -302,6 +305,21 @@ class TestCredential(Case):
             self.assertEqual(self.events.count("released " + who), 1)
             self.assertNotIn(" " + who, text[text.index("released " + who) + 10:])
 
+    def test_what_does_nothing_is_told(self):
+        self.kinit("bob")
+        for env, words, told in (
+                (self.env(), ["store", "Timeout=5"], "nobody who logs in"),
+                (self.env(), ["store", "Timeout=5", "store", "Pasword=b"], "Password may be meant"),
+                (self.env(self.realm.identity("keytab")), ["store", "Usr=bob"], "User may be meant"),
+                (self.env(self.realm.identity("keytab")), ["store", "usepLatformkerberosapi=True",
+                                                           "store", "Timeout=5"],
+                 "KDCHost, Timeout are not handed over")):
+            lines = self.calls(env, "callbacks", *words, "acquire-store", "krb5", HTTP)
+            self.assertIn("acquire store: ok", lines)
+            self.assertIn(told, "\n".join(self.events))
+        self.calls(self.env(), "callbacks", "store", "usr=bob", "acquire-store")
+        self.assertEqual(self.events, [])       # nothing there is ours
+
     def test_export_of_what_was_set(self):
         lines = self.ours("acquire-krb5", "export", "cred", "Timeout=5", "export")
         self.assertEqual(lines[1], "export: ok")
@@ -351,6 +369,129 @@ class TestContext(Case):
             self.assertIn("000d0000", self.said(lines, "ctx " + setting))
         numbers = [int(e.split()[2][:-1]) for e in self.events if e.startswith("error c")]
         self.assertEqual(numbers, [number for _, number in self.FIXED])
+
+
+class TestEveryOption(Case):
+    """Each row of options.def in each place that a program can set it, and asked for there."""
+
+    # A value that is no default, and how it is shown where it is shown otherwise.
+    SAMPLES = {
+        "User": "bob@EXAMPLE.COM", "Password": ("hush", "********"), "KeytabFile": "/tmp/k",
+        "CredentialsCacheFile": "FILE:/tmp/c", "KDCHost": "tcp/192.0.2.1:88", "KDCPort": "750",
+        "PrimaryKDC": "192.0.2.2", "SPN": "HTTP/www", "UseTCP": "True", "Timeout": "7",
+        "AbsoluteTimeout": "True", "EncodeAuthToken": "True",
+        "EncryptionTypes": "aes128-cts-hmac-sha1-96", "UsePlatformKerberosAPI": "True",
+        "UseInternalSecurityAPI": "False", "UseFIPSCompliantAPI": "True", "Enabled": "False",
+        "Canonicalize": "True", "NameType": "enterprise", "DNSCanonicalize": "False",
+        "Delegate": "never", "Forwardable": "False", "Proxiable": "True", "NoAddresses": "False",
+        "TicketLife": "1h30m", "RenewLife": "2d", "MinLifetime": ("120", "2m"),
+        "StoreTickets": "False", "BadSecretPause": "5m", "MinIterationsSHA1": "5000",
+        "MinIterationsSHA2": "40000", "MaxIterations": "50000", "LogLevel": "2",
+        "LogFile": "stderr", "TraceFile": "/tmp/t", "PacketCapture": "/tmp/p",
+        "LogKerberosPackets": "True", "MaskSensitive": "False", "GUIAvailable": "True",
+        "LocalHost": "127.0.0.1", "LocalPort": "5000", "ShareLocalPort": "True", "UseIPv6": "False",
+        "UseConnection": "True", "DontFragment": "True", "MaxPacketSize": "2000",
+        "QOSDSCPValue": "46", "QOSTrafficType": "Voice", "CaptureIPPacketInfo": "True",
+        "DelayHostResolution": "True", "InBufferSize": "100000", "OutBufferSize": "100000",
+        "FirewallHost": "192.0.2.3", "FirewallPort": "8080",
+        "FirewallData": ("Proxy-Authorization: hush", "********"), "UDPLimit": "1000",
+        "ClockSkew": "100", "Config": "@config",
+    }
+    # What goes with no other, or not alone.
+    BEFORE = {"Password": ["User=bob@EXAMPLE.COM"], "FirewallPort": ["FirewallHost=192.0.2.3"],
+              "FirewallData": ["FirewallHost=192.0.2.3"], "ShareLocalPort": ["LocalPort=5000"],
+              "QOSTrafficType": ["UseConnection=True"], "QOSDSCPValue": ["UseConnection=True"]}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        with open(os.path.join(SOURCE, "mech", "options", "options.def")) as file:
+            rows = re.findall(r"^KB_OPTION\((\w+),.*?(PROCESS|CREDENTIAL|CONTEXT),\s*([\w| ]+?),\s*\"",
+                              file.read(), re.M)
+        cls.rows = [(name, scope, "READ_ONLY" in flags) for name, scope, flags in rows]
+        with open(cls.realm.path("config"), "w") as file:
+            file.write("Timeout = 8\n")
+
+    def sample(self, name):
+        value = self.SAMPLES[name]
+        value = value if isinstance(value, tuple) else (value, value)
+        return tuple(self.realm.path("config") if v == "@config" else v for v in value)
+
+    def settings(self, name):
+        return self.BEFORE.get(name, []) + [f"{name}={self.sample(name)[0]}"]
+
+    def test_rows(self):
+        self.assertGreater(len(self.rows), 60)
+        self.assertEqual({name for name, _, read_only in self.rows if not read_only},
+                         set(self.SAMPLES))
+
+    def each(self, before, call, ask, wanted):
+        """One process for all: reset between them."""
+        words, names = list(before), []
+        for name, scope, read_only in self.rows:
+            if wanted(scope) and not read_only:
+                names.append(name)
+                for setting in self.settings(name):
+                    words += [call, setting]
+                words += [ask, name, ("cred-" if call == "cred" else "") + "reset"]
+        lines = self.calls(self.env(self.realm.identity("keytab")), *words)
+        for name in names:
+            for setting in self.settings(name):
+                self.assertEqual(self.said(lines, f"{call} {setting}"), "ok", name)
+            self.assertEqual(self.said(lines, f"{ask} {name}"), f"[{self.sample(name)[1]}]", name)
+
+    def test_process(self):
+        self.each((), "process", "ask", lambda scope: True)
+
+    def test_credential(self):
+        self.each(("acquire-krb5",), "cred", "cred-ask", lambda scope: scope != "PROCESS")
+
+    def test_context(self):
+        words = ["first", HTTP]
+        for name, scope, read_only in self.rows:
+            if not read_only:
+                words += ["ctx", f"{name}={self.sample(name)[0]}", "ctx-ask", name]
+        lines = self.calls(self.env(self.realm.identity("keytab")), *words)
+        for name, scope, read_only in self.rows:
+            if not read_only:
+                said = self.said(lines, f"ctx {name}={self.sample(name)[0]}")
+                if scope == "CONTEXT":
+                    self.assertEqual(said, "ok", name)
+                    self.assertEqual(self.said(lines, f"ctx-ask {name}"), f"[{self.sample(name)[1]}]")
+                else:
+                    self.assertIn(name, said[9:])
+
+    def test_cred_store(self):
+        """Keys that are options, whatever their case; the acquire tells what is wrong."""
+        good = self.realm.identity("keytab")
+        with Peer(self.env(good)) as client:
+            for name, scope, read_only in self.rows:
+                if name in ("Enabled", "UsePlatformKerberosAPI", "CredentialsCacheFile"):
+                    continue    # they decide whose the credential is
+                with self.subTest(name=name):
+                    store = dict(s.split("=", 1) for s in self.settings(name)) if not read_only \
+                        else {name.upper(): "x"}
+                    if scope == "PROCESS" or read_only:
+                        with self.assertRaises(GSSFailure) as refused:
+                            client.acquire(cred="c", store=store, mechs=[KRB5])
+                        self.assertIn(name, refused.exception.text)
+                    else:
+                        client.acquire(cred="c", store=store, mechs=[KRB5])
+
+    def test_read_only(self):
+        words = ["acquire", "first", HTTP]
+        for name, _, read_only in self.rows:
+            if read_only:
+                words += ["process", name + "=x", "cred", name + "=x", "ctx", name + "=x",
+                          "ask", name, "cred-ask", name, "ctx-ask", name]
+        lines = self.calls(self.env(self.realm.identity("keytab")), *words)
+        for name, _, read_only in self.rows:
+            if read_only:
+                for call in ("process", "cred", "ctx"):
+                    self.assertEqual(self.said(lines, f"{call} {name}=x")[:8], "000d0000", name)
+        self.assertRegex(self.said(lines, "ask BuildInfo"), r"\[.*OpenSSL.*\]")
+        self.assertRegex(self.said(lines, "cred-ask LicenseInfo"), r"\[.*MIT.*\]")
+        self.assertEqual(self.said(lines, "ask DestinationAddress"), "[]")
 
 
 class TestStress(Case):
