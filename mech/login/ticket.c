@@ -62,6 +62,11 @@ static enum kb_status ask_for(struct kb_work *work, const struct kb_principal *s
         if (kb_work_tgt(work, &tgt, err) != KB_OK) {
             return KB_ERROR;
         }
+        /* The KDC's own name asks for the TGT, as the platform's library has it in its cache. */
+        if (kb_principal_equal(service, tgt->server)) {
+            *out = tgt;
+            return KB_OK;
+        }
         st = ask_tgs(work, service, tgt, out, &refused, err);
         kept = tgt != work->tgt;
         if (refused) {
