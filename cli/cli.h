@@ -103,6 +103,9 @@ bool kb_cli_flush(struct kb_cli *cli);
  * code, having told what is wrong. */
 int kb_cli_set_options(struct kb_cli *cli);
 
+/* kb_cli_check judges a file of options, a line for each problem: `config --check`. */
+int kb_cli_check(struct kb_cli *cli, const char *path);
+
 /* The commands, and their options. */
 int kb_cli_config(struct kb_cli *cli);
 int kb_cli_decode(struct kb_cli *cli);

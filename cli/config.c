@@ -13,6 +13,7 @@ const struct kb_cli_option kb_cli_config_options[] = {
     {'c', "client", "NAME", "what holds where a program asks for this client"},
     {ID_ALL, "all", NULL, "list every option (the default)"},
     {ID_CHANGED, "changed", NULL, "list only what is not as it is by default"},
+    {ID_CHECK, "check", "FILE", "judge a file of options or a mech.d file, before it is used"},
     {0},
 };
 
@@ -185,7 +186,7 @@ int kb_cli_config(struct kb_cli *cli)
 {
     struct request request = {.changed = false};
     const struct kb_option_row *row = NULL;
-    const char *name;
+    const char *name, *file = NULL;
     int code;
 
     for (int id; (id = kb_cli_option(cli)) != -1;) {
@@ -202,12 +203,18 @@ int kb_cli_config(struct kb_cli *cli)
         case ID_CHANGED:
             request.changed = true;
             break;
+        case ID_CHECK:
+            file = optarg;
+            break;
         default:
             return cli->code;
         }
     }
-    if (!kb_cli_operands(cli, 0, 1)) {
+    if (!kb_cli_operands(cli, 0, file != NULL ? 0 : 1)) {
         return KB_EXIT_USAGE;
+    }
+    if (file != NULL) {
+        return kb_cli_check(cli, file);
     }
     name = cli->argv[optind];
     if (name != NULL && (row = kb_option_find(kb_str(name))) == NULL) {
