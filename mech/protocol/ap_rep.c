@@ -177,6 +177,7 @@ static enum kb_status take_rep(struct kb_ap *ap, const struct kb_env *env, const
     enum kb_status st = decrypt_part(ap, rep, arena, &part, err);
 
     if (st == KB_OK) {
+        kb_trail_part(env->events, "service", &kb_type_enc_ap_rep_part, &part);
         st = take_part(ap, &part, err);
     }
     if (st != KB_OK) {

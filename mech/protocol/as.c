@@ -251,6 +251,7 @@ static enum kb_step accept(struct kb_as *as, const struct kb_as_reply *reply)
     const kb_enc_kdc_rep_part *part = &reply->rep.part;
     struct kb_text name;
 
+    kb_trail_part(as->env.events, as->peer, &kb_type_enc_kdc_rep_part, part);
     as->tgt =
         kb_kdcrep_credential(&reply->rep, reply->session_key, reply->clock_offset, &as->arena);
     as->learned = (struct kb_key_hint){reply->how.etype, kb_arena_copy(&as->arena, reply->how.salt),

@@ -327,7 +327,7 @@ enum kb_step kb_as_take_error(struct kb_as *as, kb_bytes message, struct kb_aren
                      kb_text_principal(&text, as->request.client), as->peer);
         return kb_as_failed(as);
     }
-    kb_event_krb_error(as->env.events, error.code, kb_text_escaped(&text, error.e_text), as->peer);
+    kb_krberror_tell(as->env.events, &error, as->peer);
     for (size_t i = 0; i < sizeof(on_error) / sizeof(on_error[0]); i++) {
         if (on_error[i].state == as->state && on_error[i].code == error.code) {
             return on_error[i].act(as, &error, scratch, out_send);

@@ -7,6 +7,7 @@
 #include "asn1/reader.h"
 #include "crypto/enctype.h"
 #include "mech/protocol/text.h"
+#include "mech/report/events.h"
 
 #define KRB_ERROR 30
 #define PVNO 5
@@ -107,6 +108,15 @@ enum kb_status kb_krberror_decode(kb_bytes message, struct kb_arena *arena, stru
     }
     take_ntstatus(out);
     return st;
+}
+
+void kb_krberror_tell(struct kb_events *events, const struct kb_krberror *error, const char *peer)
+{
+    const char *name = kb_number_name("error_code", error->code);
+    struct kb_text e_text;
+
+    kb_event_krb_error(events, error->code, name != NULL ? name : "unknown",
+                       kb_text_escaped(&e_text, error->e_text), peer);
 }
 
 bool kb_krberror_offset(const struct kb_krberror *error, struct kb_timestamp now, int64_t *out)

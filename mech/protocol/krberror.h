@@ -45,6 +45,9 @@ struct kb_krberror {
 KB_MUST_USE enum kb_status kb_krberror_decode(kb_bytes message, struct kb_arena *arena,
                                               struct kb_krberror *out);
 
+/* kb_krberror_tell puts it into log and trail. */
+void kb_krberror_tell(struct kb_events *events, const struct kb_krberror *error, const char *peer);
+
 /* kb_krberror_offset is the KDC's clock minus `now` in microseconds, by the error's word; false if
  * it is off by so many years that no retry could go by it. */
 bool kb_krberror_offset(const struct kb_krberror *error, struct kb_timestamp now, int64_t *out);

@@ -258,8 +258,7 @@ static enum kb_step take_error(struct kb_tgs *tgs, kb_bytes message, struct kb_a
                      kb_text_principal(&text, tgs->request.service), tgs->peer);
         return failed(tgs);
     }
-    kb_event_krb_error(tgs->env.events, error.code, kb_text_escaped(&text, error.e_text),
-                       tgs->peer);
+    kb_krberror_tell(tgs->env.events, &error, tgs->peer);
     if (error.code == KB_KDC_SKEW || error.code == KB_KDC_REPEAT) {
         return retry(tgs, &error, out_send);
     }
@@ -318,6 +317,7 @@ static enum kb_step take_reply(struct kb_tgs *tgs, kb_bytes message, struct kb_a
                      st == KB_ERROR ? fault.what : kb_status_text(st));
         return failed(tgs);
     }
+    kb_trail_part(tgs->env.events, tgs->peer, &kb_type_enc_kdc_rep_part, &reply.rep.part);
     step = take_ticket(tgs, &reply, out_send);
     kb_key_free(reply.session_key);
     return step;

@@ -369,6 +369,35 @@ static void add_heading(struct kb_buf *text, enum kb_direction direction, const 
     kb_buf_printf(text, ", %zu bytes: ", message.len);
 }
 
+static void warn_of_secrets(struct kb_events *events)
+{
+    if (events->show_secrets && !atomic_flag_test_and_set(&events->warned)) {
+        kb_event_secrets_shown(events);
+    }
+}
+
+void kb_trail_part(struct kb_events *events, const char *peer, const struct kb_type *type,
+                   const void *value)
+{
+    int saved = errno;
+    struct kb_buf text;
+
+    if (!kb_trail_wanted(events)) {
+        return;
+    }
+    warn_of_secrets(events);
+    kb_buf_init(&text, MAX_DUMP);
+    kb_buf_add_str(&text, "decrypted from ");
+    kb_buf_add_escaped(&text, kb_str(peer));
+    kb_buf_add_str(&text, ": ");
+    kb_print(type, value, events->show_secrets, &text);
+    if (text.status == KB_OK) {
+        tell(events, KB_LOG_DEBUG | KB_EVENT_TRAIL, KB_INFO, &text);
+    }
+    kb_buf_wipe(&text);
+    errno = saved;
+}
+
 void kb_trail(struct kb_events *events, enum kb_direction direction, const char *peer,
               kb_bytes message)
 {
@@ -378,9 +407,7 @@ void kb_trail(struct kb_events *events, enum kb_direction direction, const char 
     if (!kb_trail_wanted(events)) {
         return;
     }
-    if (events->show_secrets && !atomic_flag_test_and_set(&events->warned)) {
-        kb_event_secrets_shown(events);
-    }
+    warn_of_secrets(events);
     kb_buf_init(&text, MAX_DUMP);
     add_heading(&text, direction, peer, message);
     add_message(&text, events, message);

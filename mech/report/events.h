@@ -15,6 +15,7 @@
 
 struct kb_events;
 struct kb_error;
+struct kb_type;
 
 enum kb_log_level { KB_LOG_NONE = 0, KB_LOG_INFO = 1, KB_LOG_VERBOSE = 2, KB_LOG_DEBUG = 3 };
 
@@ -60,6 +61,11 @@ void kb_log(struct kb_events *events, unsigned level, const char *format, ...) K
  * tables with secrets masked. With KB_LOG_DEBUG the log shows it too. */
 void kb_trail(struct kb_events *events, enum kb_direction direction, const char *peer,
               kb_bytes message);
+
+/* kb_trail_part shows, between the messages, the part of `peer`'s message that was decrypted: a value
+ * of `type` (asn1/types.h), keys masked. */
+void kb_trail_part(struct kb_events *events, const char *peer, const struct kb_type *type,
+                   const void *value);
 
 /* kb_error_event calls the Error callbacks with the component reference's number of *err and the
  * whole line: once for each call that failed, by who ends it. */
