@@ -92,7 +92,12 @@ static enum kb_status make_authenticator(struct kb_tgs *tgs, struct kb_timestamp
     if (st == KB_OK) {
         st = kb_encode_authenticator(&tgs->arena, &authenticator, &plain);
     }
-    return st == KB_OK ? encrypt(tgs, plain, out) : st;
+    if (st == KB_OK) {
+        st = encrypt(tgs, plain, out);
+        /* The arena lives on while the KDC is waited for, and a core file would have the subkey. */
+        kb_wipe((void *)(uintptr_t)plain.ptr, plain.len);
+    }
+    return st;
 }
 
 static enum kb_status make_ap_req(struct kb_tgs *tgs, struct kb_timestamp time, kb_bytes body,
