@@ -140,7 +140,17 @@ static OM_uint32 acquire_by_keytab(OM_uint32 *minor, const struct kb_options *op
     return major;
 }
 
-/* With UsePlatformKerberosAPI=True: the configured user, by its keytab or password. */
+static OM_uint32 acquire_by_cache(OM_uint32 *minor, const struct kb_options *options,
+                                  gss_name_t name, gss_OID_set set, int usage, gss_cred_id_t *out)
+{
+    gss_key_value_element_desc elements[] = {{"ccache", options->ccache}};
+    gss_key_value_set_desc store = {1, elements};
+
+    return gss_acquire_cred_from(minor, name, GSS_C_INDEFINITE, set, usage, &store, out, NULL,
+                                 NULL);
+}
+
+/* With UsePlatformKerberosAPI=True: the configured user, by its keytab, password or cache. */
 OM_uint32 kb_acquire_handed_over(OM_uint32 *minor, const struct kb_mech *mech,
                                  const struct kb_options *options, int usage, gss_cred_id_t *out)
 {
@@ -170,6 +180,8 @@ OM_uint32 kb_acquire_handed_over(OM_uint32 *minor, const struct kb_mech *mech,
                                                    usage, out, NULL, NULL);
             kb_free_secret(secret.value, secret.length);
         }
+    } else if (major == GSS_S_COMPLETE && options->ccache != NULL) {
+        major = acquire_by_cache(minor, options, name, &set, usage, out);
     } else if (major == GSS_S_COMPLETE) {
         major = gss_acquire_cred(minor, name, GSS_C_INDEFINITE, &set, usage, out, NULL, NULL);
     }

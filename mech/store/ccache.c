@@ -7,6 +7,7 @@
 #include "mech/store/ccache_ops.h"
 
 #define TICKET_CEILING (1u << 20) /* what decoding a ticket may take from the heap */
+#define START_SKEW 300 /* seconds that a ticket may seem to begin later: clocks are not exact */
 #define KB_TKT_INVALID 0x01000000u
 
 static const struct kb_ccache_ops *const types[] = {&kb_cc_file_ops, &kb_cc_memory_ops};
@@ -298,7 +299,7 @@ static const struct kb_cc_record *best(const struct kb_cc_contents *contents,
          record = kb_cc_next_of(contents, record)) {
         int fits = fit(contents, record, wanted);
 
-        if (fits == 0 || record->starttime > now) {
+        if (fits == 0 || record->starttime > now + START_SKEW) {
             continue;
         }
         if (record->endtime - now <= wanted->min_life) {
