@@ -160,6 +160,17 @@ def options(wire, vectors):
     )
 
 
+def tunnel(wire, vectors):
+    """Answers of proxies to CONNECT; and, behind a NUL, header lines and the name of a KDC."""
+    for line in ("200 Connection established", "200", "407 Proxy Authentication Required", "502 b\xffd"):
+        for fields in ("", "Via: x\r\n", "A: 1\r\n folded\r\nContent-Length: 5\r\n"):
+            yield f"HTTP/1.1 {line}\r\n{fields}\r\n".encode("latin-1")
+    yield b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200 OK\nServer: x\n\n"
+    for data in ("", "Proxy-Authorization: Basic YTpi", "A: 1\r\nB: 2\\r\\nC: 3\\nD:\n\n", "Host: x"):
+        for host in ("kdc.example.com", "192.0.2.1", "2001:db8::1", "a b"):
+            yield f"\0{data}\0{host}".encode()
+
+
 SEEDS = {
     "ap": ap,
     "ccache": ccache,
@@ -169,6 +180,7 @@ SEEDS = {
     "keytab": keytab,
     "options": options,
     "token": token,
+    "tunnel": tunnel,
 }
 
 
