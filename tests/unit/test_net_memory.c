@@ -20,6 +20,8 @@ static int lowest(void)
     return fd;
 }
 
+static struct kb_socket_options options; /* of the next exchanges */
+
 /* One exchange in which the nth allocation fails; true when there was no nth one. */
 static bool exchange(const struct kb_kdc *kdcs, size_t num_kdcs, long nth, enum kb_status want)
 {
@@ -34,6 +36,7 @@ static bool exchange(const struct kb_kdc *kdcs, size_t num_kdcs, long nth, enum 
     for (size_t i = 0; i < num_kdcs; i++) {
         asker_add(&asker, kdcs[i].host, kdcs[i].port, kdcs[i].transport);
     }
+    asker.net->sockets.options = options;
     before = oom_count();
     oom_fail_after(nth);
     status = asker_ask(&asker, "proof", true);
@@ -83,9 +86,57 @@ static void nobody(void **state)
     starve(kdcs, 1, KB_ERROR);
 }
 
+/* A proxy that lets everything through. */
+static void proxy(struct mock *mock, unsigned nth, int fd, kb_bytes unused)
+{
+    static const char yes[] = "HTTP/1.1 200 OK\r\n\r\n";
+    char byte, last[4] = "";
+
+    (void)mock;
+    (void)nth;
+    (void)unused;
+    while (memcmp(last, "\r\n\r\n", 4) != 0 && read(fd, &byte, 1) == 1) {
+        memmove(last, last + 1, 3);
+        last[3] = byte;
+    }
+    (void)send(fd, yes, strlen(yes), MSG_NOSIGNAL);
+    for (int i = 0; i < 4 + 5 && read(fd, &byte, 1) == 1; i++) {
+    }
+    mock_frame(fd, "Final by tcp");
+}
+
+static void through_a_proxy(void **state)
+{
+    struct mock mock;
+    struct kb_kdc kdcs[1] = {{.host = "kdc.example.com", .port = 88}};
+
+    (void)state;
+    mock_start(&mock, NULL, proxy);
+    mock.refuse_reading = true;
+    options = (struct kb_socket_options){.firewall_host = "127.0.0.1",
+                                         .firewall_port = mock.port,
+                                         .firewall_data = "X: y",
+                                         .local_host = "127.0.0.1"};
+    starve(kdcs, 1, KB_OK);
+    options = (struct kb_socket_options){0};
+    mock_stop(&mock);
+}
+
+static void with_options_that_fail(void **state)
+{
+    struct kb_kdc kdcs[1] = {{.host = "127.0.0.1", .port = 88}};
+
+    (void)state;
+    options = (struct kb_socket_options){.local_host = "192.0.2.77", .dont_fragment = true};
+    starve(kdcs, 1, KB_ERROR);
+    options = (struct kb_socket_options){0};
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(through_a_proxy),
+        cmocka_unit_test(with_options_that_fail),
         cmocka_unit_test(udp_then_tcp),
         cmocka_unit_test(nobody),
     };
