@@ -14,6 +14,7 @@
 #include "tests/support/mockkdc.h"
 
 #define FORGIVEN_MS 500 /* to a busy machine, where 100 are promised */
+#define FIRE_MS 150     /* by then the KDC has done what it does */
 
 /* --- what keeps us waiting --- */
 
@@ -228,7 +229,7 @@ static void asking_others_extends_nothing(void **state)
 
 static void *fire_soon(void *interrupt)
 {
-    mock_pause(60);
+    mock_pause(FIRE_MS);
     kb_interrupt_fire(interrupt);
     return NULL;
 }
@@ -249,13 +250,13 @@ static void an_interrupt_ends_everything(void **state)
         assert_int_equal(asker_ask(&scene.asker, "hello", false), KB_ERROR);
         pthread_join(thread, NULL);
         print_message("measured: %s: interrupted after %lld ms (promised: 100)\n",
-                      stalls[stall].name, (long long)scene.asker.took_ms - 60);
+                      stalls[stall].name, (long long)scene.asker.took_ms - FIRE_MS);
         assert_int_equal(scene.asker.err.code, KB_E_INTERRUPTED);
         assert_text(&scene, "Interrupted after 0.");
         assert_text(&scene, " s of waiting for a KDC of EXAMPLE.COM: ");
         assert_text(&scene, stalls[stall].text);
-        assert_true(scene.asker.took_ms >= 59);
-        assert_true(scene.asker.took_ms < 60 + FORGIVEN_MS);
+        assert_true(scene.asker.took_ms >= FIRE_MS - 1);
+        assert_true(scene.asker.took_ms < FIRE_MS + FORGIVEN_MS);
         /* The same call goes on to nothing else. */
         assert_int_equal(asker_ask(&scene.asker, "hello", false), KB_ERROR);
         assert_int_equal(scene.asker.err.code, KB_E_INTERRUPTED);
