@@ -16,7 +16,7 @@ struct kb_interrupt {
     atomic_uint refs;
     atomic_uint inside;     /* calls; in a child of fork(2) also those that did not come along */
     atomic_uint generation; /* how often it was fired */
-    atomic_int fd;          /* eventfd; -1: none could be had after a fork */
+    atomic_int fd;          /* eventfd; -1: none could be had, the slices do alone */
 };
 
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "a signal handler may use them");
@@ -30,15 +30,13 @@ static _Atomic(struct kb_interrupt *) process_interrupt;
 static struct kb_interrupt *make(void)
 {
     struct kb_interrupt *interrupt = calloc(1, sizeof(*interrupt));
-    int fd = interrupt != NULL ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
 
-    if (fd < 0) {
-        free(interrupt);
+    if (interrupt == NULL) {
         return NULL;
     }
     atomic_init(&interrupt->refs, 1);
     atomic_init(&interrupt->generation, FIRST_GENERATION);
-    atomic_init(&interrupt->fd, fd);
+    atomic_init(&interrupt->fd, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     interrupt->next = all;
     if (all != NULL) {
         all->prev = interrupt;

@@ -19,7 +19,7 @@
 
 struct kb_interrupt;
 
-struct kb_interrupt *kb_interrupt_new(void); /* NULL: no memory or no descriptor */
+struct kb_interrupt *kb_interrupt_new(void);                           /* NULL: no memory */
 struct kb_interrupt *kb_interrupt_ref(struct kb_interrupt *interrupt); /* NULL gives NULL */
 void kb_interrupt_put(struct kb_interrupt *interrupt);                 /* NULL is accepted */
 
@@ -33,7 +33,7 @@ struct kb_interrupt *kb_interrupt_process(bool make);
 
 /* What kb_wait is made of. kb_interrupt_enter begins a call and returns the number that the others
  * want as `since`; kb_interrupt_fired tells whether that call is to end; kb_interrupt_fd is to be
- * polled for reading (-1: none, after a fork without descriptors); kb_interrupt_calm empties it. */
+ * polled for reading (-1: there was none to be had); kb_interrupt_calm empties it. */
 unsigned kb_interrupt_enter(struct kb_interrupt *interrupt);
 void kb_interrupt_leave(struct kb_interrupt *interrupt, unsigned since);
 bool kb_interrupt_fired(const struct kb_interrupt *interrupt, unsigned since);

@@ -5,13 +5,11 @@
 static enum kb_status resolve(struct kb_net_session *net, struct kb_place *place)
 {
     enum kb_status status = kb_place_ask(&net->sockets, place, kb_now_ms());
+    const struct kb_resolved *answer;
 
-    while (status == KB_OK && !kb_place_answer(place)) {
-        struct pollfd fds[1 + KB_WAIT_FDS] = {
-            {.fd = kb_resolve_fd(place->question), .events = POLLIN}};
-        int ready;
-
-        status = kb_wait_poll(net->wait, fds, 1, INT64_MAX, &ready);
+    if (status == KB_OK && place->resolved == NULL) {
+        status = kb_resolve_wait(place->question, net->wait, &answer);
+        (void)kb_place_answer(place);
     }
     return status;
 }

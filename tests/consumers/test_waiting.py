@@ -31,7 +31,7 @@ class Stall:
     def __init__(self, kind):
         self.kind, self.files, self.stop = kind, [], threading.Event()
         self.text = {"udp": "udp: no answer in", "tcp": "tcp: no answer in",
-                     "bytes": "bytes of an unfinished answer in", "deaf": "tcp: no connection in",
+                     "bytes": "bytes of an unfinished answer in", "deaf": "tcp: no connection in", "proxy": "",
                      "name": "its name was not resolved in"}[kind]
         getattr(self, "start_" + kind)()
 
@@ -73,6 +73,12 @@ class Stall:
             sock = self.keep(socket.socket())
             sock.setblocking(False)
             sock.connect_ex(listener.getsockname())
+
+    def start_proxy(self):
+        """An HTTP proxy that accepts and stays silent."""
+        self.listener()
+        self.host = "192.0.2.1 UseTCP=True FirewallHost=127.0.0.1 FirewallPort=" \
+            + self.host.rpartition(":")[2]
 
     def start_name(self):
         """A name server that never answers; it is put in /etc/resolv.conf of a mount namespace."""
@@ -125,7 +131,7 @@ def can_hang_names():
     return subprocess.run(["unshare", "-m", "true"], stderr=subprocess.DEVNULL).returncode == 0
 
 
-KINDS = ["udp", "tcp", "bytes", "deaf"] + (["name"] if can_hang_names() else [])
+KINDS = ["udp", "tcp", "bytes", "deaf", "proxy"] + (["name"] if can_hang_names() else [])
 
 
 class TestWaiting(unittest.TestCase):
@@ -185,7 +191,7 @@ class TestWaiting(unittest.TestCase):
 
     def test_timeout(self):
         # A connection starts the clock again, the bytes of an answer once more.
-        times = {"udp": 1, "tcp": 2, "bytes": 3, "deaf": 1, "name": 1}
+        times = {"udp": 1, "tcp": 2, "bytes": 3, "deaf": 1, "proxy": 2, "name": 1}
         for stall, (said,) in self.against_all("plain", more="Timeout=2"):
             with self.subTest(stall=stall.kind):
                 self.measured("Timeout=2", stall, said.ms)

@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -161,6 +162,35 @@ static void another_thread_wakes_a_sleeper(void **state)
     assert_int_equal(wait_until(&wait, INT64_MAX), KB_INTERRUPTED);
     took_ms = kb_now_ms() - start_ms - 30;
     report("interrupted by a thread", took_ms);
+    assert_true(took_ms < FORGIVEN_MS);
+    pthread_join(thread, NULL);
+    kb_wait_stop(&wait);
+    kb_interrupt_put(interrupt);
+}
+
+/* Then the slices do alone. */
+static void it_works_without_a_descriptor(void **state)
+{
+    struct rlimit old, none = {0};
+    struct kb_interrupt *interrupt;
+    struct kb_wait wait;
+    int64_t start_ms, took_ms;
+    pthread_t thread;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    none.rlim_max = old.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &none);
+    interrupt = kb_interrupt_new();
+    setrlimit(RLIMIT_NOFILE, &old);
+    assert_non_null(interrupt);
+    assert_int_equal(kb_interrupt_fd(interrupt), -1);
+    wait = begin(interrupt);
+    start_ms = kb_now_ms();
+    assert_int_equal(pthread_create(&thread, NULL, fire_soon, interrupt), 0);
+    assert_int_equal(wait_until(&wait, INT64_MAX), KB_INTERRUPTED);
+    took_ms = kb_now_ms() - start_ms - 30;
+    report("interrupted without a descriptor", took_ms);
     assert_true(took_ms < FORGIVEN_MS);
     pthread_join(thread, NULL);
     kb_wait_stop(&wait);
@@ -531,6 +561,7 @@ int main(void)
         cmocka_unit_test(its_number_may_wrap),
         cmocka_unit_test(either_of_two_ends_it),
         cmocka_unit_test(another_thread_wakes_a_sleeper),
+        cmocka_unit_test(it_works_without_a_descriptor),
         cmocka_unit_test(a_signal_handler_ends_it),
         cmocka_unit_test(nobody_is_left_asleep),
         cmocka_unit_test(a_child_has_its_own),

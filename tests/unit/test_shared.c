@@ -348,7 +348,8 @@ static void an_interrupted_leader_is_followed(void **state)
 
 static int cancel(void *arg)
 {
-    return *(atomic_int *)arg = 1;
+    atomic_store((atomic_int *)arg, 1);
+    return 1;
 }
 
 static void waiting_runs_the_callback(void **state)
