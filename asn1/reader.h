@@ -96,6 +96,12 @@ static inline void kb_put_u64be(uint8_t *p, uint64_t value)
 {
     kb_put_be(p, 8, value);
 }
+static inline void kb_put_u16le(uint8_t *p, uint16_t value)
+{
+    p[0] = (uint8_t)value;
+    p[1] = (uint8_t)(value >> 8);
+}
+
 static inline void kb_put_u32le(uint8_t *p, uint32_t value)
 {
     for (size_t i = 0; i < 4; i++) {

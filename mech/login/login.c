@@ -136,15 +136,31 @@ static enum kb_status work_init(struct kb_work *work, const struct kb_login *log
     return KB_OK;
 }
 
-static void work_wipe(struct kb_work *work)
+struct kb_work *kb_work_new(const struct kb_login *login, struct kb_error *err)
 {
+    struct kb_work *work = malloc(sizeof(*work));
+
+    if (work == NULL) {
+        (void)kb_error_set(err, KB_E_NO_MEMORY, "No memory for a login");
+    } else if (work_init(work, login, err) != KB_OK) {
+        kb_work_free(work);
+        work = NULL;
+    }
+    return work;
+}
+
+void kb_work_free(struct kb_work *work)
+{
+    if (work == NULL) {
+        return;
+    }
     kb_net_free(work->net);
     kb_wait_stop(&work->wait);
     kb_events_free(work->env.events);
     kb_credential_free(work->tgt);
     kb_principal_free(work->file_as);
     kb_arena_wipe(&work->arena);
-    kb_wipe(work, sizeof(*work));
+    kb_free_secret(work, sizeof(*work));
 }
 
 /* --- driving a machine --- */
@@ -325,11 +341,8 @@ enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_tar
     if (*out != NULL) {
         return KB_OK;
     }
-    work = malloc(sizeof(*work));
-    if (work == NULL) {
-        return kb_error_set(err, KB_E_NO_MEMORY, "No memory for a login");
-    }
-    st = work_init(work, login, err);
+    work = kb_work_new(login, err);
+    st = work != NULL ? KB_OK : KB_ERROR;
     if (st == KB_OK) {
         st = kb_cache_refresh(work, err);
     }
@@ -343,8 +356,7 @@ enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_tar
             }
         }
     }
-    work_wipe(work);
-    free(work);
+    kb_work_free(work);
     return st;
 }
 
@@ -358,11 +370,8 @@ enum kb_status kb_login_tgt(const struct kb_login *login, struct kb_credential *
     if (kb_security_choose(login->options, err) != KB_OK) {
         return KB_ERROR;
     }
-    work = malloc(sizeof(*work));
-    if (work == NULL) {
-        return kb_error_set(err, KB_E_NO_MEMORY, "No memory for a login");
-    }
-    st = work_init(work, login, err);
+    work = kb_work_new(login, err);
+    st = work != NULL ? KB_OK : KB_ERROR;
     if (st == KB_OK) {
         st = kb_cache_refresh(work, err);
     }
@@ -376,8 +385,7 @@ enum kb_status kb_login_tgt(const struct kb_login *login, struct kb_credential *
         st = kb_error_set(err, KB_E_INTERRUPTED, "%s while the KDC's answer was decrypted",
                           kb_wait_cause(&work->wait));
     }
-    work_wipe(work);
-    free(work);
+    kb_work_free(work);
     return st;
 }
 

@@ -38,6 +38,12 @@ KB_MUST_USE enum kb_status kb_login_ticket(const struct kb_login *login,
 KB_MUST_USE enum kb_status kb_login_tgt(const struct kb_login *login, struct kb_credential **out,
                                         struct kb_error *err);
 
+/* kb_login_forwarded gives a TGT to hand on to the service of `ticket` (Delegate): KB_OK with NULL,
+ * and a line in the log, where there is none to be had. KB_ERROR: interrupted, or no memory. */
+KB_MUST_USE enum kb_status kb_login_forwarded(const struct kb_login *login,
+                                              const struct kb_credential *ticket,
+                                              struct kb_credential **out, struct kb_error *err);
+
 /* kb_login_lifetime is what the TGT has left, in seconds; -1 before the first login, unless all
  * there is are the tickets of a cache: then theirs. */
 int64_t kb_login_lifetime(struct kb_identity *identity);

@@ -32,6 +32,10 @@ struct kb_work {
 
 /* --- login.c --- */
 
+/* kb_work_new begins a call; NULL with *err set. kb_work_free accepts NULL. */
+struct kb_work *kb_work_new(const struct kb_login *login, struct kb_error *err);
+void kb_work_free(struct kb_work *work);
+
 /* kb_work_fetch makes a machine; NULL with *err set. kb_work_drive brings it to its end. */
 struct kb_fetch *kb_work_fetch(struct kb_work *work, const struct kb_fetch_request *request,
                                struct kb_error *err);

@@ -6,12 +6,15 @@
 #include "asn1/reader.h"
 #include "crypto/md5.h"
 #include "mech/protocol/context.h"
+#include "mech/protocol/krbcred.h"
 #include "mech/report/events.h"
 
 #define AP_OPTION_MUTUAL 0x20000000u
 
 #define CKSUM_GSS 0x8003 /* RFC 4121 4.1.1 */
 #define GSS_CKSUM_LEN (4 + KB_MD5_LEN + 4)
+#define DELEGATION_LEN 4 /* DlgOpt, Dlgth */
+#define DELEGATION_OPTION 1
 
 #define AD_IF_RELEVANT 1
 #define AD_ETYPE_NEGOTIATION 129 /* RFC 4537 3 */
@@ -21,6 +24,7 @@
 #define SENDABLE                                                                                   \
     (KB_GSS_MUTUAL | KB_GSS_REPLAY | KB_GSS_SEQUENCE | KB_GSS_CONF | KB_GSS_INTEG | KB_GSS_TRANS | \
      KB_GSS_DCE_STYLE | KB_GSS_IDENTIFY | KB_GSS_EXTENDED_ERROR)
+#define DELEGATES (KB_GSS_DELEG | KB_GSS_DELEG_POLICY)
 
 /* --- the context --- */
 
@@ -48,7 +52,8 @@ static uint64_t etype_bits(const int32_t *etypes, size_t num)
 
 static uint32_t flags_of(const struct kb_ap_request *request)
 {
-    uint32_t flags = request->flags & SENDABLE;
+    uint32_t flags =
+        request->flags & (request->forwarded != NULL ? SENDABLE | DELEGATES : SENDABLE);
 
     return (flags & KB_GSS_DCE_STYLE) != 0 ? flags | KB_GSS_MUTUAL : flags;
 }
@@ -141,13 +146,51 @@ static enum kb_status hash_bindings(const struct kb_channel_bindings *cb, uint8_
     return kb_md5(pieces, sizeof(pieces) / sizeof(pieces[0]), out);
 }
 
-static enum kb_status make_checksum(const struct kb_ap *ap, const struct kb_ap_request *request,
-                                    uint8_t out[GSS_CKSUM_LEN])
+/* RFC 4121 4.1.1: "encrypted in the session key", which the AP-REQ's ticket brings. A TGT that does
+ * not fit into Dlgth's two octets is not forwarded. */
+static enum kb_status make_delegation(struct kb_ap *ap, const struct kb_env *env,
+                                      const struct kb_ap_request *request, struct kb_arena *arena,
+                                      kb_bytes *out)
 {
-    memset(out, 0, GSS_CKSUM_LEN);
-    kb_put_u32le(out, KB_MD5_LEN);
-    kb_put_u32le(out + 4 + KB_MD5_LEN, ap->flags);
-    return request->bindings != NULL ? hash_bindings(request->bindings, out + 4) : KB_OK;
+    enum kb_status st = KB_OK;
+
+    *out = KB_NONE;
+    if ((ap->flags & KB_GSS_DELEG) != 0) {
+        st = kb_krbcred_make(&env->rng, kb_ap_time(ap, env), request->forwarded, ap->session_key,
+                             arena, out);
+    }
+    if (st == KB_OK && out->len > UINT16_MAX) {
+        kb_event_too_large_to_forward(env->events, out->len);
+        ap->flags &= ~DELEGATES;
+        *out = KB_NONE;
+    }
+    return st;
+}
+
+/* Lgth, Bnd, Flags; with a delegation DlgOpt, Dlgth and Deleg behind them. `fixed` has room for the
+ * first three. */
+static enum kb_status make_checksum(const struct kb_ap *ap, const struct kb_ap_request *request,
+                                    kb_bytes delegation, uint8_t fixed[GSS_CKSUM_LEN],
+                                    struct kb_arena *arena, kb_bytes *out)
+{
+    uint8_t *bytes = fixed, *at;
+
+    *out = kb_bytes_of(fixed, GSS_CKSUM_LEN);
+    if (delegation.len > 0) {
+        out->len += DELEGATION_LEN + delegation.len;
+        out->ptr = bytes = kb_arena_alloc(arena, out->len);
+        if (bytes == NULL) {
+            return KB_NO_MEMORY;
+        }
+        at = bytes + GSS_CKSUM_LEN;
+        kb_put_u16le(at, DELEGATION_OPTION);
+        kb_put_u16le(at + 2, (uint16_t)delegation.len);
+        memcpy(at + DELEGATION_LEN, delegation.ptr, delegation.len);
+    }
+    memset(bytes, 0, GSS_CKSUM_LEN);
+    kb_put_u32le(bytes, KB_MD5_LEN);
+    kb_put_u32le(bytes + 4 + KB_MD5_LEN, ap->flags & ~KB_GSS_DELEG_POLICY);
+    return request->bindings != NULL ? hash_bindings(request->bindings, bytes + 4) : KB_OK;
 }
 
 /* RFC 4537 3: the list is for a client that prefers another enctype to the session key's, which is
@@ -214,7 +257,7 @@ static enum kb_status make_authdata(const struct kb_ap *ap, const struct kb_ap_r
 }
 
 static enum kb_status make_authenticator(struct kb_ap *ap, const struct kb_ap_request *request,
-                                         struct kb_arena *arena, kb_bytes *out)
+                                         kb_bytes delegation, struct kb_arena *arena, kb_bytes *out)
 {
     uint8_t checksum[GSS_CKSUM_LEN];
     kb_authenticator a = {
@@ -222,7 +265,7 @@ static enum kb_status make_authenticator(struct kb_ap *ap, const struct kb_ap_re
         .crealm = ap->client->realm,
         .cname = ap->client->name,
         .has_cksum = true,
-        .cksum = {CKSUM_GSS, {checksum, sizeof(checksum)}},
+        .cksum = {.cksumtype = CKSUM_GSS},
         .cusec = ap->sent.usec,
         .ctime = ap->sent.sec,
         .has_subkey = true,
@@ -230,7 +273,7 @@ static enum kb_status make_authenticator(struct kb_ap *ap, const struct kb_ap_re
         .has_seq_number = true,
         .seq_number = (uint32_t)atomic_load_explicit(&ap->send_seq, memory_order_relaxed),
     };
-    enum kb_status st = make_checksum(ap, request, checksum);
+    enum kb_status st = make_checksum(ap, request, delegation, checksum, arena, &a.cksum.checksum);
 
     if (st == KB_OK && (request->bindings_required || num_offered(ap, request) > 0)) {
         a.has_authorization_data = true;
@@ -253,8 +296,8 @@ enum kb_status kb_ap_encrypt(struct kb_ap *ap, enum kb_usage usage, const struct
 }
 
 static enum kb_status make_ap_req(struct kb_ap *ap, const struct kb_env *env,
-                                  const struct kb_ap_request *request, struct kb_arena *arena,
-                                  kb_bytes *out)
+                                  const struct kb_ap_request *request, kb_bytes delegation,
+                                  struct kb_arena *arena, kb_bytes *out)
 {
     kb_ap_req req = {
         .pvno = KB_PVNO,
@@ -263,7 +306,7 @@ static enum kb_status make_ap_req(struct kb_ap *ap, const struct kb_env *env,
         .ticket = request->credential->ticket,
     };
     kb_bytes plain;
-    enum kb_status st = make_authenticator(ap, request, arena, &plain);
+    enum kb_status st = make_authenticator(ap, request, delegation, arena, &plain);
 
     if (st == KB_OK) {
         st = kb_ap_encrypt(ap, KB_USAGE_AP_REQ_AUTHENTICATOR, &env->rng, plain, arena,
@@ -291,6 +334,7 @@ enum kb_status kb_ap_new(const struct kb_env *env, const struct kb_ap_request *r
                          struct kb_arena *arena, struct kb_ap **out, kb_bytes *out_ap_req)
 {
     struct kb_ap *ap = context_of(request);
+    kb_bytes delegation;
     enum kb_status st;
 
     *out = NULL;
@@ -300,10 +344,13 @@ enum kb_status kb_ap_new(const struct kb_env *env, const struct kb_ap_request *r
     }
     ap->etypes =
         etype_bits(request->etypes, request->num_etypes) | kb_ap_etype_bit(session_etype(ap));
-    ap->sent = kb_ap_time(ap, env);
     st = draw_subkey(ap, env);
     if (st == KB_OK) {
-        st = make_ap_req(ap, env, request, arena, out_ap_req);
+        st = make_delegation(ap, env, request, arena, &delegation);
+    }
+    if (st == KB_OK) {
+        ap->sent = kb_ap_time(ap, env);
+        st = make_ap_req(ap, env, request, delegation, arena, out_ap_req);
     }
     if (st != KB_OK) {
         kb_ap_free(ap);

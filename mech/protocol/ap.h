@@ -13,8 +13,9 @@
 #include "mech/protocol/env.h"
 #include "mech/report/error.h"
 
-/* The flags of the RFC 4121 checksum, which are GSS-API's. Delegation is not built yet: it is never
- * sent. TRANS is the caller's to ask for, who knows whether contexts can be exported. */
+/* The flags of the RFC 4121 checksum, which are GSS-API's. DELEG goes out where there is a TGT to
+ * forward, DELEG_POLICY (RFC 5896) never: it is GSS-API's own. TRANS is the caller's to ask for, who
+ * knows whether contexts can be exported. */
 #define KB_GSS_DELEG 0x1u
 #define KB_GSS_MUTUAL 0x2u
 #define KB_GSS_REPLAY 0x4u
@@ -25,6 +26,7 @@
 #define KB_GSS_DCE_STYLE 0x1000u /* implies MUTUAL */
 #define KB_GSS_IDENTIFY 0x2000u
 #define KB_GSS_EXTENDED_ERROR 0x4000u
+#define KB_GSS_DELEG_POLICY 0x8000u
 
 /* Channel bindings, RFC 4121 4.1.1.2; all-zero slices and types where a part is not given. */
 struct kb_channel_bindings {
@@ -42,6 +44,7 @@ struct kb_ap_request {
     const int32_t *etypes;
     size_t num_etypes;
     int64_t clock_offset; /* microseconds */
+    struct kb_credential *forwarded; /* the TGT that the service gets; NULL: none */
 };
 
 struct kb_ap;

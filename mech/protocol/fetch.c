@@ -118,6 +118,7 @@ static enum kb_step start_tgs(struct kb_fetch *fetch, struct kb_send *out_send)
         .policy = fetch->request.policy,
         .clock_offset = clock_offset_of(fetch),
         .primary = fetch->request.primary,
+        .forwarded = fetch->request.forwarded,
     };
     kb_tgs_free(fetch->tgs);
     fetch->tgs = kb_tgs_new(&fetch->env, &request);

@@ -24,6 +24,7 @@ struct kb_fetch_request {
     bool first_proof; /* the first AS-REQ may carry a proof: the KDC is the only one or known alive
                        */
     bool primary;     /* ask the realms' primary KDCs */
+    bool forwarded;   /* `service` is the TGT's own: a TGT to be handed on to a service */
     unsigned proofs_made; /* in this login, before: a KDC may have judged them */
 };
 

@@ -15,6 +15,7 @@ enum { KB_AS_REP = 11, KB_TGS_REP = 13 }; /* msg-type */
 /* KDCOptions, RFC 4120 5.4.1, RFC 6806 3 (bit 0 is 0x80000000); where a TicketFlag exists, it has
  * the same bit. */
 #define KB_OPT_FORWARDABLE 0x40000000u
+#define KB_OPT_FORWARDED 0x20000000u
 #define KB_OPT_PROXIABLE 0x10000000u
 #define KB_OPT_RENEWABLE 0x00800000u
 #define KB_OPT_CANONICALIZE 0x00010000u

@@ -134,7 +134,7 @@ static enum kb_step enter_realm(struct kb_tgs *tgs, struct kb_send *out_send)
     tgs->realm = realm;
     tgs->visited[tgs->num_visited++] = copy;
     tgs->retried = false;
-    return ask(tgs, tgs->clock_offset, true, out_send);
+    return ask(tgs, tgs->clock_offset, !tgs->request.forwarded, out_send);
 }
 
 static enum kb_step refuse_referral(struct kb_tgs *tgs, const char *why)

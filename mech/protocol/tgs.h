@@ -23,6 +23,8 @@ struct kb_tgs_request {
     const struct kb_policy *policy;
     int64_t clock_offset; /* microseconds: the KDC's clock minus ours */
     bool primary;         /* ask the realms' primary KDCs, where there are any */
+    bool forwarded; /* a TGT to be handed on: `service` is the one that `tgt` is for (RFC 4120 2.6),
+                       and what comes holds at every address */
 };
 
 struct kb_tgs;

@@ -72,6 +72,9 @@ static enum kb_status check(struct kb_tgs *tgs, struct kb_tgs_reply *reply, stru
     default:
         return fail(fault, KB_E_KDC_REPLY, "its encrypted part cannot be read");
     }
+    if (tgs->request.forwarded && (reply->rep.part.flags & KB_TKT_FORWARDED) == 0) {
+        return fail(fault, KB_E_KDC_REPLY, "its ticket is not one to be forwarded");
+    }
     st = kb_kdcrep_check(&reply->rep, &tgs->terms, &reply->session_key, fault);
     return st == KB_OK ? classify(tgs, reply, fault) : st;
 }

@@ -16,16 +16,18 @@ static enum kb_status make_terms(struct kb_tgs *tgs, int64_t now, bool canonical
     enum kb_status st = KB_OK;
 
     tgs->terms = (struct kb_kdcrep_terms){
-        .options = (tgs->tgt->flags & INHERITED) | (canonicalize ? KB_OPT_CANONICALIZE : 0),
+        .options = (tgs->tgt->flags & INHERITED) | (canonicalize ? KB_OPT_CANONICALIZE : 0) |
+                   (tgs->request.forwarded ? KB_OPT_FORWARDED : 0),
         .till = tgs->tgt->endtime,
+        .rtime = tgs->request.forwarded ? tgs->tgt->renew_till : 0,
         .now = now,
         .skew = policy->clock_skew,
         .etypes = policy->etypes,
         .num_etypes = policy->num_etypes,
     };
-    if (tgs->tgt->addresses.len > 0) {
-        st = kb_decode_host_addresses(tgs->tgt->addresses, &tgs->arena, &tgs->terms.addresses,
-                                      NULL);
+    if (tgs->tgt->addresses.len > 0 && !tgs->request.forwarded) {
+        st =
+            kb_decode_host_addresses(tgs->tgt->addresses, &tgs->arena, &tgs->terms.addresses, NULL);
     }
     return st == KB_OK ? kb_kdc_nonce(&tgs->env.rng, &tgs->terms.nonce) : st;
 }
@@ -39,6 +41,8 @@ static enum kb_status make_body(struct kb_tgs *tgs, kb_bytes *out)
         .has_sname = true,
         .sname = tgs->asked->name,
         .till = terms->till,
+        .has_rtime = terms->rtime != 0,
+        .rtime = terms->rtime,
         .nonce = terms->nonce,
     };
     enum kb_status st = kb_kdc_etypes(terms, &tgs->arena, &body.etype);

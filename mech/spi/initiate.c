@@ -65,8 +65,8 @@ static void settle(struct kb_background *background)
     background->ticket = NULL;
 }
 
-/* What is granted of what was asked for. CONF and INTEG always, as the platform does; not DELEG,
- * which is not built, nor TRANS, since a context of ours cannot be exported. */
+/* What is granted of what was asked for. CONF and INTEG always, as the platform does; not TRANS,
+ * since a context of ours cannot be exported; DELEG where there is a TGT to forward. */
 static uint32_t granted_flags(bool no_ci_flags, OM_uint32 req_flags)
 {
     uint32_t flags =
@@ -118,16 +118,10 @@ static struct kb_events *events_for(const struct kb_options *options, struct kb_
 /* The AP-REQ for a ticket that is at hand. */
 static OM_uint32 make_request(OM_uint32 *minor, struct kb_gss_ctx *ctx,
                               const struct kb_login *login, const struct kb_target *target,
-                              struct kb_credential *ticket, uint32_t flags, bool bindings_required,
-                              gss_channel_bindings_t bindings, gss_buffer_t out)
+                              struct kb_ap_request *request, gss_channel_bindings_t bindings,
+                              gss_buffer_t out)
 {
     struct kb_channel_bindings given;
-    struct kb_ap_request request = {.credential = ticket,
-                                    .flags = flags,
-                                    .bindings_required = bindings_required,
-                                    .etypes = login->options->encryption_types.items,
-                                    .num_etypes = login->options->encryption_types.num,
-                                    .clock_offset = ticket->clock_offset};
     uint8_t block[TOKEN_BLOCK];
     struct kb_error err = {0};
     struct kb_arena arena;
@@ -137,20 +131,23 @@ static OM_uint32 make_request(OM_uint32 *minor, struct kb_gss_ctx *ctx,
     OM_uint32 major;
     bool md5;
 
+    request->etypes = login->options->encryption_types.items;
+    request->num_etypes = login->options->encryption_types.num;
+    request->clock_offset = request->credential->clock_offset;
     if (bindings != GSS_C_NO_CHANNEL_BINDINGS) {
         given = bindings_of(bindings);
-        request.bindings = &given;
+        request->bindings = &given;
     }
-    md5 = request.bindings != NULL && login->options->use_fips_compliant_api;
+    md5 = request->bindings != NULL && login->options->use_fips_compliant_api;
     kb_clock_env(&env, md5 ? kb_tell_events(login->options, login->listener)
                            : events_for(login->options, login->listener));
     if (md5) {
         kb_event_md5_of_bindings(env.events);
     }
     kb_arena_init(&arena, block, sizeof(block), TOKEN_CEILING);
-    st = kb_ap_new(&env, &request, &arena, &ctx->ap, &message);
+    st = kb_ap_new(&env, request, &arena, &ctx->ap, &message);
     if (st == KB_OK) {
-        st = keep_background(ctx, login, target, ticket, message);
+        st = keep_background(ctx, login, target, request->credential, message);
     }
     if (st == KB_OK) {
         major = give_token(minor, ctx, KB_TOK_AP_REQ, message, out);
@@ -163,25 +160,49 @@ static OM_uint32 make_request(OM_uint32 *minor, struct kb_gss_ctx *ctx,
     return major;
 }
 
+/* RFC 5896: DELEG_POLICY asks for it only where the KDC calls the service fit for it. */
+static enum kb_status delegate(const struct kb_login *login, OM_uint32 req_flags,
+                               struct kb_ap_request *request, struct kb_error *err)
+{
+    bool fit = (request->credential->flags & KB_TKT_OK_AS_DELEGATE) != 0;
+    bool asked = (req_flags & GSS_C_DELEG_FLAG) != 0;
+    bool by_policy = (req_flags & GSS_C_DELEG_POLICY_FLAG) != 0 && fit;
+    enum kb_status st;
+
+    if (login->options->delegate == KB_DELEGATE_NEVER || (!asked && !by_policy) ||
+        (login->options->delegate == KB_DELEGATE_OK_AS_DELEGATE && !fit)) {
+        return KB_OK;
+    }
+    st = kb_login_forwarded(login, request->credential, &request->forwarded, err);
+    if (request->forwarded != NULL) {
+        request->flags |= KB_GSS_DELEG | (by_policy ? KB_GSS_DELEG_POLICY : 0);
+    }
+    return st;
+}
+
 OM_uint32 kb_initiate(OM_uint32 *minor, struct kb_gss_ctx *ctx, const struct kb_login *login,
                       bool no_ci_flags, const struct kb_target *target, OM_uint32 req_flags,
                       gss_channel_bindings_t bindings, gss_buffer_t out)
 {
-    struct kb_credential *ticket = NULL;
+    struct kb_ap_request request = {
+        .flags = granted_flags(no_ci_flags, req_flags),
+        .bindings_required = (req_flags & GSS_C_CHANNEL_BOUND_FLAG) != 0,
+    };
     struct kb_error err = {0};
-    uint32_t flags = granted_flags(no_ci_flags, req_flags);
     OM_uint32 major;
 
-    if (kb_login_ticket(login, target, &ticket, &err) != KB_OK) {
+    if (kb_login_ticket(login, target, &request.credential, &err) != KB_OK ||
+        delegate(login, req_flags, &request, &err) != KB_OK) {
+        kb_credential_free(request.credential);
         return kb_fail_login(minor, login->options, login->listener, &err);
     }
-    ctx->dce_style = (flags & KB_GSS_DCE_STYLE) != 0;
-    major = make_request(minor, ctx, login, target, ticket, flags,
-                         (req_flags & GSS_C_CHANNEL_BOUND_FLAG) != 0, bindings, out);
+    ctx->dce_style = (request.flags & KB_GSS_DCE_STYLE) != 0;
+    major = make_request(minor, ctx, login, target, &request, bindings, out);
     if (major == GSS_S_COMPLETE && !kb_ap_established(ctx->ap)) {
         major = GSS_S_CONTINUE_NEEDED;
     }
-    kb_credential_free(ticket);
+    kb_credential_free(request.credential);
+    kb_credential_free(request.forwarded);
     return major;
 }
 

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 
-INTEG, CONF, MUTUAL, REPLAY, SEQUENCE, DELEG = 32, 16, 2, 4, 8, 1
+INTEG, CONF, MUTUAL, REPLAY, SEQUENCE, DELEG, DELEG_POLICY = 32, 16, 2, 4, 8, 1, 32768
 KRB5, SPNEGO = "1.2.840.113554.1.2.2", "1.3.6.1.5.5.2"
 
 
@@ -135,6 +135,8 @@ class Server:
         got = self.raw.accept_sec_context(token, self.creds[cred] if cred else None,
                                           self.contexts.get(ctx))
         self.contexts[ctx] = got.context
+        if got.delegated_creds is not None:
+            self.creds["delegated"] = got.delegated_creds
         name = got.initiator_name and self.raw.display_name(got.initiator_name).name.decode()
         return {"token": got.token, "more": got.more_steps, "flags": int(got.flags), "name": name,
                 "delegated": got.delegated_creds is not None}

@@ -72,6 +72,27 @@ class TestMIT(Against, unittest.TestCase):
         done = curl(self.apache.url.replace("localhost", "127.0.0.1"), self.realm.env(options=options))
         self.assertIn(PAGE, done.stdout)
 
+    def test_delegation(self):
+        """mod_auth_gssapi keeps the TGT that curl forwards, and with it the user goes on."""
+        caches = self.realm.path("delegated")
+        os.mkdir(caches)
+        os.chmod(caches, 0o777)
+        apache = Apache(self.realm, extra=f"<Location />\nGssapiDelegCcacheDir {caches}\n</Location>")
+        env = self.realm.env(options=self.realm.identity())
+        for flags, number in ((("--delegation", "none"), 0), (("--delegation", "policy"), 0),
+                              (("--delegation", "always"), 1)):
+            with self.subTest(flags=flags):
+                self.assertIn(PAGE, curl(apache.url, env, *flags).stdout, apache.log()[-1000:])
+                self.assertEqual(len(os.listdir(caches)), number)
+        cache = os.path.join(caches, os.listdir(caches)[0])
+        done = subprocess.run(["kvno", "-c", cache, "other/localhost"], env=self.realm.env(plugin=False),
+                              text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        done = subprocess.run(["klist", "-f", "-c", cache], env=self.realm.env(plugin=False), text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.assertIn("Default principal: alice@" + self.realm.name, done.stdout)
+        self.assertRegex(done.stdout, "Flags: [A-Za-z]*F[^\n]*f|Flags: [A-Za-z]*f")
+
     @unittest.skipUnless(program("valgrind"), "no valgrind")
     def test_under_valgrind(self):
         """curl tears OpenSSL down while we are loaded; nothing is touched after that, nothing lost."""

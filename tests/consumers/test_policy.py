@@ -11,7 +11,8 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "realm")]
 import harness                                          # noqa: E402
-from peer import KRB5, GSSFailure, Peer, establish      # noqa: E402
+from peer import (DELEG, DELEG_POLICY, KRB5, MUTUAL, SPNEGO, GSSFailure, Peer,  # noqa: E402
+                  establish)
 from realm import Realm                                 # noqa: E402
 from tap import (CANONICALIZE, FORWARDABLE, PROXIABLE, RENEWABLE, Tap)  # noqa: E402
 
@@ -408,6 +409,97 @@ class TestPause(WithRealm):
         errors = client.init_in_threads(target="HTTP@localhost", threads=16)["errors"]
         self.assertEqual(len(errors), 16)
         self.assertEqual(self.proofs(), 1)
+
+
+class TestDelegation(WithRealm):
+    """Delegate: what the acceptor got, and whether it can act for the user with it."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.me = "alice@" + cls.realm.name
+        cls.realm.add_principal("fit/localhost")
+        cls.realm.keytab("service.keytab", "fit/localhost")
+        cls.realm.kdc._admin("modprinc +ok_as_delegate fit/localhost")
+        cls.further = Peer(cls.realm.service_env())
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.further.close()
+        super().tearDownClass()
+
+    def login(self, more="", flags=MUTUAL | DELEG, target="HTTP@localhost", client=None, **kw):
+        mine, theirs = establish(client or self.client(more), self.server, target, flags=flags, **kw)
+        self.assertEqual(theirs["name"], self.me)
+        self.assertEqual(theirs["delegated"], bool(mine["flags"] & DELEG))
+        self.assertEqual(bool(theirs["flags"] & DELEG), bool(mine["flags"] & DELEG))
+        return mine["flags"] & (DELEG | DELEG_POLICY)
+
+    def test_asked(self):
+        client = self.client("")
+        with self.realm.counting() as seen:
+            self.assertEqual(self.login(client=client), DELEG)
+        self.assertEqual(dict(seen), {"AS": 1, "TGS": 2})
+        # The service acts for the user: MIT's own libraries log in elsewhere with what came.
+        mine, theirs = establish(self.server, self.further, "other@localhost", ctx="on",
+                                 cred="delegated")
+        self.assertEqual(theirs["name"], self.me)
+        with self.realm.counting() as seen:
+            self.assertEqual(self.login(client=client), DELEG)
+            self.assertEqual(self.login(client=client, mech=SPNEGO), DELEG)
+        self.assertEqual(seen.total, 0, dict(seen))
+
+    def test_not_asked(self):
+        client = self.client("")
+        with self.realm.counting() as seen:
+            self.assertEqual(self.login(client=client, flags=MUTUAL), 0)
+        self.assertEqual(seen["TGS"], 1)
+
+    def test_without_mutual_authentication(self):
+        self.assertEqual(self.login(flags=DELEG), DELEG)
+
+    def test_never(self):
+        for target in ("HTTP@localhost", "fit@localhost"):
+            for flags in (DELEG, DELEG_POLICY, DELEG | DELEG_POLICY):
+                self.assertEqual(self.login("Delegate=never", flags, target), 0)
+
+    def test_policy_of_the_kdc(self):
+        for more, flags, target, granted in (
+                ("", DELEG_POLICY, "HTTP@localhost", 0),
+                ("", DELEG_POLICY, "fit@localhost", DELEG | DELEG_POLICY),
+                ("", DELEG | DELEG_POLICY, "HTTP@localhost", DELEG),
+                ("", DELEG | DELEG_POLICY, "fit@localhost", DELEG | DELEG_POLICY),
+                ("Delegate=ok-as-delegate", DELEG, "HTTP@localhost", 0),
+                ("Delegate=ok-as-delegate", DELEG, "fit@localhost", DELEG),
+                ("Delegate=ok-as-delegate", DELEG_POLICY, "fit@localhost", DELEG | DELEG_POLICY)):
+            with self.subTest(more=more, flags=flags, target=target):
+                self.assertEqual(self.login(more, flags | MUTUAL, target), granted)
+
+    def test_not_forwardable(self):
+        log = self.realm.path("deleg.log")
+        self.assertEqual(self.login(f"Forwardable=False LogFile={log}"), 0)
+        with open(log) as said:
+            self.assertIn("No TGT is forwarded to HTTP/localhost@" + self.realm.name
+                          + ": the TGT is not forwardable: Forwardable is False", said.read())
+        self.realm.add_principal("bound", "secret")
+        self.realm.kdc._admin("modprinc -allow_forwardable bound")
+        client = self.client(f"LogFile={log}", user="bound")
+        mine, theirs = establish(client, self.server, "HTTP@localhost", flags=MUTUAL | DELEG)
+        self.assertFalse(mine["flags"] & DELEG or theirs["delegated"])
+        with open(log) as said:
+            self.assertIn("the KDC's policy forbids it", said.read())
+
+    def test_kdc_says_no(self):
+        """No TGT to forward is no reason not to log in."""
+        client = self.client("")
+        establish(client, self.server, "HTTP@localhost")
+        self.realm.kdc_stop()
+        try:
+            mine, theirs = establish(client, self.server, "HTTP@localhost", flags=MUTUAL | DELEG,
+                                     ctx="d")
+        finally:
+            self.realm.kdc_start()
+        self.assertFalse(mine["flags"] & DELEG or theirs["delegated"])
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ class Against:
         cls.sshd.close()
         cls.realm.close()
 
-    def run_ssh(self, env, options=(), sshd=None):
-        return subprocess.run((sshd or self.sshd).command("echo", "let in", options=options), env=env,
+    def run_ssh(self, env, options=(), sshd=None, words=("echo", "let in")):
+        return subprocess.run((sshd or self.sshd).command(*words, options=options), env=env,
                               text=True, timeout=60, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def login(self, secret, more="", requests=None, options=(), sshd=None):
@@ -59,6 +59,15 @@ class TestMIT(Against, unittest.TestCase):
         """gssapi-keyex: the context also signs the key exchange."""
         self.login("password", options=("GSSAPIKeyExchange=yes",
                                         "PreferredAuthentications=gssapi-keyex"))
+
+    def test_delegation(self):
+        """ssh -K: the session over there has a TGT, and without it none."""
+        env = self.realm.env(options=self.realm.identity("password"))
+        done = self.run_ssh(env, ("GSSAPIDelegateCredentials=yes",), words=("klist", "-f"))
+        self.assertIn("Default principal: alice@" + self.realm.name, done.stdout, done.stderr)
+        self.assertRegex(done.stdout, "Flags: [A-Za-z]*f", "forwarded")
+        done = self.run_ssh(env, words=("klist", "-f"))
+        self.assertNotIn("Default principal", done.stdout)
 
     def test_plugin_in_sshd_too(self):
         with Sshd(self.realm, plugin_env={"GSS_MECH_CONFIG": self.realm.mech_config()}) as sshd:

@@ -166,8 +166,8 @@ static bool named(struct wire *wire, const char *part)
     return strstr(wire_name(wire), part) != NULL;
 }
 
-/* Heimdal offers its enctypes always (we, as MIT, only where there is a better one); a delegation
- * is not made yet. */
+/* Heimdal offers its enctypes always (we, as MIT, only where there is a better one). Delegations:
+ * test_delegation.c. */
 static bool made_as_ours(struct wire *wire)
 {
     return strncmp(wire_name(wire), "gss/mit-", 8) == 0 && !named(wire, "deleg");

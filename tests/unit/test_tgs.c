@@ -242,6 +242,26 @@ static void recorded_exchanges_are_repeated(void **state)
     assert_true(num > 15);
 }
 
+/* The TGT that MIT's client asks for to hand it on. A KDC that gives one without saying so in its
+ * flags gave another. */
+static void recorded_tgt_is_forwarded(void **state)
+{
+    struct wire *wire = wire_load("exchanges/mit-forwarded-tgt-client-mit.json");
+    struct run r;
+
+    (void)state;
+    run_init(&r, wire, 2, 3, 6);
+    r.tgs->request.forwarded = true;
+    as_drawn(&r, 6);
+    assert_int_equal(kb_tgs_step(r.tgs, KB_NONE, "", &r.send), KB_SEND);
+    assert_same_request(&r, 6);
+    assert_int_equal(feed(&r, 7), KB_DONE);
+    assert_ticket(&r, 7);
+    assert_true((kb_tgs_ticket(r.tgs)->flags & KB_TKT_FORWARDED) != 0);
+    run_wipe(&r);
+    wire_free(wire);
+}
+
 /* MIT.TEST refers to MIT2.TEST, which has the service. */
 static void recorded_referral_is_followed(void **state)
 {
@@ -793,6 +813,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(recorded_exchanges_are_repeated),
+        cmocka_unit_test(recorded_tgt_is_forwarded),
         cmocka_unit_test(recorded_referral_is_followed),
         cmocka_unit_test(right_reply_is_taken),
         cmocka_unit_test(wrong_replies_are_refused),
