@@ -99,8 +99,10 @@ class Runner:
         at = self.dir.name
         secret = {"password": f"Password=file:{at}/password", "keytab": f"KeytabFile={at}/keytab"}
         kdcs = ",".join(f"127.0.0.1:{port}" for port in self.sockets.ports[:case.kdcs])
+        # A forged refusal costs a pause (BadSecretPause, which has tests of its own); the honest login
+        # after each attack would meet it.
         return (f"User=alice@{mock.REALM} {secret[case.secret]} KDCHost={kdcs} "
-                f"Timeout={case.timeout} LogLevel=0 {case.options}")
+                f"Timeout={case.timeout} LogLevel=0 BadSecretPause=0 {case.options}")
 
     def run(self, case):
         out = Outcome()
