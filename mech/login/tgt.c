@@ -48,10 +48,13 @@ static enum kb_status bind_to_addresses(struct kb_work *work, struct kb_policy *
     return KB_OK;
 }
 
-static void warn_of_secret(struct kb_work *work)
+static void tell_of_identity(struct kb_work *work)
 {
     const struct kb_options *options = work->login->options;
 
+    if (options->user_note != NULL) {
+        kb_event_user_read(work->env.events, options->user_note);
+    }
     if (options->keytab_file != NULL && options->password != NULL) {
         kb_event_keytab_and_password(work->env.events);
     }
@@ -126,7 +129,7 @@ static enum kb_status fetch_tgt(struct kb_work *work, struct kb_credential **out
         .first_proof = kb_net_alive(work->net, client->realm),
     };
 
-    warn_of_secret(work);
+    tell_of_identity(work);
     policy.etypes = work->as_etypes;
     policy.num_etypes = work->num_as_etypes;
     if (bind_to_addresses(work, &policy, err) != KB_OK) {
