@@ -142,7 +142,8 @@ static enum kb_status check_bounds(const struct finding *finding)
         !kb_options_is_default(options, KB_OPT_MinIterationsSHA2)) {
         return bounds(finding, KB_OPT_MinIterationsSHA2, KB_OPT_MaxIterations, "");
     }
-    return options->min_lifetime >= options->ticket_life
+    return options->min_lifetime >= options->ticket_life &&
+                   options->ticket_life_from.layer != KB_LAYER_KRB5CONF /* not written for us */
                ? bounds(finding, KB_OPT_MinLifetime, KB_OPT_TicketLife,
                         ": every ticket would be replaced before it is used")
                : KB_OK;
