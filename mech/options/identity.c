@@ -14,9 +14,18 @@ static enum kb_status no_memory(struct kb_error *err)
 
 /* --- what keytab and cache hold --- */
 
-static bool keytab_has(const struct kb_identity_choice *choice, const struct kb_principal *user)
+/* A name that could not be expanded is told where it is used; but without memory nobody knows. */
+static bool is_expanded(struct kb_identity_choice *choice, enum kb_status st,
+                        const struct kb_error *err)
+{
+    choice->no_memory = choice->no_memory || err->code == KB_E_NO_MEMORY;
+    return st == KB_OK;
+}
+
+static bool keytab_has(struct kb_identity_choice *choice, const struct kb_principal *user)
 {
     struct kb_arena arena;
+    struct kb_error err = {0};
     const char *path = choice->keytab != NULL ? choice->keytab->text : NULL;
     bool has = false;
 
@@ -27,7 +36,7 @@ static bool keytab_has(const struct kb_identity_choice *choice, const struct kb_
     if (kb_starts_nocase(path, "FILE:")) {
         path += 5;
     }
-    if (kb_expand(path, choice->euid, &arena, &path, NULL) == KB_OK) {
+    if (is_expanded(choice, kb_expand(path, choice->euid, &arena, &path, &err), &err)) {
         has = choice->hooks->keytab_has(path, user);
     }
     kb_arena_wipe(&arena);
@@ -38,6 +47,7 @@ static bool keytab_has(const struct kb_identity_choice *choice, const struct kb_
 static bool cache_has(struct kb_identity_choice *choice, const struct kb_principal *user)
 {
     struct kb_principal *principal = NULL;
+    struct kb_error err = {0};
     struct kb_arena arena;
     const char *name;
     bool has;
@@ -47,7 +57,9 @@ static bool cache_has(struct kb_identity_choice *choice, const struct kb_princip
     }
     choice->looked_into_cache = true;
     kb_arena_init(&arena, NULL, 0, 65536);
-    if (kb_ccname_expand(choice->cache->text, choice->euid, &arena, &name, NULL) == KB_OK) {
+    if (is_expanded(choice,
+                    kb_ccname_expand(choice->cache->text, choice->euid, &arena, &name, &err),
+                    &err)) {
         choice->hooks->ccache_principal(name, &principal);
     }
     kb_arena_wipe(&arena);
@@ -304,13 +316,13 @@ enum kb_status kb_identity_finish(struct kb_identity_choice *choice, struct kb_o
     struct kb_principal *user;
     struct kb_buf text;
 
-    if (choice->no_memory) {
-        return no_memory(err);
-    }
     if (find_user(choice, client, arena, &user, &options->user_note, err) != KB_OK) {
         return KB_ERROR;
     }
-    options->user = user;
+    options->user = user; /* goes with the snapshot, also where this fails */
+    if (choice->no_memory) {
+        return no_memory(err);
+    }
     options->lost_secret = lost_secret_text(choice, arena);
     if (user != NULL && choice->user == NULL) {
         kb_buf_init(&text, 65536);

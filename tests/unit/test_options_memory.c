@@ -10,8 +10,12 @@
 
 #include <cmocka.h>
 
+#include "mech/options/check.h"
+#include "mech/options/context.h"
 #include "mech/options/options.h"
+#include "mech/options/process.h"
 #include "mech/options/settings.h"
+#include "mech/options/show.h"
 #include "tests/support/oom.h"
 #include "tests/support/place.h"
 
@@ -89,6 +93,76 @@ static void every_failure_is_told_and_harmless(void **state)
     place_close();
 }
 
+static void fake_cache(const char *name, struct kb_principal **out)
+{
+    assert_string_equal(name, "FILE:/cc");
+    if (kb_principal_parse(KB_LIT("HTTP/www@R"), KB_NT_PRINCIPAL, KB_NONE, out) != KB_OK) {
+        *out = NULL;
+    }
+}
+
+static void count(void *context, const struct kb_problem *problem)
+{
+    assert_true(problem->code != KB_E_NO_MEMORY);
+    ++*(unsigned *)context;
+}
+
+/* What a process sets for itself, what is said of it, and the judgement of a file. */
+static bool other_round(void)
+{
+    struct kb_options_query query = {.target = KB_LIT("HTTP@www")};
+    const struct kb_options *options = NULL;
+    struct kb_error err = {0};
+    unsigned problems = 0;
+    struct kb_buf text;
+    bool whole;
+
+    kb_buf_init(&text, 65536);
+    whole = kb_options_process_set(KB_LIT("User=HTTP/www"), &err) == KB_OK &&
+            kb_options_process_set(KB_LIT("CredentialsCacheFile=/cc"), &err) == KB_OK &&
+            kb_options_get(&query, &options, &err) == KB_OK &&
+            kb_options_default_ccache(options, &text, &err) == KB_OK;
+    for (size_t i = 0; whole && i < KB_OPT_NUM; i++) {
+        kb_options_show(options, (enum kb_option_id)i, &text);
+    }
+    whole = whole && text.status == KB_OK &&
+            kb_options_check(place_path("check"), count, &problems, &err) == KB_OK;
+    if (whole) {
+        assert_true(problems == 6);
+        assert_string_equal(options->ccache, "FILE:/cc");
+        assert_non_null(options->user_note);
+    } else if (text.status == KB_OK) {
+        assert_int_equal(err.code, KB_E_NO_MEMORY);
+    }
+    kb_options_put(options);
+    kb_options_process_reset();
+    kb_buf_wipe(&text);
+    return whole;
+}
+
+static void the_rest_of_it_bears_failures_too(void **state)
+{
+    static const struct kb_options_hooks hooks = {.ccache_principal = fake_cache}, none = {0};
+    unsigned long total;
+
+    (void)state;
+    configure();
+    place_file("check", "Usr = x\nUser = a@R\n[target x@y]\nKeytabFile = /none\nFirewallPort = 5\n"
+                        "[tarket x]\nPassword = x\n[client a]\nTimeout = 5\nTimeout = 6\n");
+    kb_options_set_hooks(&hooks);
+    total = oom_count();
+    assert_true(other_round());
+    total = oom_count() - total;
+    for (unsigned long num = 0; num < total; num++) {
+        oom_fail_after((long)num);
+        other_round();
+        oom_fail_after(-1);
+    }
+    assert_true(other_round());
+    kb_options_set_hooks(&none);
+    place_close();
+}
+
 static void a_repeated_call_takes_no_memory(void **state)
 {
     struct kb_options_query query = {.target = KB_LIT("HTTP@www")}, own_query = query;
@@ -118,6 +192,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_failure_is_told_and_harmless),
+        cmocka_unit_test(the_rest_of_it_bears_failures_too),
         cmocka_unit_test(a_repeated_call_takes_no_memory),
     };
 
