@@ -10,9 +10,9 @@
 
 /* In this order: the first that does not say KB_WRONG_TYPE has it. */
 static enum kb_status (*const kinds[])(struct kb_recogniser *, kb_bytes) = {
-    kb_recognise_gss,         kb_recognise_message, kb_recognise_spnego,
-    kb_recognise_per_message, kb_recognise_keytab,  kb_recognise_kpasswd,
-    kb_recognise_stream,      kb_recognise_ntlm,    kb_recognise_part,
+    kb_recognise_gss,    kb_recognise_message, kb_recognise_spnego,  kb_recognise_per_message,
+    kb_recognise_keytab, kb_recognise_ccache,  kb_recognise_kpasswd, kb_recognise_stream,
+    kb_recognise_ntlm,   kb_recognise_part,
 };
 
 static enum kb_status try_kinds(struct kb_recogniser *r, kb_bytes bytes)

@@ -7,6 +7,7 @@
 
 #include "asn1/engine.h"
 #include "asn1/print.h"
+#include "mech/store/ccache.h"
 #include "mech/store/keytab.h"
 
 #define KB_MAX_NESTING 8 /* of tokens in tokens */
@@ -38,6 +39,7 @@ enum kb_status kb_recognise_gss(struct kb_recogniser *r, kb_bytes bytes);
 enum kb_status kb_recognise_spnego(struct kb_recogniser *r, kb_bytes bytes);
 enum kb_status kb_recognise_per_message(struct kb_recogniser *r, kb_bytes bytes);
 enum kb_status kb_recognise_keytab(struct kb_recogniser *r, kb_bytes bytes);
+enum kb_status kb_recognise_ccache(struct kb_recogniser *r, kb_bytes bytes);
 enum kb_status kb_recognise_kpasswd(struct kb_recogniser *r, kb_bytes bytes);
 enum kb_status kb_recognise_ntlm(struct kb_recogniser *r, kb_bytes bytes);
 
@@ -46,6 +48,8 @@ enum kb_status kb_recognise_ntlm(struct kb_recogniser *r, kb_bytes bytes);
 void kb_recognise_begin(struct kb_recogniser *r, const char *kind);
 void kb_recognise_inner(struct kb_recogniser *r, const char *name, kb_bytes bytes);
 
+/* What a ticket in a cache says, and a principal, added to the open group. */
+void kb_show_cc_ticket(struct kb_show *show, const struct kb_cc_ticket *ticket);
 void kb_show_principal(struct kb_show *show, const char *name,
                        const struct kb_principal *principal);
 

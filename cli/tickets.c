@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "asn1/names.h"
 #include "cli/cli.h"
 #include "cli/recognise.h"
 #include "mech/names/target.h"
@@ -95,27 +94,10 @@ static int open_place(struct kb_cli *cli, const struct kb_options_query *query,
 
 static void show_ticket(struct kb_cli *cli, const struct kb_cc_ticket *ticket, int64_t now)
 {
-    struct kb_show *show = &cli->show;
-
-    kb_show_open(show, NULL, KB_SHOW_FIELDS);
-    kb_show_principal(show, "client", ticket->client);
-    kb_show_principal(show, "server", ticket->server);
-    kb_show_flags(show, "flags", ticket->flags);
-    kb_show_time(show, "authtime", ticket->authtime);
-    if (ticket->starttime != 0 && ticket->starttime != ticket->authtime) {
-        kb_show_time(show, "starttime", ticket->starttime);
-    }
-    kb_show_time(show, "endtime", ticket->endtime);
-    if (ticket->renew_till != 0) {
-        kb_show_time(show, "renew-till", ticket->renew_till);
-    }
-    kb_show_bool(show, "expired", ticket->endtime <= now);
-    if (ticket->ticket_etype != 0) {
-        kb_show_number(show, "ticket-etype", ticket->ticket_etype,
-                       kb_number_name("etype", ticket->ticket_etype));
-    }
-    kb_show_number(show, "session-etype", ticket->etype, kb_number_name("etype", ticket->etype));
-    kb_show_close(show);
+    kb_show_open(&cli->show, NULL, KB_SHOW_FIELDS);
+    kb_show_cc_ticket(&cli->show, ticket);
+    kb_show_bool(&cli->show, "expired", ticket->endtime <= now);
+    kb_show_close(&cli->show);
 }
 
 static enum kb_status show_tickets(struct kb_cli *cli, const struct place *place)

@@ -62,7 +62,7 @@ def ap(wire, vectors):
 
 def decode(wire, vectors):
     """All of them, as bytes, in hexadecimal and in Base64, to be shown as text and as JSON."""
-    for seeds in (der, keytab, token):
+    for seeds in (ccache, der, keytab, token):
         for number, seed in enumerate(seeds(wire, vectors)):
             yield bytes([2 + number % 2]) + seed
             if number % 7 == 0:

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""What demo.sh shows: curl logs in where nobody ran kinit, and what it says when it cannot."""
+"""What demo.sh shows: curl logs in where nobody ran kinit, what it says when it cannot, and what the
+command kerbside shows of it."""
 import os
 import subprocess
 import sys
@@ -8,6 +9,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from process import Failed                                # noqa: E402
 from realm import Realm, exit_on_signals, plugin_path     # noqa: E402
 from services import PAGE, Apache                         # noqa: E402
+
+KERBSIDE = os.path.join(os.environ.get("KB_BUILDDIR", os.getcwd()), "cli", "kerbside")
 
 
 def show(title):
@@ -67,6 +70,25 @@ class Demo:
               "the ticket for Apache (TGS)")
         self.no_cache()
 
+    def command(self):
+        """The same login by the command, and its token in the hands of a curl without Kerberos."""
+        show("The command kerbside, with the same line")
+        env = self.realm.env(plugin=False, krb5_conf=self.realm.empty_conf)
+        env["GSS_MECH_CONFIG"] = self.realm.path("demo.conf")
+        print("   $ kerbside login HTTP@localhost")
+        done = subprocess.run([KERBSIDE, "login", "HTTP@localhost"], env=env, text=True, timeout=120,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for text in done.stdout.splitlines():
+            print("   " + text)
+        self.expect(done.returncode == 0 and f"client: alice@{self.realm.name}" in done.stdout,
+                    "it shows the ticket that programs get")
+        print('   $ curl -H "$(kerbside token --header HTTP@localhost)" ' + self.apache.url)
+        header = subprocess.run([KERBSIDE, "token", "--header", "HTTP@localhost"], env=env, text=True,
+                                timeout=120, stdout=subprocess.PIPE).stdout.strip()
+        page = subprocess.run(["curl", "--silent", "-H", header, self.apache.url], text=True,
+                              timeout=120, stdout=subprocess.PIPE).stdout
+        self.expect(PAGE in page, "curl has the page by that header alone")
+
     def wrong_password(self):
         show("The same with a wrong password")
         wrong = self.realm.password_file("wrong", "not the password")
@@ -96,6 +118,7 @@ def main():
             demo.without()
             demo.login()
             demo.wrong_password()
+            demo.command()
     except Failed as failure:
         print(f"demo: {failure}", file=sys.stderr)
         return 1

@@ -254,6 +254,28 @@ static void keytabs(void **state)
     free((void *)(uintptr_t)file.ptr);
 }
 
+static void caches(void **state)
+{
+    static const char *const files[] = {
+        "tests/wire/files/heimdal-v1.ccache",    "tests/wire/files/heimdal-v2.ccache",
+        "tests/wire/files/heimdal-v3.ccache",    "tests/wire/files/heimdal-v4.ccache",
+        "tests/wire/files/mit-v1.ccache",        "tests/wire/files/mit-v2.ccache",
+        "tests/wire/files/mit-addresses.ccache", "tests/wire/files/mit-crossrealm.ccache",
+        "tests/wire/files/mit-u2u.ccache",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        kb_bytes file = wire_file(files[i]);
+        char *text = must_show(file, NULL, files[i]);
+
+        assert_in(text, "ccache:\n  version: ");
+        assert_in(text, "\n  tickets:\n    [0]\n      client: ");
+        free(text);
+        free((void *)(uintptr_t)file.ptr);
+    }
+}
+
 /* --- made by hand, from the RFC's text --- */
 
 #define KRB_PRIV                                                                                   \
@@ -342,6 +364,7 @@ static void cut_and_flipped(void **state)
 {
     struct wire *wire = wire_load("gss/mit-mit-aes256-sha1-deleg-spnego.json");
     kb_bytes keytab_file = wire_file("tests/wire/files/mit-many.keytab");
+    kb_bytes cache_file = wire_file("tests/wire/files/mit-v1.ccache");
     uint8_t *copy = malloc(1 << 16);
     struct one_key key;
 
@@ -351,12 +374,14 @@ static void cut_and_flipped(void **state)
     try_hostile(wire_hex(wire, "context_tokens[0].hex"), &key.keytab, copy);
     try_hostile(wire_hex(wire, "context_tokens[1].hex"), &key.keytab, copy);
     try_hostile(keytab_file, NULL, copy);
+    try_hostile(cache_file, NULL, copy);
     for (size_t i = 0; i < sizeof(by_hand) / sizeof(by_hand[0]); i++) {
         try_hostile(by_hand[i].bytes, NULL, copy);
     }
     one_key_wipe(&key);
     free(copy);
     free((void *)(uintptr_t)keytab_file.ptr);
+    free((void *)(uintptr_t)cache_file.ptr);
     wire_free(wire);
 }
 
@@ -423,6 +448,7 @@ int main(void)
         cmocka_unit_test(recorded_per_message_tokens),
         cmocka_unit_test(what_a_key_opens),
         cmocka_unit_test(keytabs),
+        cmocka_unit_test(caches),
         cmocka_unit_test(by_the_letter),
         cmocka_unit_test(a_tcp_stream),
         cmocka_unit_test(cut_and_flipped),
