@@ -46,3 +46,18 @@ void kb_tell_failure(const struct kb_options *options, struct kb_listener *liste
     kb_buf_wipe(&line);
     kb_events_free(events);
 }
+
+void kb_tell_error(struct kb_listener *listener, const struct kb_error *err)
+{
+    struct kb_events_config config = {.log_level = KB_LOG_NONE};
+    struct kb_events *events;
+
+    config.listener[0] = kb_listener_process();
+    config.listener[1] = listener != config.listener[0] ? listener : NULL;
+    if (config.listener[0] != NULL || config.listener[1] != NULL) {
+        events = kb_events_new(&config);
+        kb_error_event(events, err);
+        kb_events_free(events);
+        kb_listener_put(config.listener[0]);
+    }
+}

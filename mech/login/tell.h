@@ -22,4 +22,8 @@ bool kb_tell_wanted(const struct kb_options *options, struct kb_listener *listen
 void kb_tell_failure(const struct kb_options *options, struct kb_listener *listener,
                      const struct kb_error *err);
 
+/* kb_tell_error calls the Error callbacks only: for a call that failed in the program itself, as
+ * with a message that does not verify. */
+void kb_tell_error(struct kb_listener *listener, const struct kb_error *err);
+
 #endif

@@ -217,6 +217,7 @@ static void add_numbers(const struct kb_race *race, struct kb_error *err)
         const struct kb_resolved *resolved = race->lanes[i].place->resolved;
 
         err->gai_error = resolved != NULL ? resolved->error : 0;
+        err->sys_errno = err->gai_error == EAI_SYSTEM ? resolved->sys_errno : 0;
     }
 }
 

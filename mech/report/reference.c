@@ -95,10 +95,20 @@ static bool is_own_integrity_check(const struct kb_error *err)
            (err->code == KB_E_WRONG_PASSWORD || err->code == KB_E_KEY_REFUSED);
 }
 
+/* Is the row's number more than any errno tells? So it is with those below the Kerberos ones, which
+ * are of one option or state each. */
+static bool is_of_its_own(enum kb_error_code code)
+{
+    return kb_error_reference(code) > 0 && kb_error_reference(code) < 900;
+}
+
 int kb_error_number(const struct kb_error *err)
 {
     int number = err->number;
 
+    if (number == 0 && is_of_its_own(err->code)) {
+        return kb_error_reference(err->code);
+    }
     if (number == 0) {
         number = kb_reference_of_resolver(err->gai_error);
     }

@@ -19,7 +19,7 @@ OM_uint32 kb_fail_login(OM_uint32 *minor, const struct kb_options *options,
  */
 OM_uint32 kb_fail_call(OM_uint32 *minor, struct kb_listener *listener, const struct kb_error *err);
 
-/* kb_fail_status is kb_fail for a plain status of a message on an existing context. */
-OM_uint32 kb_fail_status(OM_uint32 *minor, enum kb_status status);
+/* kb_fail_status is kb_fail_call for a plain status of a message on an existing context. */
+OM_uint32 kb_fail_status(OM_uint32 *minor, struct kb_listener *listener, enum kb_status status);
 
 #endif

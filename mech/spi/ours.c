@@ -14,6 +14,11 @@ static bool is_open(const struct kb_gss_ctx *ctx)
     return ctx->ap != NULL && kb_ap_established(ctx->ap);
 }
 
+static struct kb_listener *listener_of(const struct kb_gss_ctx *ctx)
+{
+    return ctx->background != NULL ? ctx->background->listener : NULL;
+}
+
 /* What stands in the way of a message: nothing, an unfinished context, a quality that there is not.
  */
 static OM_uint32 check(OM_uint32 *minor, const struct kb_gss_ctx *ctx, gss_qop_t qop)
@@ -36,14 +41,15 @@ static uint8_t *room(size_t len, gss_buffer_t out)
 }
 
 /* The end of what wrote into `out`: on failure it is taken back. */
-static OM_uint32 done(OM_uint32 *minor, enum kb_status st, gss_buffer_t out)
+static OM_uint32 done(OM_uint32 *minor, const struct kb_gss_ctx *ctx, enum kb_status st,
+                      gss_buffer_t out)
 {
     if (st == KB_OK) {
         return GSS_S_COMPLETE;
     }
     kb_free_secret(out->value, out->length);
     kb_give_nothing(out);
-    return kb_fail_status(minor, st);
+    return kb_fail_status(minor, listener_of(ctx), st);
 }
 
 OM_uint32 kb_ours_wrap(OM_uint32 *minor, struct kb_gss_ctx *ctx, int conf_req, gss_qop_t qop,
@@ -64,7 +70,8 @@ OM_uint32 kb_ours_wrap(OM_uint32 *minor, struct kb_gss_ctx *ctx, int conf_req, g
     if (conf != NULL) {
         *conf = conf_req != 0;
     }
-    return done(minor, kb_wrap(ctx->ap, &kb_rng_system, conf_req != 0, plain, token->value), token);
+    return done(minor, ctx, kb_wrap(ctx->ap, &kb_rng_system, conf_req != 0, plain, token->value),
+                token);
 }
 
 OM_uint32 kb_ours_unwrap(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffer_t token,
@@ -83,8 +90,8 @@ OM_uint32 kb_ours_unwrap(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffer_t 
     if (sealed.len >= SIZE_MAX || room(sealed.len, message) == NULL) {
         return kb_no_memory(minor);
     }
-    major =
-        done(minor, kb_unwrap(ctx->ap, sealed, message->value, &len, &had_conf, &suppl), message);
+    major = done(minor, ctx, kb_unwrap(ctx->ap, sealed, message->value, &len, &had_conf, &suppl),
+                 message);
     if (major != GSS_S_COMPLETE) {
         return major;
     }
@@ -114,7 +121,7 @@ OM_uint32 kb_ours_get_mic(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_qop_t qo
     if (room(kb_mic_len(ctx->ap), token) == NULL) {
         return kb_no_memory(minor);
     }
-    return done(minor, kb_get_mic(ctx->ap, kb_bytes_of_buffer(message), token->value), token);
+    return done(minor, ctx, kb_get_mic(ctx->ap, kb_bytes_of_buffer(message), token->value), token);
 }
 
 OM_uint32 kb_ours_verify_mic(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffer_t message,
@@ -131,7 +138,7 @@ OM_uint32 kb_ours_verify_mic(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffe
         *qop = GSS_C_QOP_DEFAULT;
     }
     st = kb_verify_mic(ctx->ap, kb_bytes_of_buffer(message), kb_bytes_of_buffer(token), &suppl);
-    return st == KB_OK ? suppl : kb_fail_status(minor, st);
+    return st == KB_OK ? suppl : kb_fail_status(minor, listener_of(ctx), st);
 }
 
 OM_uint32 kb_ours_wrap_size_limit(OM_uint32 *minor, struct kb_gss_ctx *ctx, int conf_req,

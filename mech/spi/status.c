@@ -71,7 +71,7 @@ static OM_uint32 fail_with(OM_uint32 *minor, OM_uint32 major, enum kb_error_code
     struct kb_error err = {0};
 
     (void)kb_error_set(&err, code, "%s", sentence);
-    (void)kb_fail(minor, &err);
+    (void)kb_fail_call(minor, NULL, &err);
     return major;
 }
 
@@ -94,9 +94,14 @@ OM_uint32 kb_platforms_minor(OM_uint32 *minor)
 
 OM_uint32 kb_bad_mech(OM_uint32 *minor)
 {
-    return fail_with(minor, GSS_S_BAD_MECH, KB_E_UNSUPPORTED,
-                     "Kerbside takes part in the krb5 mechanism; as one of its own it is not to be "
-                     "had");
+    struct kb_error err = {0};
+
+    /* libgssapi tries every mechanism that is there: nobody has done anything wrong. */
+    (void)kb_error_set(&err, KB_E_UNSUPPORTED,
+                       "Kerbside takes part in the krb5 mechanism; as one of its own it is not to "
+                       "be had");
+    (void)kb_fail(minor, &err);
+    return GSS_S_BAD_MECH;
 }
 
 OM_uint32 kb_bad_name(OM_uint32 *minor)
@@ -158,14 +163,11 @@ OM_uint32 kb_fail_login(OM_uint32 *minor, const struct kb_options *options,
 
 OM_uint32 kb_fail_call(OM_uint32 *minor, struct kb_listener *listener, const struct kb_error *err)
 {
-    struct kb_events *events = kb_tell_events(NULL, listener);
-
-    kb_error_event(events, err);
-    kb_events_free(events);
+    kb_tell_error(listener, err);
     return kb_fail(minor, err);
 }
 
-OM_uint32 kb_fail_status(OM_uint32 *minor, enum kb_status status)
+OM_uint32 kb_fail_status(OM_uint32 *minor, struct kb_listener *listener, enum kb_status status)
 {
     static const struct {
         enum kb_status status;
@@ -187,5 +189,5 @@ OM_uint32 kb_fail_status(OM_uint32 *minor, enum kb_status status)
         }
     }
     (void)kb_error_status(&err, code, status, "The message");
-    return kb_fail(minor, &err);
+    return kb_fail_call(minor, listener, &err);
 }

@@ -9,7 +9,9 @@
 #include <errno.h>
 #include <netdb.h>
 
+#include "mech/net/resolve.h"
 #include "mech/report/reference.h"
+#include "tests/support/mockkdc.h"
 
 /* "Trappable Errors" of the reference: all that it lists. */
 static const int numbers[] = {
@@ -132,6 +134,7 @@ static void what_says_most_goes_first(void **state)
         {{.code = KB_E_WRONG_PASSWORD, .kdc_code = 24}, 952},
         {{.code = KB_E_WRONG_PASSWORD}, 953}, /* the reply did not decrypt */
         {{.code = KB_E_OPTION, .number = 116}, 116},
+        {{.code = KB_E_PACKET_SIZE, .sys_errno = EMSGSIZE}, 118},
     };
 
     (void)state;
@@ -163,6 +166,49 @@ static void options_of_a_context_have_numbers(void **state)
     assert_int_equal(kb_reference_of_option("Timeout"), 950);
 }
 
+/* --- the resolver --- */
+
+static int resolver_says, resolver_errno;
+
+static int say(const char *host, const char *service, const struct addrinfo *hints,
+               struct addrinfo **out)
+{
+    (void)host;
+    (void)service;
+    (void)hints;
+    *out = NULL;
+    errno = resolver_errno;
+    return resolver_says;
+}
+
+static const struct kb_resolver saying = {.getaddrinfo = say, .freeaddrinfo = freeaddrinfo};
+
+/* A KDC's name that leads nowhere: what the resolver says comes up with the login's error. */
+static void the_resolvers_codes_have_numbers(void **state)
+{
+    static const struct {
+        int says, sys_errno, number;
+    } cases[] = {
+        {EAI_NONAME, 0, 11001}, {EAI_AGAIN, 0, 11002},  {EAI_FAIL, 0, 11003},
+        {EAI_NODATA, 0, 11004}, {EAI_MEMORY, 0, 10055}, {EAI_SYSTEM, EMFILE, 10024},
+    };
+
+    (void)state;
+    kb_resolve_use(&saying);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct asker asker;
+
+        resolver_says = cases[i].says;
+        resolver_errno = cases[i].sys_errno;
+        asker_start(&asker, 5000);
+        asker_add(&asker, "kdc.example.com", 88, KB_UDP);
+        assert_int_equal(asker_ask(&asker, "hello", false), KB_ERROR);
+        assert_int_equal(kb_error_number(&asker.err), cases[i].number);
+        asker_stop(&asker);
+    }
+    kb_resolve_use(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +217,7 @@ int main(void)
         cmocka_unit_test(what_says_most_goes_first),
         cmocka_unit_test(what_is_cut_short_is_119),
         cmocka_unit_test(options_of_a_context_have_numbers),
+        cmocka_unit_test(the_resolvers_codes_have_numbers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
