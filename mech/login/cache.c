@@ -248,12 +248,23 @@ static enum kb_status find(struct kb_work *work, const struct kb_cc_wanted *what
     return st;
 }
 
-/* The identity's own TGT in the cache, `min_life` seconds before its end. */
+/* Which TGT a cache is begun with: that of its owner's realm. */
+static struct kb_principal *tgs_of(struct kb_identity *identity)
+{
+    struct kb_cc_contents *contents = contents_of(identity);
+    const struct kb_principal *owner =
+        contents != NULL ? kb_cc_owner(contents) : kb_identity_principal(identity);
+    struct kb_principal *tgs = kb_principal_tgs(owner->realm, owner->realm);
+
+    kb_cc_contents_put(contents);
+    return tgs;
+}
+
+/* The TGT in the cache, if it has `min_life` seconds left. */
 static enum kb_status find_tgt(struct kb_work *work, int64_t min_life, struct kb_credential **out,
                                int64_t *out_expired)
 {
-    kb_bytes realm = kb_identity_principal(work->identity)->realm;
-    struct kb_principal *server = kb_principal_tgs(realm, realm);
+    struct kb_principal *server = tgs_of(work->identity);
     struct kb_cc_wanted what = wanted(work, server);
     enum kb_status st;
 
@@ -304,7 +315,9 @@ static void take_contents(struct kb_work *work, struct kb_cc_contents *contents,
         kb_identity_set_clock_offset(identity, offset);
         work->policy.clock_offset = offset;
     }
-    drop_what_differs(work);
+    if (contents != NULL || stamp->words[0] == 0) { /* else it cannot be read, or is not to be */
+        drop_what_differs(work);
+    }
 }
 
 /* Where the KDC may call the user by another name, only its reply tells whose the cache is. */
@@ -313,12 +326,25 @@ static bool may_be_renamed(const struct kb_options *options)
     return options->canonicalize || options->name_type == KB_NAME_ENTERPRISE;
 }
 
+static bool is_known_as(const struct kb_identity *identity, const struct kb_principal *owner)
+{
+    const struct kb_principal *client = kb_login_client(identity);
+    bool same = client != NULL && kb_principal_equal(client, owner);
+
+    kb_principal_free(client);
+    return same;
+}
+
 static enum kb_status load(struct kb_work *work, struct kb_cc_contents **out, struct kb_error *err)
 {
     struct kb_identity *identity = work->identity;
     enum kb_status st = kb_ccache_load(identity->cache, &work->wait, out, err);
 
     if (st == KB_OK && kb_cc_check_owner(identity->cache, *out, identity->client, err) != KB_OK) {
+        if (is_known_as(identity, kb_cc_owner(*out))) {
+            *err = (struct kb_error){0};
+            return KB_OK;
+        }
         kb_cc_contents_put(*out);
         *out = NULL;
         st = KB_ERROR;

@@ -96,6 +96,14 @@ static enum kb_status try_lock(int fd, bool alone)
     return KB_OK;
 }
 
+/* Closing is not enough: the child of a fork(2) meanwhile has the open file too. */
+static void unlock(int fd)
+{
+    struct flock lock = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+
+    (void)fcntl(fd, F_OFD_SETLK, &lock);
+}
+
 static enum kb_status lock(const struct kb_cc_file *file, bool alone, struct kb_wait *wait,
                            struct kb_error *err)
 {
@@ -176,6 +184,7 @@ enum kb_status kb_cc_open(const struct kb_ccache *cache, enum kb_cc_mode mode, s
 void kb_cc_close(struct kb_cc_file *file)
 {
     if (file->fd >= 0) {
+        unlock(file->fd);
         close(file->fd);
     }
     free(file->path);

@@ -304,7 +304,7 @@ static const struct kb_cc_record *best(const struct kb_cc_contents *contents,
         }
         if (record->endtime - now <= wanted->min_life) {
             *out_expired = record->endtime > *out_expired ? record->endtime : *out_expired;
-        } else if (fits > found_fit || (fits == found_fit && record->endtime >= found->endtime)) {
+        } else if (fits >= found_fit) { /* the newer one stands behind the older */
             found = record;
             found_fit = fits;
         }
@@ -354,7 +354,7 @@ enum kb_status kb_cc_find(const struct kb_cc_contents *contents, const struct kb
     const struct kb_cc_record *record = best(contents, wanted, &expired);
     struct kb_arena arena;
     kb_ticket ticket;
-    enum kb_status st = KB_NOT_FOUND;
+    enum kb_status st;
 
     *out = NULL;
     if (out_expired != NULL) {
@@ -364,7 +364,8 @@ enum kb_status kb_cc_find(const struct kb_cc_contents *contents, const struct kb
         return KB_NOT_FOUND;
     }
     kb_arena_init(&arena, NULL, 0, TICKET_CEILING);
-    if (kb_decode_ticket(record->ticket, &arena, &ticket, NULL) == KB_OK) {
+    st = kb_decode_ticket(record->ticket, &arena, &ticket, NULL);
+    if (st == KB_OK) {
         st = make_credential(contents, record, &ticket, &arena, out);
     }
     kb_arena_wipe(&arena);

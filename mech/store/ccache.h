@@ -85,7 +85,7 @@ struct kb_cc_wanted {
 };
 
 /* kb_cc_find makes a credential of the owner's best ticket: its realm over an empty one (found by
- * referral, as MIT files it) over any other, then the longest life. Its `server` is what the ticket
+ * referral, as MIT files it) over any other, then the newest. Its `server` is what the ticket
  * itself names. KB_NOT_FOUND; *out_expired (may be NULL) is then the latest endtime among those
  * that would have fitted, 0 for none. */
 KB_MUST_USE enum kb_status kb_cc_find(const struct kb_cc_contents *contents,

@@ -241,6 +241,9 @@ class TestWhose(Caches):
             self.login(client, cred="right")
         self.assertEqual((seen["AS"], seen["TGS"]), (1, 1))
         self.assertNotEqual(self.bytes(), before)
+        with self.realm.counting() as seen:
+            self.login(client, "host@localhost", cred="right")
+        self.assertEqual(dict(seen), {"TGS": 1})
         # One that names no cache does not write to what files configure.
         before = self.bytes()
         client.acquire_with_password(cred="p", name=self.me, mechs=[KRB5],
