@@ -4,6 +4,7 @@ by a wait callback. Against KDCs that never answer, answer a byte a second or ac
 a port that takes no connection, and a resolver that hangs. What was measured is printed."""
 import collections
 import concurrent.futures
+import fcntl
 import os
 import select
 import socket
@@ -266,6 +267,21 @@ class TestWaiting(unittest.TestCase):
         self.assertEqual((first.who, first.code), ("first", 10004), first.text)
         self.assertLess(first.ms, FORGIVEN)
         self.assertEqual((second.who, second.code), ("second", 0), second.text)
+
+    def test_the_lock_of_a_cache(self):
+        """Another program holds it."""
+        cache = self.realm.path("locked")
+        more = f"CredentialsCacheFile=FILE:{cache} Timeout=30"
+        (said,) = self.said(self.start(self.realm.kdc_host, "plain", more=more))
+        self.assertEqual(said.code, 0, said.text)
+        with open(cache, "r+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX)
+            for word in ("thread", "signal"):
+                (said,) = self.said(self.start(self.realm.kdc_host, word, 300, more=more))
+                print(f"measured: a cache's lock, interrupted by a {word}: {said.ms} ms")
+                self.assertEqual(said.code, 10004, said)
+                self.assertGreaterEqual(said.ms, 0)
+                self.assertLess(said.ms, FORGIVEN)
 
     # --- callbacks ---
 
