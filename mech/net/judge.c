@@ -39,10 +39,10 @@ static void answered(struct kb_race *race, struct kb_attempt *attempt, kb_bytes 
     race->reply = reply;
     race->state = KB_RACE_ANSWERED;
     say_peer(race->net, attempt);
-    if (!attempt->over) {
+    race->net->facts = (struct kb_net_facts){.peer = attempt->conn.peer};
+    if (!attempt->over) { /* else the socket of an answer that was held is closed by now */
         kb_conn_facts(&attempt->conn, &race->net->facts);
     }
-    race->net->facts.peer = attempt->conn.peer;
     race->net->answered_of = race->places;
     race->net->answered_by = attempt->place;
     kb_wait_progress(race->net->wait);
