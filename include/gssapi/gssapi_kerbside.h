@@ -44,7 +44,7 @@ extern "C" {
 
 /* For gssspi_mech_invoke the value is a struct kerbside_query. For gss_inquire_*_by_oid the option's
  * name follows in the OID, an arc for each of its characters (KERBSIDE_QUERY_OID.85.115.101.114 is
- * User); the answer is one buffer. */
+ * User); the answer is one buffer, or none where nothing is set. */
 #define KERBSIDE_QUERY_OID {11, (void *)"\x2b\x06\x01\x04\x01\x81\xfd\x59\x58\x01\x02"}
 
 /* Every option back to its default, secrets wiped; no value. */
@@ -115,20 +115,20 @@ static inline gss_OID kerbside_make_query_oid(struct kerbside_query_oid *out, co
     return &out->oid;
 }
 
-/* The answer to such a question: a credential for several mechanisms gives it once for each. */
+/* The answer to such a question: a credential for several mechanisms gives it once for each; where
+ * nothing is set there is none. */
 static inline OM_uint32 kerbside_take_answer(OM_uint32 *minor, gss_buffer_set_t set,
                                              gss_buffer_t value)
 {
     OM_uint32 ignored;
 
-    if (set == GSS_C_NO_BUFFER_SET || set->count == 0) {
-        *minor = 0;
-        return GSS_S_UNAVAILABLE;
+    if (set != GSS_C_NO_BUFFER_SET && set->count > 0) {
+        *value = set->elements[0];
+        set->elements[0].value = NULL;
+        set->elements[0].length = 0;
     }
-    *value = set->elements[0];
-    set->elements[0].value = NULL;
-    set->elements[0].length = 0;
     gss_release_buffer_set(&ignored, &set);
+    *minor = 0;
     return GSS_S_COMPLETE;
 }
 

@@ -106,8 +106,12 @@ OM_uint32 kb_call_give(OM_uint32 *minor, const struct kb_buf *text, gss_buffer_s
 {
     gss_buffer_desc member = {text->len, text->data};
 
-    return text->status == KB_OK ? gss_add_buffer_set_member(minor, &member, data)
-                                 : kb_no_memory(minor);
+    if (text->status != KB_OK) {
+        return kb_no_memory(minor);
+    }
+    /* libgssapi allocates an empty member and does not release it. */
+    return text->len > 0 ? gss_add_buffer_set_member(minor, &member, data)
+                         : gss_create_empty_buffer_set(minor, data);
 }
 
 /* --- callbacks and interrupts, of process and credentials --- */

@@ -46,7 +46,7 @@ KB_MUST_USE enum kb_status kb_call_answer(const struct kb_options *options,
                                           const struct kb_option_row *row, struct kb_buf *out,
                                           struct kb_error *err);
 
-/* kb_call_give makes the answer of a query by OID: one buffer. */
+/* kb_call_give makes the answer of a query by OID: one buffer, none for an empty text. */
 OM_uint32 kb_call_give(OM_uint32 *minor, const struct kb_buf *text, gss_buffer_set_t *data);
 
 /* For the whole process: gssspi_mech_invoke with our own OID. */

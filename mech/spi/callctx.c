@@ -47,7 +47,9 @@ static enum kb_status check_changeable(kb_bytes text, struct kb_error *err)
 {
     const struct kb_option_row *row = kb_call_named(text);
 
-    return row != NULL && row->scope != KB_SCOPE_CONTEXT ? too_late(row, text, err) : KB_OK;
+    return row != NULL && row->scope != KB_SCOPE_CONTEXT && (row->flags & KB_OPT_READ_ONLY) == 0
+               ? too_late(row, text, err)
+               : KB_OK;
 }
 
 /* The context's own settings, made where there are none; NULL: no memory. */

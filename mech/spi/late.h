@@ -37,6 +37,7 @@ void *kb_late_find(_Atomic(void *) *at, const char *name);
 #define gss_compare_name(...) KB_LATE(gss_compare_name)(__VA_ARGS__)
 #define gss_complete_auth_token(...) KB_LATE(gss_complete_auth_token)(__VA_ARGS__)
 #define gss_context_time(...) KB_LATE(gss_context_time)(__VA_ARGS__)
+#define gss_create_empty_buffer_set(...) KB_LATE(gss_create_empty_buffer_set)(__VA_ARGS__)
 #define gss_delete_name_attribute(...) KB_LATE(gss_delete_name_attribute)(__VA_ARGS__)
 #define gss_delete_sec_context(...) KB_LATE(gss_delete_sec_context)(__VA_ARGS__)
 #define gss_display_name(...) KB_LATE(gss_display_name)(__VA_ARGS__)

@@ -4,6 +4,7 @@
  *   acquire | acquire-krb5 | acquire-name NAME | release              one credential
  *   store N=V | acquire-store                     … with a cred store of all these
  *   cred N=V | cred-ask N | cred-reset | cred-callbacks NAME | cred-quiet | cred-interrupt
+ *   cred-later MS                                 its interrupt, by a thread
  *   krb5 TARGET | spnego TARGET | once TARGET     a context, established with an acceptor in this
  *                                                 process; `once` without mutual authentication
  *   first TARGET                                  its first token alone
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <gssapi/gssapi_kerbside.h>
 
@@ -139,9 +141,19 @@ static void do_interrupt(char **args)
 
 /* --- a credential --- */
 
+static gss_cred_id_t former; /* kept: what is done to it must not concern the next */
+
+static void keep_former(void)
+{
+    gss_release_cred(&ignored, &former);
+    former = cred;
+    cred = GSS_C_NO_CREDENTIAL;
+}
+
 static void do_acquire(char **args)
 {
     (void)args;
+    keep_former();
     outcome("acquire", "",
             gss_acquire_cred(&minor, GSS_C_NO_NAME, GSS_C_INDEFINITE, GSS_C_NO_OID_SET,
                              GSS_C_INITIATE, &cred, NULL, NULL));
@@ -150,6 +162,7 @@ static void do_acquire(char **args)
 static void do_acquire_krb5(char **args)
 {
     (void)args;
+    keep_former();
     outcome("acquire", "krb5",
             gss_acquire_cred(&minor, GSS_C_NO_NAME, GSS_C_INDEFINITE, &krb5_set, GSS_C_INITIATE,
                              &cred, NULL, NULL));
@@ -160,6 +173,7 @@ static void do_acquire_name(char **args)
     gss_buffer_desc text = {strlen(args[0]), args[0]};
     gss_name_t name = GSS_C_NO_NAME;
 
+    keep_former();
     gss_import_name(&minor, &text, GSS_C_NT_USER_NAME, &name);
     outcome("acquire", args[0],
             gss_acquire_cred(&minor, name, GSS_C_INDEFINITE, GSS_C_NO_OID_SET, GSS_C_INITIATE,
@@ -183,6 +197,7 @@ static void do_store(char **args)
 static void do_acquire_store(char **args)
 {
     (void)args;
+    keep_former();
     outcome("acquire", "store",
             gss_acquire_cred_from(&minor, GSS_C_NO_NAME, GSS_C_INDEFINITE, GSS_C_NO_OID_SET,
                                   GSS_C_INITIATE, &stored, &cred, NULL, NULL));
@@ -234,6 +249,34 @@ static void do_cred_interrupt(char **args)
 
     (void)args;
     fire("cred-interrupt", major, &interrupt);
+}
+
+struct later {
+    struct kerbside_interrupt interrupt;
+    struct timespec after;
+};
+
+static void *fire_later(void *arg)
+{
+    struct later *later = arg;
+
+    nanosleep(&later->after, NULL);
+    later->interrupt.interrupt(later->interrupt.argument);
+    free(later);
+    return NULL;
+}
+
+static void do_cred_later(char **args)
+{
+    struct later *later = calloc(1, sizeof(*later));
+    long ms = atol(args[0]);
+    pthread_t thread;
+
+    later->after = (struct timespec){ms / 1000, ms % 1000 * 1000000};
+    outcome("cred-later", args[0], kerbside_interrupt_cred(&minor, cred, &later->interrupt));
+    if (pthread_create(&thread, NULL, fire_later, later) == 0) {
+        pthread_detach(thread);
+    }
 }
 
 /* --- a context --- */
@@ -548,6 +591,7 @@ int main(int argc, char **argv)
         {"cred-callbacks", do_cred_callbacks, 1},
         {"cred-quiet", do_cred_quiet, 0},
         {"cred-interrupt", do_cred_interrupt, 0},
+        {"cred-later", do_cred_later, 1},
         {"krb5", do_krb5, 1},
         {"spnego", do_spnego, 1},
         {"once", do_once, 1},
@@ -577,5 +621,6 @@ int main(int argc, char **argv)
     }
     forget_context();
     gss_release_cred(&ignored, &cred);
+    gss_release_cred(&ignored, &former);
     return 0;
 }
