@@ -187,6 +187,9 @@ static void all_sent(struct kb_race *race, struct kb_attempt *attempt)
                             ? race->now_ms + gap(&race->net->tuning, attempt->sends)
                             : INT64_MAX;
     kb_attempt_capture(race, attempt, true, race->send->message);
+    if (attempt->sends == 1) {
+        kb_attempt_tell(race, attempt, KB_TELL_FROM, KB_NONE);
+    }
     kb_attempt_tell(race, attempt, attempt->sends > 1 ? KB_TELL_SENT_AGAIN : KB_TELL_SENT,
                     race->send->message);
 }

@@ -142,6 +142,7 @@ void kb_peer_text(const struct kb_attempt *attempt, char out[KB_PEER_TEXT]);
 
 /* kb_attempt_tell tells what happens to an attempt: what was sent or came, or why it ended. */
 enum kb_tell {
+    KB_TELL_FROM, /* which socket it is, at Debug */
     KB_TELL_SENT,
     KB_TELL_SENT_AGAIN,
     KB_TELL_ANSWERED,

@@ -86,6 +86,17 @@ static void tell_failed(struct kb_events *events, const struct kb_attempt *attem
     kb_buf_wipe(&line);
 }
 
+static void tell_socket(struct kb_events *events, const struct kb_conn *conn, const char *peer)
+{
+    char text[KB_ADDRESS_TEXT];
+    struct kb_address local;
+
+    if (kb_events_wanted(events, KB_LOG_DEBUG | KB_EVENT_TRAIL) && kb_conn_local(conn, &local)) {
+        kb_address_text(&local, true, text);
+        kb_event_from(events, peer, text, conn->fd);
+    }
+}
+
 void kb_attempt_tell(const struct kb_race *race, const struct kb_attempt *attempt,
                      enum kb_tell what, kb_bytes message)
 {
@@ -101,6 +112,9 @@ void kb_attempt_tell(const struct kb_race *race, const struct kb_attempt *attemp
     kb_buf_init(&peer, 4 * KB_PEER_TEXT);
     kb_buf_add_escaped(&peer, kb_str(text));
     switch (what) {
+    case KB_TELL_FROM:
+        tell_socket(events, &attempt->conn, kb_buf_str(&peer));
+        break;
     case KB_TELL_SENT:
         kb_event_sent(events, kb_buf_str(&peer), name, message.len);
         break;

@@ -7,6 +7,7 @@
 #include "crypto/md5.h"
 #include "mech/protocol/context.h"
 #include "mech/protocol/krbcred.h"
+#include "mech/protocol/text.h"
 #include "mech/report/events.h"
 
 #define AP_OPTION_MUTUAL 0x20000000u
@@ -330,6 +331,20 @@ static enum kb_status draw_subkey(struct kb_ap *ap, const struct kb_env *env)
     return st;
 }
 
+static void tell_request(const struct kb_ap *ap, const struct kb_env *env,
+                         const struct kb_ap_request *request, kb_bytes ap_req)
+{
+    struct kb_text name;
+
+    if (kb_events_wanted(env->events, KB_LOG_VERBOSE | KB_EVENT_TRAIL)) {
+        kb_event_ap_req(env->events, kb_text_principal(&name, request->credential->server),
+                        (ap->flags & KB_GSS_MUTUAL) != 0 ? "which is to prove its identity"
+                                                         : "without an answer",
+                        ap->endtime - ap->sent.sec);
+        kb_trail(env->events, KB_CLIENT, "service", ap_req);
+    }
+}
+
 enum kb_status kb_ap_new(const struct kb_env *env, const struct kb_ap_request *request,
                          struct kb_arena *arena, struct kb_ap **out, kb_bytes *out_ap_req)
 {
@@ -360,9 +375,7 @@ enum kb_status kb_ap_new(const struct kb_env *env, const struct kb_ap_request *r
         /* No AP-REP will say where the acceptor starts: it starts where we do. */
         kb_ap_establish(ap, (uint32_t)atomic_load_explicit(&ap->send_seq, memory_order_relaxed));
     }
-    if (kb_trail_wanted(env->events)) {
-        kb_trail(env->events, KB_CLIENT, "service", *out_ap_req);
-    }
+    tell_request(ap, env, request, *out_ap_req);
     *out = ap;
     return KB_OK;
 }

@@ -230,6 +230,18 @@ static enum kb_status take_reply(struct kb_ap *ap, const struct kb_env *env, kb_
     return unusable(ap, KB_E_SERVICE_REPLY, st, why.text[0] != '\0' ? why.text : "its answer", err);
 }
 
+static void tell_answer(const struct kb_ap *ap, const struct kb_env *env, kb_bytes third_leg)
+{
+    struct kb_text name;
+
+    if (kb_events_wanted(env->events, KB_LOG_VERBOSE | KB_EVENT_TRAIL)) {
+        kb_event_ap_rep(env->events, kb_text_principal(&name, ap->server));
+        if (third_leg.len > 0) {
+            kb_trail(env->events, KB_CLIENT, "service", third_leg);
+        }
+    }
+}
+
 enum kb_status kb_ap_reply(struct kb_ap *ap, const struct kb_env *env, kb_bytes token,
                            struct kb_arena *arena, kb_bytes *out_token, struct kb_error *err)
 {
@@ -247,8 +259,8 @@ enum kb_status kb_ap_reply(struct kb_ap *ap, const struct kb_env *env, kb_bytes 
     if (st != KB_OK) {
         ap->state = KB_AP_FAILED;
         *out_token = KB_NONE;
-    } else if (out_token->len > 0 && kb_trail_wanted(env->events)) {
-        kb_trail(env->events, KB_CLIENT, "service", *out_token);
+    } else {
+        tell_answer(ap, env, *out_token);
     }
     return st;
 }
