@@ -31,6 +31,10 @@ static const struct {
 
 static struct kb_step_seen *add(struct kb_doctor *doctor, enum kb_finding finding, const char *step,
                                 const char *advice, const char *format, va_list args)
+    KB_PRINTF(5, 0);
+
+static struct kb_step_seen *add(struct kb_doctor *doctor, enum kb_finding finding, const char *step,
+                                const char *advice, const char *format, va_list args)
 {
     struct kb_step_seen *seen;
     struct kb_buf text;

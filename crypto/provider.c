@@ -120,8 +120,7 @@ static enum kb_status open_provider(enum kb_crypto_mode chosen)
 {
     static const char *const whats[] = {
         [KB_CRYPTO_INTERNAL] = "OpenSSL does not give",
-        [KB_CRYPTO_SYSTEM] = "OpenSSL as openssl.cnf has it (UseInternalSecurityAPI=False) does "
-                             "not give",
+        [KB_CRYPTO_SYSTEM] = "UseInternalSecurityAPI=False, but openssl.cnf does not give",
         [KB_CRYPTO_FIPS] = "UseFIPSCompliantAPI=True, but OpenSSL does not give",
     };
     const char *lacking = "a library context";
