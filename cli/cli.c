@@ -222,6 +222,9 @@ int kb_cli_exit_code(enum kb_error_code code)
     case KB_E_KEYTAB:
     case KB_E_KEYTAB_NO_KEY:
     case KB_E_NO_KDC:
+    case KB_E_DISABLED:
+    case KB_E_CCACHE:
+    case KB_E_CCACHE_OWNER:
         return KB_EXIT_CONFIG;
     case KB_E_NO_MEMORY:
         return KB_EXIT_SYSTEM;

@@ -21,7 +21,7 @@ BUILD = os.environ.get("KB_BUILDDIR", os.getcwd())
 SOURCES = os.environ.get("KB_SRCDIR", os.path.join(HERE, "..", ".."))
 KERBSIDE = os.path.join(BUILD, "cli", "kerbside")
 OK, FAILED, USAGE, CONFIG, NO_PLUGIN, SYSTEM = range(6)
-COMMANDS = ("token", "login", "config", "list", "forget", "decode")
+COMMANDS = ("token", "login", "config", "list", "forget", "decode", "doctor")
 
 ACCEPT = """
 import base64, gssapi, sys
@@ -202,7 +202,7 @@ class TestToken(InRealm):
         self.assertEqual(self.accept(base64.b64decode(header.split()[2])), self.me)
 
     def test_flags(self):
-        for args, flags in (([], {"conf", "integ"}), (["-m"], {"mutual"})):
+        for args, flags in (([], {"conf", "integ"}), (["-m"], {"mutual"}), (["-d"], {"deleg"})):
             token = self.run_kerbside("token", *args, "host@localhost").raw
             keytab = self.realm.path("service.keytab")
             shown = self.run_kerbside("decode", "--json", "-k", keytab, stdin=token).json
@@ -308,6 +308,8 @@ class TestLogin(InRealm):
             with self.subTest(options=options):
                 env = dict(self.env, KERBSIDE_OPTIONS=options)
                 self.complains("login", "HTTP@localhost", env=env, words=words, code=CONFIG)
+        self.complains("login", "-o", "Enabled=False", "HTTP@localhost", words=["Enabled=False"],
+                       code=CONFIG)
 
     def test_plugin_absent(self):
         interposer = self.realm.mech_config(name="plain").replace("plain.conf", "plain2.conf")

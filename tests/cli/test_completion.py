@@ -53,8 +53,8 @@ class TestCompletion(unittest.TestCase):
         self.assertEqual(self.complete("kerbside", "login", "--option", "=", "Time"), ["Timeout="])
 
     def test_files(self):
-        self.assertEqual(self.complete("kerbside", "decode", "test_comp"), ["test_completion.py"])
-        self.assertEqual(self.complete("kerbside", "decode", "-k", "test_comp"),
+        self.assertEqual(self.complete("kerbside", "decode", "test_compl"), ["test_completion.py"])
+        self.assertEqual(self.complete("kerbside", "decode", "-k", "test_compl"),
                          ["test_completion.py"])
 
 
