@@ -1,6 +1,7 @@
 /* errors.c - provokes failures and prints what the Error callback is told: "error NUMBER TEXT".
  *
  *   config NAME=VALUE    of the process
+ *   tell                 print log and trail as well
  *   cancel               a wait callback that ends each wait
  *   descriptors          no descriptor is left from here on
  *   fail CALL ERRNO      the kernel answers this system call with this errno from here on (seccomp)
@@ -38,6 +39,18 @@ static void on_error(void *arg, int number, const char *description)
     printf("error %d %s\n", number, description);
 }
 
+static void on_log(void *arg, int level, const char *message, const char *type)
+{
+    (void)arg;
+    printf("log %d %s %s\n", level, type, message);
+}
+
+static void on_trail(void *arg, int direction, const char *message)
+{
+    (void)arg;
+    printf("trail %d %s\n", direction, message);
+}
+
 static int on_wait(void *arg)
 {
     (void)arg;
@@ -57,6 +70,14 @@ static void listen_to(int (*wait)(void *))
         printf("no callbacks\n");
         exit(1);
     }
+}
+
+static void tell(const char *unused)
+{
+    struct kerbside_callbacks callbacks = {.log = on_log, .pitrail = on_trail, .error = on_error};
+
+    (void)unused;
+    outcome(kerbside_callbacks(&minor, &callbacks));
 }
 
 static void cancel(const char *unused)
@@ -190,7 +211,8 @@ static void wrap(const char *unused)
 
 static void unwrap(int cut)
 {
-    gss_buffer_desc in = {5, (char[]){"hello"}}, token = GSS_C_EMPTY_BUFFER, out = GSS_C_EMPTY_BUFFER;
+    gss_buffer_desc in = {5, (char[]){"hello"}}, token = GSS_C_EMPTY_BUFFER,
+                    out = GSS_C_EMPTY_BUFFER;
 
     gss_wrap(&minor, acceptor, 1, GSS_C_QOP_DEFAULT, &in, NULL, &token);
     if (cut) {
@@ -229,12 +251,12 @@ static const struct word {
     void (*run)(const char *argument);
     int num_arguments;
 } words[] = {
-    {"config", config, 1},           {"cancel", cancel, 0},
-    {"descriptors", descriptors, 0}, {"init", init, 1},
-    {"establish", establish, 1},     {"reply", reply, 1},
-    {"option", option, 1},           {"wrap", wrap, 0},
-    {"short", cut_short, 0},         {"altered", altered, 0},
-    {"export", export_context, 0},
+    {"config", config, 1},   {"tell", tell, 0},
+    {"cancel", cancel, 0},   {"descriptors", descriptors, 0},
+    {"init", init, 1},       {"establish", establish, 1},
+    {"reply", reply, 1},     {"option", option, 1},
+    {"wrap", wrap, 0},       {"short", cut_short, 0},
+    {"altered", altered, 0}, {"export", export_context, 0},
 };
 
 static char **run(char **args)

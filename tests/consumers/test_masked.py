@@ -17,9 +17,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "realm")]
 import harness                              # noqa: E402
 from kdc import program                     # noqa: E402
-from peer import Peer, establish            # noqa: E402
+from peer import GSSFailure, Peer, establish    # noqa: E402
 from realm import Realm                     # noqa: E402
 
+PROGRAM = os.path.join(os.environ.get("KB_BUILDDIR", os.getcwd()), "tests/consumers/errors")
 TARGET = "HTTP@localhost"
 AS_REQ, AS_REP, TGS_REQ, TGS_REP, KRB_ERROR = 10, 11, 12, 13, 30
 
@@ -141,6 +142,17 @@ class TestSinks(Case):
                     os.unlink(path)
                 os.unlink(self.capture)
 
+    def test_callbacks_are_told_nothing_secret(self):
+        env = self.realm.env(options=self.options(),
+                             KRB5_KTNAME="FILE:" + self.realm.path("service.keytab"))
+        told = subprocess.run([PROGRAM, "tell", "establish", TARGET], env=env, check=True,
+                              stdout=subprocess.PIPE).stdout
+        for line in (b"\nlog 1 Info New TGT for alice@", b"\nlog 2 Verbose TGS-REQ for ",
+                     b"\nlog 3 Debug client to a KDC of ", b"\ntrail 0 client to a KDC of ",
+                     b"\ntrail 1 received from ", b"\ntrail 2 TGS-REQ for ", b"  raw, "):
+            self.assertIn(line, told)
+        self.assert_without([self.password, *self.long_term, *self.keys()], told, "the callbacks")
+
     def test_a_wrong_password_is_not_written(self):
         wrong = "certainly not the right one"
         options = self.options().replace(self.realm.path("alice.password"),
@@ -149,6 +161,29 @@ class TestSinks(Case):
             client.init(ctx="c", target=TARGET)
         for path in (self.log, self.trace, self.capture):
             self.assert_without([wrong.encode()], content(path), path)
+
+    def test_mistakes_do_not_show_the_secret(self):
+        """Whatever is wrong with the line that has it, and whoever refuses it."""
+        secret = "s3cret-w0rd"
+        start = f"LogFile={self.log} LogLevel=3 KDCHost={self.realm.kdc_host} "
+        password = start + f"User=alice@{self.realm.name} "
+        proxy = self.options("FirewallHost=127.0.0.1 FirewallPort=9 ")
+        for options in (
+                password + f'Password="{secret}', password + f'Password={secret}"x',
+                password + f"Password={secret}", password + f"Pasword={secret}", password + secret,
+                password + f'Password="{secret}\\q"', password + f'"Password={secret}"',
+                password + f'Password="{secret}"x', password + f"Password= {secret}",
+                password + f"Password:{secret}", password + f"Password={secret} Timeout=x",
+                password + f"Password={secret} LogLevel=9", start + f"Password={secret}",
+                password + f"Password=fd:{secret}", password + f"Password={secret} KeytabFile=/x",
+                proxy + f'FirewallData="Proxy-Authorization: Basic {secret}"',
+                proxy + f'FirewallData="{secret}"'):
+            with self.subTest(options=options), Peer(self.realm.env(options=options)) as client:
+                with self.assertRaises(GSSFailure) as failed:
+                    client.init(ctx="c", target=TARGET)
+                self.assertNotIn(secret, failed.exception.text)
+                if os.path.exists(self.log):
+                    self.assert_without([secret.encode()], content(self.log), self.log)
 
     def test_unmasked_keys_come_after_a_warning(self):
         """Also the proof that this test would find what it looks for."""
