@@ -125,6 +125,13 @@ bool kb_cli_operands(struct kb_cli *cli, int min, int max)
 {
     int num = cli->argc - optind;
 
+    for (int i = optind; i < cli->argc; i++) {
+        if (cli->argv[i][0] == '\0') {
+            kb_cli_usage(cli, "%s: an empty word stands where %s belongs", cli->command->name,
+                         cli->command->operands);
+            return false;
+        }
+    }
     if (num >= min && num <= max) {
         return true;
     }

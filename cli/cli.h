@@ -65,7 +65,8 @@ struct kb_cli {
 #define KB_CLI_STOP (-2)
 int kb_cli_option(struct kb_cli *cli);
 
-/* kb_cli_operands checks how many there are and tells what is wrong; false: return KB_EXIT_USAGE.
+/* kb_cli_operands checks how many there are, none of them empty, and tells what is wrong; false:
+ * return KB_EXIT_USAGE.
  */
 bool kb_cli_operands(struct kb_cli *cli, int min, int max);
 

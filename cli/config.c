@@ -150,6 +150,20 @@ static int unknown_option(struct kb_cli *cli, const char *name)
     return kb_cli_usage(cli, "there is no option \"%s\"; did you mean %s?", name, nearest);
 }
 
+/* The sentence names the place: for a person, that is -o. */
+static int bad_option(struct kb_cli *cli, enum kb_status status, struct kb_error *err)
+{
+    static const char place[] = "the process's settings: ";
+    size_t len = sizeof(place) - 1;
+
+    if (status == KB_ERROR && strncmp(err->text, place, len) == 0) {
+        memmove(err->text, err->text + len, strlen(err->text + len) + 1);
+        kb_error_context(err, "-o");
+    }
+    (void)kb_cli_status(cli, status, err);
+    return KB_EXIT_USAGE;
+}
+
 int kb_cli_set_options(struct kb_cli *cli)
 {
     for (size_t i = 0; i < cli->num_set; i++) {
@@ -157,8 +171,7 @@ int kb_cli_set_options(struct kb_cli *cli)
         enum kb_status status = kb_options_process_set(kb_str(cli->set[i]), &err);
 
         if (status != KB_OK) {
-            (void)kb_cli_status(cli, status, &err);
-            return KB_EXIT_USAGE;
+            return bad_option(cli, status, &err);
         }
     }
     return KB_EXIT_OK;

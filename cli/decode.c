@@ -34,7 +34,9 @@ static int read_all(struct kb_cli *cli, const char *name, int fd, struct kb_buf 
         }
         kb_buf_add(out, kb_bytes_of(piece, (size_t)n));
         if (out->status != KB_OK) {
-            return kb_cli_fail(cli, KB_EXIT_SYSTEM, "%s: %s", name, kb_status_text(out->status));
+            return kb_cli_fail(cli, KB_EXIT_SYSTEM, "%s: %s", name,
+                               out->status == KB_TOO_BIG ? "longer than 16 MiB"
+                                                         : kb_status_text(out->status));
         }
     }
 }

@@ -121,8 +121,8 @@ int kb_cli_gss_start(struct kb_cli *cli)
                            "line to a file in /etc/gss/mech.d, or name one in GSS_MECH_CONFIG; see "
                            "kerbside(8)");
     }
-    code = set_options(cli);
-    return code == KB_EXIT_OK ? kb_cli_set_options(cli) : code;
+    code = kb_cli_set_options(cli);
+    return code == KB_EXIT_OK ? set_options(cli) : code;
 }
 
 /* service@host is host-based, all else a principal. */

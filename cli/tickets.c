@@ -122,8 +122,13 @@ static enum kb_status show_tickets(struct kb_cli *cli, const struct place *place
 
 static void show_place(struct kb_cli *cli, const struct place *place)
 {
-    if (place->cache != NULL) {
-        kb_show_name(&cli->show, "cache", kb_str(kb_ccache_name(place->cache)));
+    const char *name = place->cache != NULL ? kb_ccache_name(place->cache) : NULL;
+
+    if (name != NULL && strncmp(name, "MEMORY:", 7) == 0) {
+        kb_cli_print(cli, "%s is each process's own: its tickets are seen in it alone.\n", name);
+    }
+    if (name != NULL) {
+        kb_show_name(&cli->show, "cache", kb_str(name));
         return;
     }
     kb_cli_print(cli, "There is no CredentialsCacheFile: tickets live in each process alone.\n");

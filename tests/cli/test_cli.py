@@ -95,6 +95,7 @@ class TestUsage(CommandTest):
                 (("frobnicate",), ['no command "frobnicate"']),
                 (("--frob",), ["unrecognized option '--frob'"]),
                 (("token",), ["token needs SPN"]),
+                (("token", ""), ["empty"]),
                 (("token", "a", "b"), ['takes no "b"']),
                 (("token", "--frob", "x"), ["unrecognized option '--frob'"]),
                 (("token", "-o"), ["requires an argument"]),
@@ -104,7 +105,7 @@ class TestUsage(CommandTest):
                 (("config", "Usr"), ['no option "Usr"', "did you mean User?"]),
                 (("config", "frobnicate"), ['no option "frobnicate"']),
                 (("config", "User=alice"), ["not set here"]),
-                (("config", "-o", "Timeout=ten"), ["Timeout=ten"]),
+                (("config", "-o", "Timeout=ten"), ["kerbside: -o: Timeout=ten"]),
                 (("config", "-o", "Timeot=10"), ["Timeot", "Timeout"]),
                 (("list", "x"), ['takes no "x"']),
                 (("decode", "a", "b"), ['takes no "b"'])):
@@ -430,6 +431,10 @@ class TestTickets(InRealm):
         self.assertEqual(told, {"cache": None, "tickets": []})
         self.assertEqual(self.run_kerbside("forget", "--json").json["forgotten"], 0)
 
+    def test_memory(self):
+        self.assertIn("each process's own",
+                      self.run_kerbside("list", "-o", "CredentialsCacheFile=MEMORY:x").out)
+
     def test_no_identity(self):
         self.complains("list", env=self.realm.env(), code=CONFIG, words=["no identity"])
 
@@ -513,6 +518,7 @@ class TestDecode(InRealm):
         self.assertNotIn(key, json.dumps(told))
 
     def test_unknown(self):
+        self.complains("decode", "/dev/zero", words=["longer than 16 MiB"], code=SYSTEM)
         for stdin, words in ((b"", ["nothing at all"]), (b"hello\n", ["text", "68 65 6c"]),
                              (b"\x0a\x0d\x0d\x0a\x88\0\0\0", ["pcapng"]), (b"\x01\x02\x03", ["01 02 03"]),
                              (b"\x6e\x03\x02\x01\x05", ["AP-REQ"]), (b"\x60\x05\x06", ["GSS token"])):
