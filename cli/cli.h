@@ -104,6 +104,18 @@ bool kb_cli_flush(struct kb_cli *cli);
  * code, having told what is wrong. */
 int kb_cli_set_options(struct kb_cli *cli);
 
+/* What the options are asked for: -t, -c and -p of the commands that read them themselves. The
+ * letters stand in the command's table by KB_CLI_WHOSE; kb_cli_whose takes one of them (false: it
+ * is another option). */
+#define KB_CLI_WHOSE                                                                               \
+    {'t', "target", "TARGET", "for logins to this service: HTTP@www.example.com"},                 \
+        {'c', "client", "NAME", "for a program that asks to log in as NAME"},                      \
+    {                                                                                              \
+        'p', "program", "PATH", "for this program, not for kerbside itself"                        \
+    }
+struct kb_options_query;
+bool kb_cli_whose(struct kb_options_query *query, int id, const char *value);
+
 /* kb_cli_check judges a file of options, a line for each problem: `config --check`. */
 int kb_cli_check(struct kb_cli *cli, const char *path);
 

@@ -1,16 +1,20 @@
 /* kerbside config: what the options are, and where they come from. */
 #include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "mech/options/layers.h"
+#include "mech/options/match.h"
 #include "mech/options/process.h"
 #include "mech/options/show.h"
 
 enum { ID_ALL = 0x100, ID_CHANGED, ID_CHECK };
 
 const struct kb_cli_option kb_cli_config_options[] = {
-    {'t', "target", "TARGET", "what holds for this service: HTTP@www.example.com"},
-    {'c', "client", "NAME", "what holds where a program asks for this client"},
+    KB_CLI_WHOSE,
     {ID_ALL, "all", NULL, "list every option (the default)"},
     {ID_CHANGED, "changed", NULL, "list only what is not as it is by default"},
     {ID_CHECK, "check", "FILE", "judge a file of options or a mech.d file, before it is used"},
@@ -150,6 +154,42 @@ static int unknown_option(struct kb_cli *cli, const char *name)
     return kb_cli_usage(cli, "there is no option \"%s\"; did you mean %s?", name, nearest);
 }
 
+/* A program as the kernel names it: found by PATH if need be, links followed. It stays for good. */
+static const char *find_program(const char *name)
+{
+    const char *rest = strchr(name, '/') == NULL ? getenv("PATH") : NULL;
+    char path[PATH_MAX], *real = NULL;
+
+    while (real == NULL && rest != NULL && *rest != '\0') {
+        int len = (int)strcspn(rest, ":");
+
+        snprintf(path, sizeof(path), "%.*s/%s", len, rest, name);
+        real = access(path, X_OK) == 0 ? realpath(path, NULL) : NULL;
+        rest += len + (rest[len] == ':');
+    }
+    if (real == NULL) {
+        real = realpath(name, NULL);
+    }
+    return real != NULL ? real : name;
+}
+
+bool kb_cli_whose(struct kb_options_query *query, int id, const char *value)
+{
+    switch (id) {
+    case 't':
+        query->target = kb_str(value);
+        return true;
+    case 'c':
+        query->client = kb_str(value);
+        return true;
+    case 'p':
+        kb_match_pretend_program(find_program(value));
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* The sentence names the place: for a person, that is -o. */
 static int bad_option(struct kb_cli *cli, enum kb_status status, struct kb_error *err)
 {
@@ -204,12 +244,6 @@ int kb_cli_config(struct kb_cli *cli)
 
     for (int id; (id = kb_cli_option(cli)) != -1;) {
         switch (id) {
-        case 't':
-            request.query.target = kb_str(optarg);
-            break;
-        case 'c':
-            request.query.client = kb_str(optarg);
-            break;
         case ID_ALL:
             request.changed = false;
             break;
@@ -220,7 +254,9 @@ int kb_cli_config(struct kb_cli *cli)
             file = optarg;
             break;
         default:
-            return cli->code;
+            if (!kb_cli_whose(&request.query, id, optarg)) {
+                return cli->code;
+            }
         }
     }
     if (!kb_cli_operands(cli, 0, file != NULL ? 0 : 1)) {

@@ -10,8 +10,7 @@
 #include "mech/store/ccache.h"
 
 const struct kb_cli_option kb_cli_tickets_options[] = {
-    {'t', "target", "TARGET", "the identity that logs in to this service"},
-    {'c', "client", "NAME", "the identity of a program that asks for this client"},
+    KB_CLI_WHOSE,
     {0},
 };
 
@@ -214,14 +213,7 @@ static int forget(struct kb_cli *cli, const struct place *place, const char *tar
 static int read_options(struct kb_cli *cli, struct kb_options_query *query)
 {
     for (int id; (id = kb_cli_option(cli)) != -1;) {
-        switch (id) {
-        case 't':
-            query->target = kb_str(optarg);
-            break;
-        case 'c':
-            query->client = kb_str(optarg);
-            break;
-        default:
+        if (!kb_cli_whose(query, id, optarg)) {
             return cli->code;
         }
     }

@@ -27,6 +27,11 @@ KB_MUST_USE enum kb_status kb_match_user(const char *pattern, uid_t euid);
 /* kb_match_program compares with the path of the running executable. */
 bool kb_match_program(const char *pattern);
 
+/* kb_match_pretend_program makes the process read its options as if it ran `path`, which stays the
+ * caller's: for a tool that tells what holds for another program. Before anything is read, by the
+ * only thread. */
+void kb_match_pretend_program(const char *path);
+
 /* kb_process_conditions: all user and program conditions of a unit. KB_NOT_FOUND: one does not
  * hold; KB_NO_MEMORY. */
 KB_MUST_USE enum kb_status kb_process_conditions(const struct kb_unit *unit, uid_t euid);

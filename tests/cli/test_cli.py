@@ -371,7 +371,8 @@ class TestConfig(InRealm):
     def test_origin_and_sections(self):
         path = self.config_file("Timeout = 7\nUser = alice@A\nPassword = env:PW\n"
                                 "[target HTTP@*]\nUser = bob@B\nPassword = env:PW\n"
-                                "[client alice@A]\nKDCHost = kdc.svc\n")
+                                "[client alice@A]\nKDCHost = kdc.svc\n"
+                                "[program */python3*]\nTimeout = 8\n")
         env = dict(self.env, KERBSIDE_OPTIONS=f"Config={path}", PW="x")
         row = self.run_kerbside("config", "--json", "Timeout", env=env).json
         self.assertEqual((row["value"], row["file"], row["line"]), ("7", path, 1))
@@ -379,6 +380,9 @@ class TestConfig(InRealm):
         self.assertEqual(self.run_kerbside("config", "User", env=env).out, "alice@A\n")
         for args in (["--target", "HTTP@www"], ["-t", "HTTP/www"], ["--target=HTTP@www"]):
             self.assertEqual(self.run_kerbside("config", *args, "User", env=env).out, "bob@B\n")
+        for args, timeout in (((), "7\n"), (("-p", sys.executable), "8\n"),
+                              (("--program=python3",), "8\n"), (("-p", "/x/y"), "7\n")):
+            self.assertEqual(self.run_kerbside("config", *args, "Timeout", env=env).out, timeout)
         self.assertEqual(self.run_kerbside("config", "-c", "alice@A", "KDCHost", env=env).out,
                          "kdc.svc\n")
 
