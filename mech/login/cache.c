@@ -424,6 +424,7 @@ static enum kb_status no_tgt(const struct kb_identity *identity, int64_t expired
                              struct kb_error *err)
 {
     const char *name = kb_ccache_name(identity->cache);
+    int64_t now = kb_clock_now() + kb_identity_clock_offset(identity) / 1000000;
     struct kb_buf owner;
     enum kb_status st;
     char at[40];
@@ -432,9 +433,10 @@ static enum kb_status no_tgt(const struct kb_identity *identity, int64_t expired
     st =
         expired != 0
             ? kb_error_set(err, KB_E_CCACHE_EXPIRED,
-                           "The tickets in %s for %s expired at %s, and there is no password or "
-                           "keytab to renew them",
-                           name, kb_buf_str(&owner), time_text(expired, at))
+                           "The tickets in %s for %s %s at %s, and there is no password or keytab "
+                           "to renew them",
+                           name, kb_buf_str(&owner), expired > now ? "end" : "expired",
+                           time_text(expired, at))
             : kb_error_set(err, KB_E_CCACHE,
                            "credentials cache %s: it holds no TGT of %s with an allowed encryption "
                            "type, and there is no password or keytab to obtain one",

@@ -14,7 +14,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "realm")]
 import harness                                              # noqa: E402
-from kdc import ENCTYPES, peers                             # noqa: E402
+from kdc import ENCTYPES, peers, write                      # noqa: E402
 from peer import KRB5, GSSFailure, Peer, establish          # noqa: E402
 from realm import Realm                                     # noqa: E402
 
@@ -152,6 +152,44 @@ class TestSharing(Caches):
         self.assertEqual(self.login(client, cred="n"), self.me)
 
 
+class TestHeimdal(Caches):
+    """Heimdal's programs, which lock, write and file in their own way."""
+
+    @classmethod
+    def setUpClass(cls):
+        if not peers():
+            raise unittest.SkipTest("no Heimdal (make peers)")
+        super().setUpClass()
+
+    def heimdal(self, program, *argv, stdin=""):
+        root = os.path.join(peers(), "heimdal", "usr")
+        libs = ":".join(f for f, _, names in os.walk(os.path.join(root, "lib"))
+                        if any(name.startswith("lib") for name in names))
+        return self.tool(os.path.join(root, "bin", program), *argv, stdin=stdin,
+                         LD_LIBRARY_PATH=libs)
+
+    def test_both_ways(self):
+        password = self.realm.password_file()
+        self.heimdal("kinit.heimdal", "--password-file=" + password, "alice")
+        self.heimdal("kgetcred", "other/localhost")
+        client = self.client("Timeout=60")
+        self.assertEqual(self.login(client, "other@localhost", requests=0), self.me)
+        self.login(client, "host@localhost", requests=1)
+        text = self.heimdal("klist.heimdal", "klist", "-v")
+        self.assertIn("Principal: " + self.me, text)
+        for service in ("krbtgt/" + self.realm.name, "other/localhost", "host/localhost"):
+            self.assertIn("Server: " + service + "@", text)
+        # One that we made, with their ticket behind it.
+        os.unlink(self.path)
+        self.login(self.client(), requests=3)
+        with self.realm.counting() as seen:
+            self.heimdal("kgetcred", "other/localhost")
+        self.assertEqual(dict(seen), {"TGS": 1})
+        self.login(self.client(), "other@localhost", requests=0)
+        self.heimdal("kdestroy.heimdal")
+        self.assertFalse(os.path.exists(self.path))
+
+
 class TestChanges(Caches):
     def test_kinit_and_kdestroy_are_noticed(self):
         client = self.client("Timeout=60")
@@ -175,6 +213,21 @@ class TestChanges(Caches):
         # Another login of the same user: its tickets serve from then on.
         self.kinit()
         self.login(client, requests=1)
+        self.assertEqual(len(self.listed()[0]), 2)
+
+    def test_changed_password(self):
+        """What is in a cache serves whoever may read it; a KDC is only asked with what is right."""
+        secret = write(self.path + ".password", self.realm.passwords["alice"])
+        client = self.client(f"User={self.me} Password=file:{secret}", "BadSecretPause=0")
+        self.login(client, requests=3)
+        write(secret, "wrong")
+        self.login(client, requests=0)
+        self.login(client, "other@localhost", requests=1)
+        self.tool("kdestroy")
+        self.refused(client, self.me, "password")
+        self.assertFalse(os.path.exists(self.path))
+        write(secret, self.realm.passwords["alice"])
+        self.login(client)
         self.assertEqual(len(self.listed()[0]), 2)
 
     def test_others_tickets_do_not_cost_ours(self):
