@@ -295,21 +295,31 @@ static void drop_what_differs(struct kb_work *work)
     kb_credential_free(theirs);
 }
 
-static void take_contents(struct kb_work *work, struct kb_cc_contents *contents,
+/* Takes over `contents`, unless another thread has read or written the cache since `changes`: what
+ * it saw is newer. */
+static void take_contents(struct kb_work *work, unsigned changes, struct kb_cc_contents *contents,
                           const struct kb_cc_stamp *stamp)
 {
     struct kb_identity *identity = work->identity;
-    struct kb_cc_contents *old;
+    struct kb_cc_contents *old = contents;
     int64_t offset;
+    bool newest;
 
     kb_identity_lock();
-    old = identity->cached;
-    identity->cached = contents;
-    identity->cache_stamp = *stamp;
-    identity->cache_known = true;
-    identity->cache_looked_us = now_us();
+    newest = identity->cache_changes == changes;
+    if (newest) {
+        old = identity->cached;
+        identity->cached = contents;
+        identity->cache_stamp = *stamp;
+        identity->cache_known = true;
+        identity->cache_looked_us = now_us();
+        identity->cache_changes++;
+    }
     kb_identity_unlock();
     kb_cc_contents_put(old);
+    if (!newest) {
+        return;
+    }
     if (contents != NULL && kb_identity_clock_offset(identity) == 0 &&
         kb_cc_clock_offset(contents, &offset)) {
         kb_identity_set_clock_offset(identity, offset);
@@ -379,11 +389,15 @@ enum kb_status kb_cache_refresh(struct kb_work *work, struct kb_error *err)
     struct kb_cc_contents *contents = NULL;
     struct kb_cc_stamp stamp;
     enum kb_status st;
+    unsigned changes;
     bool known;
 
     if (identity->cache == NULL || looks_as_known(identity, &known, true)) {
         return KB_OK;
     }
+    kb_identity_lock();
+    changes = identity->cache_changes;
+    kb_identity_unlock();
     stamp = kb_ccache_look(identity->cache);
     st = load(work, &contents, err);
     if (st == KB_ERROR) {
@@ -399,7 +413,7 @@ enum kb_status kb_cache_refresh(struct kb_work *work, struct kb_error *err)
         kb_cc_contents_put(contents);
         contents = NULL;
     }
-    take_contents(work, contents, &stamp);
+    take_contents(work, changes, contents, &stamp);
     return KB_OK;
 }
 
@@ -510,21 +524,21 @@ void kb_cache_keep(struct kb_work *work, const struct kb_principal *server,
                                .server = server,
                                .credential = credential,
                                .fresh = is_tgt,
-                               .now = kb_clock_now(),
-                               .known = contents_of(identity)};
+                               .now = kb_clock_now()};
 
     if (identity->cache == NULL || !work->login->options->store_tickets ||
         (is_tgt && identity->cache_is_default)) {
-        kb_cc_contents_put(what.known);
         return;
     }
     kb_identity_lock();
+    what.known = identity->cached != NULL ? kb_cc_contents_ref(identity->cached) : NULL;
     what.known_stamp = identity->cache_stamp;
     kb_identity_unlock();
     st = kb_ccache_store(identity->cache, &what, &work->wait, &stamp, &err);
-    if (st == KB_OK && stamp.words[0] != 0) {
+    if (st == KB_OK) {
         kb_identity_lock();
-        if (kb_cc_same_stamp(&identity->cache_stamp, &what.known_stamp)) {
+        identity->cache_changes++;
+        if (stamp.words[0] != 0 && kb_cc_same_stamp(&identity->cache_stamp, &what.known_stamp)) {
             identity->cache_stamp = stamp; /* what is new in it, the process has */
         }
         kb_identity_unlock();

@@ -53,6 +53,7 @@ struct kb_identity {
     struct kb_cc_stamp cache_stamp; /* then, or after we wrote to it */
     bool cache_known;               /* both hold */
     int64_t cache_looked_us;
+    unsigned cache_changes;                          /* counts readings and writings */
     struct kb_credential *refused[KB_CACHE_REFUSED]; /* not to be taken from it again */
     unsigned next_refused;
 };

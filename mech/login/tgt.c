@@ -173,11 +173,14 @@ enum kb_status kb_work_tgt(struct kb_work *work, struct kb_credential **out, str
         return st;
     }
     st = fetch_unless_paused(work, out, err);
+    if (st == KB_OK) {
+        /* Before anybody can have it: the tickets obtained with it are filed behind it. */
+        kb_cache_keep(work, (*out)->server, *out, true);
+    }
     kb_shared_leave(kb_identity_shared(work->identity), KB_WORK_TGT_KEY, st == KB_OK ? *out : NULL,
                     err);
     if (st == KB_OK) {
         work->tgt = kb_credential_ref(*out);
-        kb_cache_keep(work, (*out)->server, *out, true);
     }
     return st;
 }

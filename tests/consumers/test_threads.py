@@ -42,6 +42,21 @@ class TestThreads(unittest.TestCase):
                     self.assertEqual((done.returncode, done.stdout), (0, ""))
                     self.assertEqual(seen.total, first + len(TARGETS), dict(seen))
 
+    def with_cache(self, name):
+        return self.realm.identity() + " CredentialsCacheFile=" + self.realm.path(name)
+
+    def test_one_exchange_for_all_with_a_cache(self):
+        """And none for the next process, whose threads find all in the cache."""
+        for name in ("file", "MEMORY:"):
+            options = self.with_cache("cc") if name == "file" \
+                else self.realm.identity() + " CredentialsCacheFile=MEMORY:cc"
+            for expected in (2 + len(TARGETS), 0 if name == "file" else 2 + len(TARGETS)):
+                with self.subTest(cache=name, requests=expected):
+                    with self.realm.counting() as seen:
+                        done = self.run_many(self.realm.env(options=options), 16, 5, *TARGETS)
+                    self.assertEqual((done.returncode, done.stdout), (0, ""))
+                    self.assertEqual(seen.total, expected, dict(seen))
+
     def test_a_failure_wakes_all(self):
         wrong = self.realm.password_file("wrong", "not it")
         options = self.realm.identity().replace(self.realm.path("alice.password"), wrong)
@@ -65,8 +80,9 @@ class TestThreads(unittest.TestCase):
         with open(MANY, "rb") as binary:
             if b"__asan_init" in (content := binary.read()) or b"__tsan_init" in content:
                 self.skipTest("built with a sanitizer")
-        for secret in ("password", "keytab"):
-            done = self.run_many(self.realm.env(options=self.realm.identity(secret)), 4, 2, *TARGETS,
+        for options in (self.realm.identity("password"), self.realm.identity("keytab"),
+                        self.with_cache("valgrind.cc"), self.with_cache("valgrind.cc")):
+            done = self.run_many(self.realm.env(options=options), 4, 2, *TARGETS,
                                  wrapper=harness.VALGRIND)
             self.assertEqual((done.returncode, done.stdout), (0, ""))
 
