@@ -56,7 +56,7 @@ static bool same_use(const struct kb_options *a, const struct kb_options *b)
            a->forwardable == b->forwardable && a->proxiable == b->proxiable &&
            a->no_addresses == b->no_addresses && a->ticket_life == b->ticket_life &&
            a->renew_life == b->renew_life && a->canonicalize == b->canonicalize &&
-           a->dns_canonicalize == b->dns_canonicalize;
+           a->name_type == b->name_type && a->dns_canonicalize == b->dns_canonicalize;
 }
 
 static bool same_secret(const struct kb_identity *a, const struct kb_identity *b)

@@ -82,15 +82,16 @@ static bool was_refused(const struct kb_principal *client)
 
 /* --- saying it --- */
 
-/* "90 seconds", "12 minutes". */
+/* "12 minutes". No seconds: a loop would fill the system log, which takes the same sentence once a
+ * minute. */
 static void say_time(char out[32], int64_t ms)
 {
-    long long seconds = (ms + 999) / 1000;
+    long long minutes = (ms + 30000) / 60000;
 
-    if (seconds <= 90) {
-        snprintf(out, 32, "%lld second%s", seconds, seconds == 1 ? "" : "s");
+    if (ms < 60000) {
+        snprintf(out, 32, "less than a minute");
     } else {
-        snprintf(out, 32, "%lld minutes", (seconds + 30) / 60);
+        snprintf(out, 32, "%lld minute%s", minutes, minutes == 1 ? "" : "s");
     }
 }
 

@@ -319,7 +319,7 @@ class TestPause(WithRealm):
         for i in range(20):
             text = self.refused(client, "refused the password", "KDC 127.0.0.1", "PREAUTH_FAILED",
                                 "15 minutes", "BadSecretPause", ctx=str(i))
-            self.assertIn("seconds ago" if " seconds ago" in text else "second ago", text)
+            self.assertIn("less than a minute ago", text)
         self.assertEqual((self.proofs(), len(self.kdc.messages)), (1, 2))
 
     def test_of_new_credentials(self):
@@ -369,7 +369,7 @@ class TestPause(WithRealm):
     def test_it_ends(self):
         client = self.peer("wrong", "BadSecretPause=1s")
         self.refused(client)
-        self.refused(client, "in 1 second")
+        self.refused(client, "in less than a minute")
         time.sleep(1.1)
         self.assertNotIn("BadSecretPause", self.refused(client))
         self.assertEqual(self.proofs(), 2)
@@ -381,7 +381,7 @@ class TestPause(WithRealm):
                 client = self.peer(self.good, user=user)
                 self.refused(client)
                 asked = len(self.kdc.messages)
-                self.refused(client, "30 seconds", "BadSecretPause")
+                self.refused(client, "in less than a minute", "BadSecretPause")
                 self.assertEqual(len(self.kdc.messages), asked)
 
     def test_tickets_that_are_there(self):
