@@ -2,9 +2,20 @@
 
 #include <stdalign.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #define ALIGNMENT alignof(max_align_t)
 #define BLOCK_LEN 4096
+#define PAGES_LEN 8192
+
+#ifdef __has_feature /* clang */
+#if __has_feature(address_sanitizer)
+#define FROM_HEAP
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__ /* gcc */
+#define FROM_HEAP
+#endif
 
 struct kb_arena_block {
     struct kb_arena_block *older;
@@ -21,9 +32,42 @@ void kb_arena_init(struct kb_arena *arena, void *first, size_t first_len, size_t
                                .ceiling = ceiling};
 }
 
+void kb_arena_hide(struct kb_arena *arena)
+{
+#ifndef FROM_HEAP /* leaks and overruns show there */
+    arena->hidden = true;
+#else
+    (void)arena;
+#endif
+}
+
+static struct kb_arena_block *take_pages(size_t size)
+{
+    void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (pages == MAP_FAILED) {
+        return NULL;
+    }
+    (void)madvise(pages, size, MADV_DONTDUMP);
+    return pages;
+}
+
+static void give_back(const struct kb_arena *arena, struct kb_arena_block *block)
+{
+    size_t size = sizeof(*block) + block->len;
+
+    if (arena->hidden) {
+        kb_wipe(block, size);
+        munmap(block, size);
+    } else {
+        kb_free_secret(block, size);
+    }
+}
+
 static bool add_block(struct kb_arena *arena, size_t need)
 {
-    size_t len = need > BLOCK_LEN ? need : BLOCK_LEN;
+    size_t least = arena->hidden ? PAGES_LEN - sizeof(struct kb_arena_block) : BLOCK_LEN;
+    size_t len = need > least ? need : least;
     struct kb_arena_block *block;
 
     if (len > arena->ceiling - arena->total) {
@@ -32,7 +76,7 @@ static bool add_block(struct kb_arena *arena, size_t need)
     if (len > arena->ceiling - arena->total) {
         return false;
     }
-    block = malloc(sizeof(*block) + len);
+    block = arena->hidden ? take_pages(sizeof(*block) + len) : malloc(sizeof(*block) + len);
     if (block == NULL) {
         return false;
     }
@@ -103,13 +147,12 @@ kb_bytes kb_arena_copy(struct kb_arena *arena, kb_bytes bytes)
 void kb_arena_wipe(struct kb_arena *arena)
 {
     struct kb_arena_block *block = arena->blocks, *older;
-    size_t ceiling = arena->ceiling;
 
     /* While the first block is current, what lies behind `next` was never handed out. */
     kb_wipe(arena->first, block == NULL ? arena->first_len - arena->left : arena->first_len);
     for (; block != NULL; block = older) {
         older = block->older;
-        kb_free_secret(block, sizeof(*block) + block->len);
+        give_back(arena, block);
     }
-    *arena = (struct kb_arena){.ceiling = ceiling};
+    *arena = (struct kb_arena){.ceiling = arena->ceiling, .hidden = arena->hidden};
 }

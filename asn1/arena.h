@@ -17,13 +17,18 @@ struct kb_arena {
     size_t first_len;
     uint8_t *next; /* in the current block */
     size_t left;
-    size_t total;   /* handed out from the heap so far */
+    size_t total; /* handed out from the heap so far */
+    bool hidden;
     size_t ceiling; /* of total */
 };
 
 /* kb_arena_init starts an arena over `first` (may be NULL with 0), which the caller keeps alive
  * until kb_arena_wipe. `ceiling` bounds what it takes from the heap. */
 void kb_arena_init(struct kb_arena *arena, void *first, size_t first_len, size_t ceiling);
+
+/* kb_arena_hide keeps all that the arena will take out of core dumps, where the system can: in
+ * pages of its own, so not for what lives but a moment. */
+void kb_arena_hide(struct kb_arena *arena);
 
 /* kb_arena_alloc returns `size` zeroed bytes aligned for any type (of size 0: a valid pointer),
  * or NULL when memory is short or the ceiling is reached. */

@@ -31,6 +31,7 @@ static struct kb_options *copy_of(const struct kb_options *base)
     copy->priv = (struct kb_options_private *)(void *)(copy + 1);
     atomic_init(&copy->priv->refs, 1);
     kb_arena_init(&copy->priv->arena, NULL, 0, MAX_ARENA);
+    kb_arena_hide(&copy->priv->arena); /* passwords may stand inline */
     copy->priv->layers = kb_layers_ref(base->priv->layers);
     copy->priv->matches = base->priv->matches;
     copy->priv->client = base->priv->client;

@@ -399,6 +399,7 @@ struct kb_layers *kb_layers_load(uid_t euid, kb_bytes oid, struct kb_own *proces
     }
     atomic_init(&layers->refs, 1);
     kb_arena_init(&layers->arena, NULL, 0, MAX_ARENA);
+    kb_arena_hide(&layers->arena); /* passwords may stand inline */
     layers->euid = euid;
     layers->process = kb_own_ref(process);
     kb_reading_init(&reading, &layers->arena, &layers->watched, euid);

@@ -209,6 +209,7 @@ static struct kb_options *options_new(struct kb_layers *layers, struct kb_own *o
     options->euid = layers->euid;
     atomic_init(&options->priv->refs, 1);
     kb_arena_init(&options->priv->arena, NULL, 0, MAX_ARENA);
+    kb_arena_hide(&options->priv->arena); /* passwords may stand inline */
     options->priv->layers = kb_layers_ref(layers);
     options->priv->own = own;
     if (own != NULL) {

@@ -17,6 +17,7 @@ static struct kb_own *own_new(enum kb_layer layer)
     if (own != NULL) {
         atomic_init(&own->refs, 1);
         kb_arena_init(&own->arena, NULL, 0, MAX_ARENA);
+        kb_arena_hide(&own->arena); /* passwords may stand inline */
         own->unit.layer = layer;
     }
     return own;

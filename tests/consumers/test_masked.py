@@ -16,7 +16,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "realm")]
 import harness                              # noqa: E402
-from kdc import program                     # noqa: E402
+from kdc import program, write              # noqa: E402
 from peer import GSSFailure, Peer, establish    # noqa: E402
 from realm import Realm                     # noqa: E402
 
@@ -269,6 +269,16 @@ class TestCores(Case):
         keys = self.keys_of_relays()
         for number, data in enumerate(during):
             self.assert_without([self.password, *self.long_term, *keys], data, f"core {number}")
+
+    def test_a_password_that_stands_in_the_configuration(self):
+        path = write(self.realm.path("inline.conf"),
+                     f"User = alice@{self.realm.name}\nPassword = \"{self.realm.passwords['alice']}\"\n"
+                     f"KDCHost = {self.realm.kdc_host}\n")
+        env = self.realm.env(krb5_conf=self.realm.empty_conf, KERBSIDE_CONFIG=path)
+        with Peer(env) as client:
+            client.init(ctx="c", target=TARGET)
+            data = self.core(client.process.pid, "inline")
+        self.assert_without([self.password], data, "the core")
 
     def keys_of_relays(self):
         decode = [a for line in self.tshark("-T", "fields", "-e", "udp.dstport").split()
