@@ -148,15 +148,26 @@ def options(wire, vectors):
     for item in items:
         yield f"mkerbside {oid} kerbside.so [{item}] <interposer>\r\n".encode()
         yield f"m#\n \nkerbside {{{oid}}} k.so - [{item}]<interposer>".encode()
-        for word in item.split():
-            yield b"s" + word.encode()
+        yield f"Mkerbside {oid} kerbside.so [{item}] <interposer>\r\n kerbside {oid} x".encode()
+        yield b"s" + item.replace(" ", "\n").encode()
+        yield b"s+" + item.replace(" ", "\n+").encode()
     yield (
-        b"c# options\nUser = alice@R\nPassword = \"x y\"\n[target HTTP@*.corp.example, program */curl]\n"
-        b"Timeout=5\ninclude more\n[client a[b,c]?, user %wheel]\nKeytabFile = /x\n"
+        b"sUser=CORP.TEST/alice\n+CredentialsCacheFile=FILE:/c\nNameType=enterprise\nSPN=HTTP/www@R\n"
+        b"FirewallHost=proxy\nFirewallData=A: b\n+UseIPv6=True\nLocalHost=fe80::1%eth0\nTicketLife=1d2h\n"
+        b"PacketCapture=/x\nLogFile=stderr\nMaxIterations=4097\nQOSTrafficType=Voice\nUDPLimit=1"
     )
+    for words in (b"kdc kdc:88 10.0.0.1:750 [::1]:88 ::1 tcp/k udp/[fe80::1%2]:1 unix:/run/kdc https://x/",
+                  b"CORP.TEST/alice", b"alice@upn.example@R", b"a\\@b@C"):
+        yield b"w" + words
+    for reader in (b"c", b"C"):
+        yield (
+            reader + b"# options\nUser = alice@R\nPassword = \"x y\"\n[target HTTP@*.corp.example, program */curl]\n"
+            b"Timeout=5\ninclude more\n[client a[b,c]?, user %wheel]\nKeytabFile = /x\n[x\nFirewallPort = 1\n"
+        )
     yield (
         b"kinclude /x\nmodule y:z\n[libdefaults]*\n default_realm = A\n[realms]\n A = {\n  kdc = k1:88\n"
-        b"  kdc = tcp/k2\n  x = {\n y = \"z\\n\"\n }\n }*\n[domain_realm]\n .example.org = A\n"
+        b"  kdc = tcp/k2\n  primary_kdc = k3\n  x = {\n y = \"z\\n\"\n }\n }*\n[domain_realm]\n .example.org = A\n"
+        b"[libdefaults]\n A = {\n  ticket_lifetime = 7-10:30:00\n }\n forwardable = nil\n"
     )
 
 
