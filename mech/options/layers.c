@@ -64,10 +64,17 @@ static enum kb_status unknown_option(kb_bytes name, struct kb_error *err)
                         nearest != NULL ? "?)" : "");
 }
 
-static enum kb_status check_setting(const struct kb_setting *setting, struct kb_error *err)
+static enum kb_status check_setting(const struct kb_unit *unit, const struct kb_setting *setting,
+                                    struct kb_error *err)
 {
     const struct kb_option_row *row = setting->row;
     enum kb_layer layer = setting->from.layer;
+
+    if (row->scope == KB_SCOPE_PROCESS && kb_unit_is_conditional(unit)) {
+        return kb_error_set(err, KB_E_OPTION,
+                            "it concerns the whole process, so it cannot depend on a target or "
+                            "client");
+    }
 
     if (layer >= KB_LAYER_CREDENTIAL && row->scope == KB_SCOPE_PROCESS) {
         return kb_error_set(err, KB_E_OPTION, "it cannot be set for one credential");
@@ -95,7 +102,7 @@ enum kb_status kb_unit_add(struct kb_unit *unit, struct kb_arena *arena, kb_byte
     setting->row = row;
     setting->text = value;
     setting->next = NULL;
-    if (check_setting(setting, err) != KB_OK) {
+    if (check_setting(unit, setting, err) != KB_OK) {
         bool masked = (row->flags & KB_OPT_MASKED) != 0;
 
         kb_error_context(err, "%s%s%s", row->name, masked ? "" : "=",
