@@ -30,6 +30,10 @@ void kb_identity_put(struct kb_identity *identity); /* NULL is accepted */
  * one are good for the other? */
 bool kb_identity_same(const struct kb_identity *a, const struct kb_identity *b);
 
+/* kb_identity_forget_process forgets identities whose secret the program set for its process: its
+ * Reset. Their tickets go with them. */
+void kb_identity_forget_process(void);
+
 /* kb_identity_principal lends the client's name. */
 const struct kb_principal *kb_identity_principal(const struct kb_identity *identity);
 

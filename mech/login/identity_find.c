@@ -203,15 +203,39 @@ static enum kb_status no_secret(const struct kb_options *options, const struct k
                         lost != NULL ? "; " : "", lost != NULL ? lost : "");
 }
 
-/* What the program itself handed over is shared with nobody. */
-static bool is_programs_own(const struct kb_options *options)
+/* The layer that the secret comes from. */
+static unsigned secret_layer(const struct kb_options *options)
 {
-    unsigned layer = options->keytab_file != NULL ? options->keytab_file_from.layer
-                     : options->password != NULL  ? options->password_from.layer
-                     : options->ccache != NULL    ? options->ccache_from.layer
-                                                  : 0;
+    return options->keytab_file != NULL ? options->keytab_file_from.layer
+           : options->password != NULL  ? options->password_from.layer
+           : options->ccache != NULL    ? options->ccache_from.layer
+                                        : 0;
+}
 
-    return layer >= KB_LAYER_CREDENTIAL;
+void kb_identity_forget_process(void)
+{
+    struct kb_identity **slot = &identities, *forgotten = NULL;
+
+    pthread_mutex_lock(&lock);
+    while (*slot != NULL) {
+        struct kb_identity *identity = *slot;
+
+        if (secret_layer(identity->options) == KB_LAYER_PROCESS) {
+            *slot = identity->next;
+            identity->next = forgotten;
+            forgotten = identity;
+        } else {
+            slot = &identity->next;
+        }
+    }
+    pthread_mutex_unlock(&lock);
+    while (forgotten != NULL) {
+        struct kb_identity *next = forgotten->next;
+
+        forgotten->next = NULL;
+        kb_identity_put(forgotten);
+        forgotten = next;
+    }
 }
 
 enum kb_status kb_identity_get(const struct kb_options *options, struct kb_identity **out,
@@ -229,7 +253,8 @@ enum kb_status kb_identity_get(const struct kb_options *options, struct kb_ident
     }
     switch (kb_identity_new(options, &made, &why)) {
     case KB_OK:
-        *out = is_programs_own(options) ? made : intern(made);
+        /* What the program itself handed over is shared with nobody. */
+        *out = secret_layer(options) >= KB_LAYER_CREDENTIAL ? made : intern(made);
         return KB_OK;
     case KB_NOT_FOUND:
         return no_secret(options, &why, err);

@@ -16,4 +16,10 @@ KB_MUST_USE enum kb_status kb_options_for_context(const struct kb_options *base,
                                                   const struct kb_options **out,
                                                   struct kb_error *err);
 
+/* kb_options_hold_secret: do they have a secret in themselves that a program handed over?
+ * kb_options_bare is then what a context keeps that is established and logs in no more: a snapshot
+ * for questions and events, with no secret in it or behind it. NULL: no memory. */
+bool kb_options_hold_secret(const struct kb_options *options);
+const struct kb_options *kb_options_bare(const struct kb_options *options);
+
 #endif

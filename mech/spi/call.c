@@ -255,6 +255,7 @@ OM_uint32 kb_call_process(OM_uint32 *minor, gss_const_OID object, gss_buffer_t v
         return ask_process(minor, value);
     case KB_CALL_RESET:
         kb_options_process_reset();
+        kb_identity_forget_process();
         kb_facts_forget();
         return GSS_S_COMPLETE;
     case KB_CALL_INTERRUPT:

@@ -10,8 +10,8 @@
 
 #define MAX_ANSWER (8u << 20) /* an AP-REQ can hold a large ticket, in Base64 */
 
-/* Guards `own` and `changed` of every kb_background; held for pointers only. A fork that finds it
- * taken by another thread would leave it so: nothing but these calls needs it. */
+/* Guards `options`, `own` and `changed` of every kb_background; held for pointers only. A fork that
+ * finds it taken by another thread would leave it so: nothing but these calls needs it. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 const struct kb_options *kb_background_options(struct kb_background *background)
@@ -23,6 +23,34 @@ const struct kb_options *kb_background_options(struct kb_background *background)
         kb_options_ref(background->changed != NULL ? background->changed : background->options);
     pthread_mutex_unlock(&lock);
     return options;
+}
+
+bool kb_background_bare(struct kb_background *background)
+{
+    const struct kb_options *bare, *changed = NULL, *before, *before_changed;
+    struct kb_error ignored = {0};
+
+    if (!kb_options_hold_secret(background->options)) {
+        return true;
+    }
+    bare = kb_options_bare(background->options);
+    if (bare == NULL) {
+        return false;
+    }
+    if (background->own != NULL &&
+        kb_options_for_context(bare, background->own, &changed, &ignored) != KB_OK) {
+        kb_options_put(bare);
+        return false;
+    }
+    pthread_mutex_lock(&lock);
+    before = background->options;
+    before_changed = background->changed;
+    background->options = bare;
+    background->changed = changed;
+    pthread_mutex_unlock(&lock);
+    kb_options_put(before);
+    kb_options_put(before_changed);
+    return true;
 }
 
 #define PORT_ZERO 116 /* of KDCPort=0, in time or not */
@@ -68,11 +96,23 @@ static struct kb_settings *settings_of(struct kb_background *background)
     return own;
 }
 
+/* A reference to the options that the context began with. */
+static const struct kb_options *first_options(struct kb_background *background)
+{
+    const struct kb_options *options;
+
+    pthread_mutex_lock(&lock);
+    options = kb_options_ref(background->options);
+    pthread_mutex_unlock(&lock);
+    return options;
+}
+
 static enum kb_status configure(struct kb_background *background, kb_bytes text,
                                 struct kb_error *err)
 {
     struct kb_settings *own;
-    const struct kb_options *made, *before;
+    const struct kb_options *base, *made = NULL, *before;
+    enum kb_status st;
 
     if (check_changeable(text, err) != KB_OK) {
         return KB_ERROR;
@@ -81,8 +121,13 @@ static enum kb_status configure(struct kb_background *background, kb_bytes text,
     if (own == NULL) {
         return kb_error_set(err, KB_E_NO_MEMORY, "No memory for a context's options");
     }
-    if (kb_settings_set_text(own, text, err) != KB_OK ||
-        kb_options_for_context(background->options, own, &made, err) != KB_OK) {
+    base = first_options(background);
+    st = kb_settings_set_text(own, text, err);
+    if (st == KB_OK) {
+        st = kb_options_for_context(base, own, &made, err);
+    }
+    kb_options_put(base);
+    if (st != KB_OK) {
         return KB_ERROR;
     }
     pthread_mutex_lock(&lock);

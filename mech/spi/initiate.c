@@ -53,16 +53,17 @@ static enum kb_status keep_background(struct kb_gss_ctx *ctx, const struct kb_lo
                                                 .host_based = target->host_based};
     }
     ctx->background = background;
-    return KB_OK;
+    return half_open || kb_background_bare(background) ? KB_OK : KB_NO_MEMORY;
 }
 
 /* The context is established: what an expired ticket would have been asked anew with goes. */
-static void settle(struct kb_background *background)
+static KB_MUST_USE bool settle(struct kb_background *background)
 {
     kb_identity_put(background->identity);
     kb_credential_free(background->ticket);
     background->identity = NULL;
     background->ticket = NULL;
+    return kb_background_bare(background);
 }
 
 /* What is granted of what was asked for. CONF and INTEG always, as the platform does; not TRANS,
@@ -302,7 +303,9 @@ OM_uint32 kb_initiate_reply(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffer
     kb_clock_env(&env, events_for(options, background->listener));
     kb_arena_init(&arena, NULL, 0, TOKEN_CEILING);
     if (take_reply(ctx, &env, kb_bytes_of_buffer(in), &arena, &token, &err) == KB_OK) {
-        if (token.len > 0) {
+        if (!settle(background)) {
+            major = kb_no_memory(minor);
+        } else if (token.len > 0) {
             major = give_token(minor, ctx, KB_TOK_AP_REP, token, out);
         }
     } else {
@@ -317,7 +320,6 @@ OM_uint32 kb_initiate_reply(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffer
     if (GSS_ERROR(major)) {
         return stay_failed(ctx, major, *minor);
     }
-    settle(background);
     return major;
 }
 

@@ -10,14 +10,14 @@
  * acceptor has not answered what the ticket was asked with: if he calls it expired, it is not used
  * again. */
 struct kb_background {
-    const struct kb_options *options; /* those that it began with */
-    struct kb_listener *listener;     /* the credential's; NULL: none */
-    kb_bytes ap_req;                  /* AuthToken: without the frame of GSS-API */
-    struct kb_identity *identity;     /* NULL once it is established, as the ticket */
+    struct kb_listener *listener; /* the credential's; NULL: none */
+    kb_bytes ap_req;              /* AuthToken: without the frame of GSS-API */
+    struct kb_identity *identity; /* NULL once it is established, as the ticket */
     struct kb_credential *ticket;
     struct kb_target target;
-    /* Guarded by callctx.c's lock: what the program set in the context itself, and the options with
-     * it. NULL: nothing. */
+    /* Guarded by callctx.c's lock: the options that it began with, what the program set in the
+     * context itself, and the options with it. NULL: nothing. */
+    const struct kb_options *options;
     struct kb_settings *own;
     const struct kb_options *changed;
     char bytes[];
@@ -27,6 +27,12 @@ void kb_background_free(struct kb_background *background); /* NULL is accepted *
 
 /* kb_background_options is what holds for the context now (kb_options_put). callctx.c. */
 const struct kb_options *kb_background_options(struct kb_background *background);
+
+/* kb_background_bare drops from the options of an established context what is secret in them and
+ * only a login needs: the context may live long, and the credential be gone. False: no memory.
+ * callctx.c.
+ */
+KB_MUST_USE bool kb_background_bare(struct kb_background *background);
 
 /* kb_initiate is the first leg: a ticket for `target`, an AP-REQ in *out. */
 OM_uint32 kb_initiate(OM_uint32 *minor, struct kb_gss_ctx *ctx, const struct kb_login *login,

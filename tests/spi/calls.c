@@ -9,6 +9,8 @@
  *                                                 process; `once` without mutual authentication
  *   first TARGET                                  its first token alone
  *   ctx N=V | ctx-ask N | token                   that context
+ *   process-password | cred-password              Password=, from a line of the standard input
+ *   search DROWSSAP                               for a password in memory, given backwards
  *   export | odd                                  what else has to go well
  *   threads NUMBER ROUNDS USER USER2              that credential, changed and used by many
  *
@@ -19,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <gssapi/gssapi_kerbside.h>
 
@@ -406,6 +409,80 @@ static void do_token(char **args)
     gss_release_buffer(&ignored, &value);
 }
 
+/* Byte by byte, into memory that is wiped: no copy of it is ours. */
+static void password(const char *what, int of_process)
+{
+    char setting[128] = "Password=";
+    size_t len = strlen(setting);
+
+    while (len + 1 < sizeof(setting) && read(0, setting + len, 1) == 1 && setting[len] != '\n') {
+        len++;
+    }
+    setting[len] = '\0';
+    outcome(what, "",
+            of_process ? kerbside_configure(&minor, setting)
+                       : kerbside_configure_cred(&minor, cred, setting));
+    explicit_bzero(setting, sizeof(setting));
+}
+
+static void do_process_password(char **args)
+{
+    (void)args;
+    password("process-password", 1);
+}
+
+static void do_cred_password(char **args)
+{
+    (void)args;
+    password("cred-password", 0);
+}
+
+static unsigned count(const unsigned char *bytes, size_t len, const char *backwards)
+{
+    size_t word = strlen(backwards);
+    unsigned found = 0;
+
+    for (size_t i = 0; i + word <= len; i++) {
+        size_t same = 0;
+
+        while (same < word && bytes[i + same] == (unsigned char)backwards[word - 1 - same]) {
+            same++;
+        }
+        found += same == word;
+    }
+    return found;
+}
+
+static void do_search(char **args)
+{
+    static unsigned char page[65536];
+    FILE *maps = fopen("/proc/self/maps", "r"), *memory = fopen("/proc/self/mem", "rb");
+    unsigned long begin, end;
+    unsigned found = 0;
+    char line[512], mode[8];
+
+    setvbuf(memory, NULL, _IONBF, 0);
+    while (fgets(line, sizeof(line), maps) != NULL) {
+        if (sscanf(line, "%lx-%lx %7s", &begin, &end, mode) != 3 || mode[1] != 'w') {
+            continue;
+        }
+        for (unsigned long at = begin; at < end; at += sizeof(page)) {
+            size_t len = end - at < sizeof(page) ? end - at : sizeof(page);
+
+            /* Not what was read itself. */
+            if (at < (unsigned long)(page + sizeof(page)) && at + len > (unsigned long)page) {
+                continue;
+            }
+            fseek(memory, (long)at, SEEK_SET);
+            found += count(page, fread(page, 1, len, memory), args[0]);
+            explicit_bzero(page, sizeof(page));
+        }
+    }
+    fclose(maps);
+    fclose(memory);
+    printf("search: %s\n", found > 0 ? "found" : "not found");
+}
+
 static void do_export(char **args)
 {
     gss_buffer_desc token = GSS_C_EMPTY_BUFFER;
@@ -599,6 +676,9 @@ int main(int argc, char **argv)
         {"ctx", do_ctx, 1},
         {"ctx-ask", do_ctx_ask, 1},
         {"token", do_token, 0},
+        {"process-password", do_process_password, 0},
+        {"cred-password", do_cred_password, 0},
+        {"search", do_search, 1},
         {"export", do_export, 0},
         {"odd", do_odd, 0},
         {"threads", do_threads, 4},

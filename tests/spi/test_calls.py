@@ -26,11 +26,11 @@ BAD_MECH, UNAVAILABLE = "00010000", "00100000"
 HTTP = "HTTP@localhost"
 
 
-def run(argv, env, timeout=120):
+def run(argv, env, timeout=120, text=""):
     wrapper = os.environ.get("KB_WRAPPER", "").split()
     env = dict(env, LSAN_OPTIONS="print_suppressions=0:suppressions=" + os.path.join(
         HERE, "..", "consumers", "lsan.supp"))
-    done = subprocess.run([*wrapper, *argv], env=env, stdout=subprocess.PIPE,
+    done = subprocess.run([*wrapper, *argv], env=env, stdout=subprocess.PIPE, input=text.encode(),
                           stderr=subprocess.STDOUT, timeout=timeout)
     return done.returncode, done.stdout.decode(errors="replace")
 
@@ -71,9 +71,10 @@ class Case(unittest.TestCase):
     def principal(self, user):
         return f"{user}@{self.realm.name}"
 
-    def calls(self, env, *words, code=0):
+    def calls(self, env, *words, code=0, text=""):
         """What each call said: its lines, and those of callbacks apart."""
-        returned, text = run([os.path.join(BUILD, "tests", "spi", "calls"), *words], env)
+        returned, text = run([os.path.join(BUILD, "tests", "spi", "calls"), *words], env,
+                             text=text)
         self.assertEqual(returned, code, text)
         lines = text.splitlines()
         self.events = [line.strip() for line in lines if line.startswith("  ")]
@@ -387,6 +388,45 @@ class TestContext(Case):
             self.assertIn("000d0000", self.said(lines, "ctx " + setting))
         numbers = [int(e.split()[2][:-1]) for e in self.events if e.startswith("error c")]
         self.assertEqual(numbers, [number for _, number in self.FIXED])
+
+
+class TestSecrets(Case):
+    """A password that a program hands over is gone when the program takes it back, also where an
+    established context is still there."""
+
+    def search(self, *words):
+        password = self.realm.passwords["alice"]
+        words = [password[::-1] if word == "BACKWARDS" else word for word in words]
+        return self.calls(self.env(self.realm.identity("keytab", "bob")), *words,
+                          text=(password + "\n") * 2)
+
+    def test_credential(self):
+        for kind in ("krb5", "once"):
+            for end in ("cred-reset", "release"):
+                lines = self.search("acquire-krb5", "cred", "User=" + self.principal("alice"),
+                                    "cred-password", "search", "BACKWARDS", kind, HTTP,
+                                    "search", "BACKWARDS", end, "search", "BACKWARDS",
+                                    "ctx-ask", "Password", "ctx", "LogLevel=2", "ctx-ask", "User",
+                                    "ctx-ask", "LogLevel", "ctx-ask", "KDCHost")
+                self.assertEqual([line for line in lines if line.startswith("search")],
+                                 ["search: found"] * 2 + ["search: not found"], kind + end)
+                self.assertEqual(self.said(lines, "ctx-ask Password"), "[********]")
+                self.assertEqual(self.said(lines, "ctx-ask User"), f"[{self.principal('alice')}]")
+                self.assertEqual(self.said(lines, "ctx-ask LogLevel"), "[2]")
+                self.assertEqual(self.said(lines, "ctx-ask KDCHost"), f"[{self.realm.kdc_host}]")
+
+    def test_process(self):
+        lines = self.search("process", "User=" + self.principal("alice"), "process-password",
+                            "krb5", HTTP, "search", "BACKWARDS", "reset", "search", "BACKWARDS",
+                            "krb5", HTTP, "search", "BACKWARDS")
+        self.assertEqual([line for line in lines if line.startswith("search")],
+                         ["search: found", "search: not found", "search: not found"])
+
+    def test_replaced(self):
+        lines = self.search("acquire-krb5", "cred", "User=" + self.principal("alice"),
+                            "cred-password", "krb5", HTTP, "cred", "Password=x",
+                            "krb5", HTTP, "search", "BACKWARDS")
+        self.assertEqual(lines[-1], "search: not found", lines)
 
 
 class TestEveryOption(Case):
