@@ -127,6 +127,8 @@ static enum kb_whose decide(const struct kb_cred_view *view, kb_bytes target,
     if (view != NULL) {
         query.client = kb_str(view->cred->client);
         query.own = atomic_load(&view->cred->own);
+        /* Its identity may be one that is configured no more. */
+        query.with_krb5conf = view->bound;
     }
     if (kb_options_get(&query, out, err) != KB_OK) {
         return KB_REFUSED;
