@@ -37,13 +37,19 @@ def run(argv, env, timeout=120, text=""):
 
 @contextlib.contextmanager
 def silent_kdc():
-    """A port on which nobody answers."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, \
-            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
-        udp.bind(("127.0.0.1", 0))
-        tcp.bind(udp.getsockname())
-        tcp.listen(5)
-        yield "127.0.0.1:%d" % udp.getsockname()[1]
+    """A port on which nobody answers, of an address that no other test uses."""
+    for attempt in range(50):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, \
+                socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
+            udp.bind(("127.88.0.1", 0))
+            try:
+                tcp.bind(udp.getsockname())
+            except OSError:
+                continue
+            tcp.listen(5)
+            yield "127.88.0.1:%d" % udp.getsockname()[1]
+            return
+    raise AssertionError("no free port")
 
 
 class Case(unittest.TestCase):
