@@ -401,6 +401,8 @@ class TestSecrets(Case):
     established context is still there."""
 
     def search(self, *words):
+        if not os.path.exists(PRELOAD):
+            self.skipTest("a sanitizer's memory is terabytes wide")
         password = self.realm.passwords["alice"]
         words = [password[::-1] if word == "BACKWARDS" else word for word in words]
         return self.calls(self.env(self.realm.identity("keytab", "bob")), *words,
