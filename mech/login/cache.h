@@ -22,6 +22,10 @@ void kb_cache_wipe(struct kb_identity *identity);
 /* kb_cache_same_place: do two identities keep their tickets in the same place? */
 bool kb_cache_same_place(const struct kb_identity *a, const struct kb_identity *b);
 
+/* kb_cache_is_still_default: is the platform's default cache now the one that was opened as it? */
+bool kb_cache_is_still_default(const struct kb_identity *identity,
+                               const struct kb_options *options);
+
 /* kb_cache_looks_same, for an identity without a secret: is it still the cache that `options` mean,
  * and has nobody written to it? */
 bool kb_cache_looks_same(struct kb_identity *identity, const struct kb_options *options);

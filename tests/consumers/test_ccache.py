@@ -376,6 +376,27 @@ class TestTrouble(Caches):
         with open(self.path) as file:
             self.assertEqual(file.read(), "[libdefaults]\n")
 
+    def test_altered_tgt(self):
+        """The KDC does not take it: a new one where there is a secret, else its own words."""
+        def alter():
+            self.kinit()
+            with open(self.path, "r+b") as cache:
+                cache.seek(-20, os.SEEK_END)        # in the last ticket's ciphertext
+                byte = cache.read(1)[0]
+                cache.seek(-20, os.SEEK_END)
+                cache.write(bytes([byte ^ 1]))
+        alter()
+        self.refused(self.client("Timeout=60"), "HTTP/localhost", "KRB_AP_ERR_BAD_INTEGRITY")
+        self.login(self.client(more="Timeout=60"), requests=4)
+        self.login(self.client("Timeout=60"), "other@localhost", requests=1)
+        # And one that is cut in the middle is none.
+        alter()
+        with open(self.path, "r+b") as cache:
+            cache.truncate(os.path.getsize(self.path) - 20)
+        self.refused(self.client("Timeout=60"), "it holds no TGT of " + self.me)
+        self.login(self.client(more="Timeout=60"), requests=3)
+        self.login(self.client("Timeout=60"), requests=0)
+
     def test_writers_at_once(self):
         """Four processes of ours and kvno, each with its own services: nothing is lost."""
         self.kinit()

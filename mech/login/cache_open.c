@@ -1,0 +1,145 @@
+/* Which cache an identity has. */
+#include "mech/login/cache.h"
+#include "mech/login/identity_own.h"
+#include "mech/options/layers.h"
+
+static bool is_programs_secret(const struct kb_options *options)
+{
+    return (options->keytab_file != NULL &&
+            options->keytab_file_from.layer >= KB_LAYER_CREDENTIAL) ||
+           (options->keytab_file == NULL && options->password != NULL &&
+            options->password_from.layer >= KB_LAYER_CREDENTIAL);
+}
+
+static enum kb_status default_name(const struct kb_options *options, struct kb_buf *out,
+                                   struct kb_error *err)
+{
+    if (kb_options_default_ccache(options, out, err) != KB_OK) {
+        return KB_ERROR;
+    }
+    if (out->status != KB_OK) {
+        return kb_error_status(err, KB_E_CCACHE, out->status, "the default credentials cache");
+    }
+    return strncmp(kb_buf_str(out), "FILE:", 5) == 0
+               ? KB_OK
+               : kb_error_set(err, KB_E_CCACHE,
+                              "the default credentials cache is of a type that cannot be read");
+}
+
+/* `User` alone: the platform's default cache, while it is his. */
+static enum kb_status open_default(struct kb_identity *identity, const struct kb_options *options,
+                                   struct kb_error *err)
+{
+    struct kb_buf name;
+    enum kb_status st;
+
+    kb_buf_init(&name, 4200);
+    st = default_name(options, &name, err);
+    if (st == KB_OK) {
+        st = kb_ccache_new(kb_buf_str(&name), &identity->cache, err);
+    }
+    identity->cache_is_default = true;
+    kb_buf_wipe(&name);
+    return st;
+}
+
+/* A secret that the program itself handed over shares nothing with what files configure; with a
+ * cache of its own, that is only written. */
+static enum kb_status open_named(struct kb_identity *identity, const struct kb_options *options,
+                                 struct kb_error *err)
+{
+    if (is_programs_secret(options)) {
+        if (options->ccache_from.layer < KB_LAYER_CREDENTIAL) {
+            return KB_OK;
+        }
+        identity->cache_write_only = true;
+    }
+    return kb_ccache_new(options->ccache, &identity->cache, err);
+}
+
+/* Reads a cache that is all there is. */
+static enum kb_status read_first(struct kb_identity *identity, const struct kb_options *options,
+                                 struct kb_error *err)
+{
+    const struct kb_login login = {.options = options};
+    struct kb_cc_contents *contents;
+    struct kb_wait wait;
+    enum kb_status st;
+
+    kb_login_start_waiting(&login, &wait);
+    st = kb_ccache_load(identity->cache, &wait, &contents, err);
+    kb_wait_stop(&wait);
+    if (st == KB_NOT_FOUND) {
+        return kb_error_set(err, KB_E_CCACHE,
+                            "credentials cache %s: there is none, and no password or keytab to log "
+                            "in with",
+                            kb_ccache_name(identity->cache));
+    }
+    if (st != KB_OK) {
+        return st;
+    }
+    identity->cached = contents;
+    identity->cache_stamp = *kb_cc_stamp_of(contents);
+    identity->cache_known = true;
+    if (identity->client == NULL) {
+        identity->client = kb_principal_ref(kb_cc_owner(contents));
+        return KB_OK;
+    }
+    return kb_cc_check_owner(identity->cache, contents, identity->client, err);
+}
+
+enum kb_status kb_cache_open(struct kb_identity *identity, const struct kb_options *options,
+                             struct kb_error *err)
+{
+    bool has_secret = kb_identity_has_secret(identity);
+    enum kb_status st = KB_OK;
+    char buf[256];
+
+    if (options->ccache != NULL) {
+        st = open_named(identity, options, err);
+    } else if (!has_secret) {
+        st = identity->client != NULL ? open_default(identity, options, err) : KB_NOT_FOUND;
+    }
+    if (st == KB_OK && !has_secret) {
+        st = read_first(identity, options, err);
+    }
+    if (st == KB_OK || st == KB_NOT_FOUND || err->code == KB_E_NO_MEMORY ||
+        err->code == KB_E_INTERRUPTED) {
+        return st;
+    }
+    if (options->ccache == NULL) {
+        return KB_NOT_FOUND;
+    }
+    kb_error_context(err, "%s", kb_origin_text(&options->ccache_from, buf, sizeof(buf)));
+    return KB_ERROR;
+}
+
+void kb_cache_wipe(struct kb_identity *identity)
+{
+    kb_ccache_put(identity->cache);
+    kb_cc_contents_put(identity->cached);
+    for (size_t i = 0; i < KB_CACHE_REFUSED; i++) {
+        kb_credential_free(identity->refused[i]);
+    }
+}
+
+bool kb_cache_same_place(const struct kb_identity *a, const struct kb_identity *b)
+{
+    if (a->cache == NULL || b->cache == NULL) {
+        return a->cache == b->cache;
+    }
+    return a->cache_write_only == b->cache_write_only && kb_ccache_same(a->cache, b->cache);
+}
+
+bool kb_cache_is_still_default(const struct kb_identity *identity, const struct kb_options *options)
+{
+    struct kb_error ignored = {0};
+    struct kb_buf name;
+    bool same;
+
+    kb_buf_init(&name, 4200);
+    same = default_name(options, &name, &ignored) == KB_OK &&
+           kb_ccache_is_named(identity->cache, kb_buf_str(&name));
+    kb_buf_wipe(&name);
+    return same;
+}
