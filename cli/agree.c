@@ -6,7 +6,7 @@
  * the platform. */
 static const struct kb_options *own_reading(const char *spn)
 {
-    const struct kb_options_query query = {.target = kb_str(spn)};
+    const struct kb_options_query query = {.target = kb_str(spn), .with_krb5conf = spn == NULL};
     const struct kb_options *options = NULL;
     struct kb_error err = {0};
 

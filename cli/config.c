@@ -237,7 +237,7 @@ static int show(struct kb_cli *cli, const struct request *request, const struct 
 
 int kb_cli_config(struct kb_cli *cli)
 {
-    struct request request = {.changed = false};
+    struct request request = {.query = {.with_krb5conf = true}};
     const struct kb_option_row *row = NULL;
     const char *name, *file = NULL;
     int code;

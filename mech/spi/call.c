@@ -200,7 +200,7 @@ static OM_uint32 set_callbacks(OM_uint32 *minor, struct kb_gss_cred *cred, gss_b
 
 static OM_uint32 ask_process(OM_uint32 *minor, gss_buffer_t value)
 {
-    struct kb_options_query query = {.target = KB_NONE};
+    struct kb_options_query query = {.with_krb5conf = true};
     const struct kb_options *options = NULL;
     const struct kb_option_row *row;
     struct kerbside_query asked;

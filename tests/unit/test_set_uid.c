@@ -18,6 +18,7 @@
 #include "mech/options/file.h"
 #include "mech/options/options.h"
 #include "mech/options/password.h"
+#include "mech/options/process.h"
 #include "mech/options/settings.h"
 #include "tests/support/place.h"
 
@@ -61,6 +62,12 @@ static int look(const char *theirs, const char *roots)
     /* KERBSIDE_OPTIONS would make it ours. */
     if (kb_options_standing(&standing) != KB_OK || standing.ours) {
         return 5;
+    }
+    err = (struct kb_error){0};
+    if (kb_options_process_set(KB_LIT("User=alice@R"), &err) != KB_ERROR ||
+        strstr(err.text, "set-uid") == NULL || kb_options_standing(&standing) != KB_OK ||
+        standing.ours) {
+        return 6;
     }
     kb_settings_free(own);
     kb_buf_wipe(&buf);
