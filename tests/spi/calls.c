@@ -144,10 +144,25 @@ static void do_interrupt(char **args)
 
 /* --- a credential --- */
 
+static pthread_t firer;
+static int firing;
+
+/* An interrupt is good as long as its credential: no longer may it be called. */
+static void join_later(void)
+{
+    if (firing) {
+        pthread_join(firer, NULL);
+    }
+    firing = 0;
+}
+
 static gss_cred_id_t former; /* kept: what is done to it must not concern the next */
 
 static void keep_former(void)
 {
+    if (former != GSS_C_NO_CREDENTIAL) {
+        join_later();
+    }
     gss_release_cred(&ignored, &former);
     former = cred;
     cred = GSS_C_NO_CREDENTIAL;
@@ -273,13 +288,11 @@ static void do_cred_later(char **args)
 {
     struct later *later = calloc(1, sizeof(*later));
     long ms = atol(args[0]);
-    pthread_t thread;
 
     later->after = (struct timespec){ms / 1000, ms % 1000 * 1000000};
     outcome("cred-later", args[0], kerbside_interrupt_cred(&minor, cred, &later->interrupt));
-    if (pthread_create(&thread, NULL, fire_later, later) == 0) {
-        pthread_detach(thread);
-    }
+    join_later();
+    firing = pthread_create(&firer, NULL, fire_later, later) == 0;
 }
 
 /* --- a context --- */
@@ -700,6 +713,7 @@ int main(int argc, char **argv)
         at += 1 + calls[i].num_args;
     }
     forget_context();
+    join_later();
     gss_release_cred(&ignored, &cred);
     gss_release_cred(&ignored, &former);
     return 0;
