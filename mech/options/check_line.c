@@ -133,12 +133,36 @@ static void check_line(struct kb_checking *checking, kb_bytes line, const struct
     }
 }
 
-/* Looks at each line that is meant as ours; counts them. */
-static unsigned check_lines(struct kb_checking *checking, kb_bytes file,
-                            const struct kb_origin *like)
+static size_t oid_of(kb_bytes line, uint8_t out[KB_MAX_OID])
 {
-    struct kb_origin place = *like, last = {0};
-    unsigned num = 0;
+    kb_bytes rest = kb_trim(line);
+
+    take_field(&rest);
+    return kb_mechd_oid(take_field(&rest), out);
+}
+
+/* Does a line behind this one have the same object identifier? 0, or how many lines further. */
+static unsigned find_same(kb_bytes rest, kb_bytes line)
+{
+    uint8_t ours[KB_MAX_OID], theirs[KB_MAX_OID];
+    size_t len = oid_of(line, ours);
+    unsigned distance = 0;
+    kb_bytes other;
+
+    while (len > 0 && kb_take_line(&rest, &other)) {
+        distance++;
+        if (is_meant(other) && oid_of(other, theirs) == len && memcmp(ours, theirs, len) == 0) {
+            return distance;
+        }
+    }
+    return 0;
+}
+
+/* Looks at each line that is meant as ours. */
+static void check_lines(struct kb_checking *checking, kb_bytes file, const struct kb_origin *like)
+{
+    struct kb_origin place = *like;
+    unsigned distance;
     kb_bytes line;
 
     while (kb_take_line(&file, &line)) {
@@ -147,15 +171,13 @@ static unsigned check_lines(struct kb_checking *checking, kb_bytes file,
             continue;
         }
         check_line(checking, line, &place);
-        if (num++ > 0) {
-            kb_check_tell(checking, &last, true, KB_E_OPTION,
-                          "line %u takes the place of this one, if it has the same object "
-                          "identifier",
-                          place.line);
+        distance = find_same(file, line);
+        if (distance > 0) {
+            kb_check_tell(checking, &place, true, KB_E_OPTION,
+                          "line %u has the same object identifier and takes the place of this one",
+                          place.line + distance);
         }
-        last = place;
     }
-    return num;
 }
 
 enum kb_status kb_check_mechd(struct kb_checking *checking, kb_bytes file,

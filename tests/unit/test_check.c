@@ -188,9 +188,9 @@ static void lines_of_mechanisms_are_judged(void **state)
          "mech:1: a `]` inside of the options ends them for libgssapi; write \\x5d for it in a "
          "quoted value\n"
          "mech:1: KDCHost=[::1: no `]` behind an address\n"},
-        {LINE("Timeout=1") LINE("Timeout=2"),
-         "mech:1: warning: line 2 takes the place of this one, if it has the same object "
-         "identifier\n"},
+        {LINE("Timeout=1") LINE("Timeout=2"), "mech:1: warning: line 2 has the same object "
+                                              "identifier and takes the place of this one\n"},
+        {"other 1.3.6.1.4.1.32473.88.2 /usr/lib/other.so <interposer>\r\n" LINE("Timeout=2"), ""},
         {LINE("Config=~/config"), "config:1: there is no option `Bogus`\n"
                                   "config:2: Timeout=x: it is no number from 0 to 86400\n"},
         {LINE("Config=/none"), "mech:1: Config: /none: No such file or directory\n"},
