@@ -129,33 +129,42 @@ static bool load_configuration(const struct kb_ssl *ssl, const struct more *more
 
 /* --- the algorithms --- */
 
-/* Which provider OpenSSL takes for an algorithm. What was fetched is kept: it holds the provider.
- */
+/* Which provider has an algorithm: the FIPS one, or the one that OpenSSL takes. What was fetched is
+ * kept, since it holds its provider, and given back only where something is lacking. */
 struct chosen {
+    OSSL_PROVIDER *fips; /* NULL: fetched */
+    EVP_CIPHER *aes128, *aes256;
+    EVP_MAC *mac;
+    EVP_MD *md;
+    EVP_KDF *kdf;
     OSSL_PROVIDER *aes128_cbc, *aes256_cbc, *hmac, *sha1, *pbkdf2;
 };
+
+/* OpenSSL lends providers as constants; its own functions want them otherwise. */
+static OSSL_PROVIDER *lent(const OSSL_PROVIDER *provider)
+{
+    return (OSSL_PROVIDER *)(uintptr_t)provider;
+}
 
 static const char *choose_fetched(const struct kb_ssl *ssl, const struct more *more,
                                   struct chosen *out)
 {
-    EVP_CIPHER *aes128 = more->EVP_CIPHER_fetch(ssl->lib_ctx, "AES-128-CBC", NULL);
-    EVP_CIPHER *aes256 = more->EVP_CIPHER_fetch(ssl->lib_ctx, "AES-256-CBC", NULL);
-    EVP_MAC *hmac = more->EVP_MAC_fetch(ssl->lib_ctx, "HMAC", NULL);
-    EVP_MD *sha1 = more->EVP_MD_fetch(ssl->lib_ctx, "SHA1", NULL);
-    EVP_KDF *pbkdf2 = more->EVP_KDF_fetch(ssl->lib_ctx, "PBKDF2", NULL);
-
-    if (aes128 == NULL || aes256 == NULL) {
+    out->aes128 = more->EVP_CIPHER_fetch(ssl->lib_ctx, "AES-128-CBC", NULL);
+    out->aes256 = more->EVP_CIPHER_fetch(ssl->lib_ctx, "AES-256-CBC", NULL);
+    out->mac = more->EVP_MAC_fetch(ssl->lib_ctx, "HMAC", NULL);
+    out->md = more->EVP_MD_fetch(ssl->lib_ctx, "SHA1", NULL);
+    out->kdf = more->EVP_KDF_fetch(ssl->lib_ctx, "PBKDF2", NULL);
+    if (out->aes128 == NULL || out->aes256 == NULL) {
         return "AES-CBC";
     }
-    if (hmac == NULL || sha1 == NULL || pbkdf2 == NULL) {
-        return hmac == NULL ? "HMAC" : sha1 == NULL ? "SHA-1" : "PBKDF2";
+    if (out->mac == NULL || out->md == NULL || out->kdf == NULL) {
+        return out->mac == NULL ? "HMAC" : out->md == NULL ? "SHA-1" : "PBKDF2";
     }
-    /* A MAC, digest or KDF knows its provider; a cipher too, by const. */
-    out->aes128_cbc = (OSSL_PROVIDER *)(uintptr_t)more->EVP_CIPHER_get0_provider(aes128);
-    out->aes256_cbc = (OSSL_PROVIDER *)(uintptr_t)more->EVP_CIPHER_get0_provider(aes256);
-    out->hmac = (OSSL_PROVIDER *)(uintptr_t)more->EVP_MAC_get0_provider(hmac);
-    out->sha1 = (OSSL_PROVIDER *)(uintptr_t)more->EVP_MD_get0_provider(sha1);
-    out->pbkdf2 = (OSSL_PROVIDER *)(uintptr_t)more->EVP_KDF_get0_provider(pbkdf2);
+    out->aes128_cbc = lent(more->EVP_CIPHER_get0_provider(out->aes128));
+    out->aes256_cbc = lent(more->EVP_CIPHER_get0_provider(out->aes256));
+    out->hmac = lent(more->EVP_MAC_get0_provider(out->mac));
+    out->sha1 = lent(more->EVP_MD_get0_provider(out->md));
+    out->pbkdf2 = lent(more->EVP_KDF_get0_provider(out->kdf));
     return NULL;
 }
 
@@ -163,9 +172,23 @@ static const char *choose_fips(const struct kb_ssl *ssl, struct chosen *out)
 {
     OSSL_PROVIDER *fips = ssl->OSSL_PROVIDER_load(ssl->lib_ctx, "fips");
 
-    *out = (struct chosen){fips, fips, fips, fips, fips};
+    out->fips = out->aes128_cbc = out->aes256_cbc = out->hmac = out->sha1 = out->pbkdf2 = fips;
     return fips != NULL ? NULL
                         : "its FIPS provider (install it, and configure it by openssl fipsinstall)";
+}
+
+/* Each of these accepts NULL. */
+static void give_back(const struct kb_ssl *ssl, const struct more *more,
+                      const struct chosen *chosen)
+{
+    if (chosen->fips != NULL) {
+        ssl->OSSL_PROVIDER_unload(chosen->fips);
+    }
+    more->EVP_CIPHER_free(chosen->aes128);
+    more->EVP_CIPHER_free(chosen->aes256);
+    more->EVP_MAC_free(chosen->mac);
+    more->EVP_MD_free(chosen->md);
+    more->EVP_KDF_free(chosen->kdf);
 }
 
 static const char *find_all(struct kb_ssl *ssl, const struct chosen *chosen)
@@ -185,7 +208,7 @@ static const char *find_all(struct kb_ssl *ssl, const struct chosen *chosen)
 
 const char *kb_ssl_configure(struct kb_ssl *ssl, void *handle, enum kb_crypto_mode mode)
 {
-    struct chosen chosen;
+    struct chosen chosen = {0};
     const char *lacking;
     struct more more;
 
@@ -202,5 +225,8 @@ const char *kb_ssl_configure(struct kb_ssl *ssl, void *handle, enum kb_crypto_mo
         lacking = find_all(ssl, &chosen);
     }
     ssl->provided = lacking == NULL;
+    if (lacking != NULL) {
+        give_back(ssl, &more, &chosen);
+    }
     return lacking;
 }

@@ -73,12 +73,16 @@
     F(CONF_modules_load) \
     F(CRYPTO_free) \
     F(EVP_CIPHER_fetch) \
+    F(EVP_CIPHER_free) \
     F(EVP_CIPHER_get0_provider) \
     F(EVP_KDF_fetch) \
+    F(EVP_KDF_free) \
     F(EVP_KDF_get0_provider) \
     F(EVP_MAC_fetch) \
+    F(EVP_MAC_free) \
     F(EVP_MAC_get0_provider) \
     F(EVP_MD_fetch) \
+    F(EVP_MD_free) \
     F(EVP_MD_get0_provider) \
     F(NCONF_free) \
     F(NCONF_get_string) \

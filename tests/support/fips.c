@@ -10,6 +10,7 @@
 #include <openssl/crypto.h>
 #include <openssl/provider.h>
 
+static OSSL_LIB_CTX *lib_ctx;
 static OSSL_PROVIDER *real;
 
 static const struct {
@@ -34,17 +35,27 @@ static const OSSL_ALGORITHM *query(void *ctx, int operation, int *no_cache)
     return NULL;
 }
 
+static void teardown(void *ctx)
+{
+    (void)ctx;
+    OSSL_PROVIDER_unload(real);
+    OSSL_LIB_CTX_free(lib_ctx);
+}
+
 __attribute__((visibility("default"))) OSSL_provider_init_fn OSSL_provider_init;
 
 int OSSL_provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
                        const OSSL_DISPATCH **out, void **ctx)
 {
     static const OSSL_DISPATCH functions[] = {
-        {OSSL_FUNC_PROVIDER_QUERY_OPERATION, (void (*)(void))query}, {0, NULL}};
+        {OSSL_FUNC_PROVIDER_QUERY_OPERATION, (void (*)(void))query},
+        {OSSL_FUNC_PROVIDER_TEARDOWN, (void (*)(void))teardown},
+        {0, NULL}};
 
     (void)handle;
     (void)in;
-    real = OSSL_PROVIDER_load(OSSL_LIB_CTX_new(), "default");
+    lib_ctx = OSSL_LIB_CTX_new();
+    real = OSSL_PROVIDER_load(lib_ctx, "default");
     if (real == NULL) {
         return 0;
     }
