@@ -281,3 +281,11 @@ bool wire_rng_spent(const struct wire_rng *w)
 {
     return w->next == w->num;
 }
+
+size_t wire_stride(void)
+{
+    const char *text = getenv("KB_TEST_STRIDE");
+    int stride = text != NULL ? atoi(text) : 1;
+
+    return stride > 0 ? (size_t)stride : 1;
+}

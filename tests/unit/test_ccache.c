@@ -422,7 +422,7 @@ static void cut_at_every_byte(void **state)
         kb_bytes bytes = recorded(files[f]);
         size_t before = 0;
 
-        for (size_t len = 0; len < bytes.len; len++) {
+        for (size_t len = 0; len < bytes.len; len += wire_stride()) {
             struct kb_cc_contents *contents = contents_of(kb_bytes_of(bytes.ptr, len));
 
             if (kb_cc_parse(contents) == KB_OK) {
@@ -447,7 +447,7 @@ static void flipped_at_every_bit(void **state)
     for (size_t f = 0; f < NUM_FILES; f += 3) {
         kb_bytes bytes = recorded(files[f]);
 
-        for (size_t bit = 0; bit < bytes.len * 8; bit++) {
+        for (size_t bit = 0; bit < bytes.len * 8; bit += wire_stride()) {
             struct kb_cc_contents *contents = contents_of(bytes);
 
             contents->image[bit / 8] ^= (uint8_t)(1u << bit % 8);
