@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -41,21 +42,23 @@ static void assert_address(const struct kb_address *address, bool port, const ch
 
 /* --- facts --- */
 
-/* What the KDC saw of the client. */
-static struct sockaddr_in6 seen;
+/* The client's port, as the KDC's thread saw it. */
+static atomic_uint seen_port;
 
 static void note_udp(struct mock *mock, unsigned nth, const struct sockaddr_in6 *from,
                      socklen_t from_len, kb_bytes request)
 {
-    seen = *from;
+    atomic_store(&seen_port, ntohs(from->sin6_port));
     mock_udp_final(mock, nth, from, from_len, request);
 }
 
 static void note_tcp(struct mock *mock, unsigned nth, int fd, kb_bytes request)
 {
-    socklen_t len = sizeof(seen);
+    struct sockaddr_in6 from = {0};
+    socklen_t len = sizeof(from);
 
-    (void)getpeername(fd, (struct sockaddr *)&seen, &len);
+    (void)getpeername(fd, (struct sockaddr *)&from, &len);
+    atomic_store(&seen_port, ntohs(from.sin6_port));
     mock_tcp_final(mock, nth, fd, request);
 }
 
@@ -66,7 +69,7 @@ static void assert_facts(const struct asker *asker, const char *local, const cha
 
     assert_non_null(facts);
     assert_address(&facts->local, false, local);
-    assert_int_equal(kb_address_port(&facts->local), ntohs(seen.sin6_port));
+    assert_int_equal(kb_address_port(&facts->local), atomic_load(&seen_port));
     assert_address(&facts->peer, true, peer);
     assert_true(facts->in_buffer > 0 && facts->out_buffer > 0);
     assert_false(facts->tunnelled);
@@ -164,9 +167,9 @@ static void a_fixed_port_serves_every_request(void **state)
     for (int i = 0; i < 8; i++) {
         begin(&asker, "127.0.0.1", kdc.port, i % 2 ? KB_TCP : KB_UDP, &options);
         assert_int_equal(asker_ask(&asker, "one", false), KB_OK);
-        assert_int_equal(ntohs(seen.sin6_port), options.local_port);
+        assert_int_equal(atomic_load(&seen_port), options.local_port);
         assert_int_equal(asker_ask(&asker, "two", false), KB_OK);
-        assert_int_equal(ntohs(seen.sin6_port), options.local_port);
+        assert_int_equal(atomic_load(&seen_port), options.local_port);
         assert_int_equal(asker.net->sockets.holders, 0);
         asker_stop(&asker);
     }
