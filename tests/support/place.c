@@ -38,6 +38,20 @@ void place_close(void)
     nftw(directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 }
 
+int place_set_up(void **state)
+{
+    (void)state;
+    place_open();
+    return 0;
+}
+
+int place_tear_down(void **state)
+{
+    (void)state;
+    place_close();
+    return 0;
+}
+
 const char *place_path(const char *name)
 {
     static char buffers[4][256];

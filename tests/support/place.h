@@ -10,6 +10,10 @@
 void place_open(void);
 void place_close(void);
 
+/* The same as CMocka calls it around a test. */
+int place_set_up(void **state);
+int place_tear_down(void **state);
+
 /* place_path is the full path of a name there: in one of a few static buffers, used in turn. */
 const char *place_path(const char *name);
 

@@ -19,20 +19,6 @@
 #define KNOWN "; there are %{uid}, %{euid}, %{username}, %{hostname} and %{credentials}"
 #define NUM(rows) (sizeof(rows) / sizeof((rows)[0]))
 
-static int open_place(void **state)
-{
-    (void)state;
-    place_open();
-    return 0;
-}
-
-static int close_place(void **state)
-{
-    (void)state;
-    place_close();
-    return 0;
-}
-
 /* The error's sentence with the test's directory shown as DIR. */
 static const char *sentence(const struct kb_error *err)
 {
@@ -517,7 +503,7 @@ static void no_message_shows_a_password(void **state)
 
 int main(void)
 {
-#define IN_A_PLACE(test) cmocka_unit_test_setup_teardown(test, open_place, close_place)
+#define IN_A_PLACE(test) cmocka_unit_test_setup_teardown(test, place_set_up, place_tear_down)
     const struct CMUnitTest tests[] = {
         IN_A_PLACE(a_wrong_line_is_told),
         IN_A_PLACE(wrong_items_of_the_environment_are_told),

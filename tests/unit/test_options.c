@@ -18,20 +18,6 @@
 
 #define NUM(rows) (sizeof(rows) / sizeof((rows)[0]))
 
-static int open_place(void **state)
-{
-    (void)state;
-    place_open();
-    return 0;
-}
-
-static int close_place(void **state)
-{
-    (void)state;
-    place_close();
-    return 0;
-}
-
 static const struct kb_options *get(const char *target, const char *client, struct kb_settings *own)
 {
     struct kb_options_query query = {
@@ -462,7 +448,7 @@ static void a_copy_of_settings_is_independent(void **state)
 
 int main(void)
 {
-#define IN_A_PLACE(test) cmocka_unit_test_setup_teardown(test, open_place, close_place)
+#define IN_A_PLACE(test) cmocka_unit_test_setup_teardown(test, place_set_up, place_tear_down)
     const struct CMUnitTest tests[] = {
         IN_A_PLACE(nothing_configured_is_not_ours),
         IN_A_PLACE(the_mechd_line_configures),

@@ -23,20 +23,6 @@
 
 #define NUM(rows) (sizeof(rows) / sizeof((rows)[0]))
 
-static int open_place(void **state)
-{
-    (void)state;
-    place_open();
-    return 0;
-}
-
-static int close_place(void **state)
-{
-    (void)state;
-    place_close();
-    return 0;
-}
-
 static const struct kb_options *get(const char *target, const char *client, struct kb_settings *own)
 {
     struct kb_options_query query = {
@@ -277,7 +263,7 @@ static void threads_and_children_ask_while_it_changes(void **state)
 
 int main(void)
 {
-#define IN_A_PLACE(test) cmocka_unit_test_setup_teardown(test, open_place, close_place)
+#define IN_A_PLACE(test) cmocka_unit_test_setup_teardown(test, place_set_up, place_tear_down)
     const struct CMUnitTest tests[] = {
         IN_A_PLACE(a_process_configures_itself),
         IN_A_PLACE(a_process_is_a_layer_as_others),

@@ -17,20 +17,6 @@
 
 #define NUM(rows) (sizeof(rows) / sizeof((rows)[0]))
 
-static int open_place(void **state)
-{
-    (void)state;
-    place_open();
-    return 0;
-}
-
-static int close_place(void **state)
-{
-    (void)state;
-    place_close();
-    return 0;
-}
-
 static const struct kb_options *get(struct kb_settings *own)
 {
     struct kb_options_query query = {.own = own, .with_krb5conf = true};
@@ -286,7 +272,7 @@ static void the_build_is_told(void **state)
 
 int main(void)
 {
-#define IN_A_PLACE(test) cmocka_unit_test_setup_teardown(test, open_place, close_place)
+#define IN_A_PLACE(test) cmocka_unit_test_setup_teardown(test, place_set_up, place_tear_down)
     const struct CMUnitTest tests[] = {
         IN_A_PLACE(values_are_shown_as_written),
         IN_A_PLACE(what_is_shown_can_be_written),

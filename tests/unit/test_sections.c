@@ -21,20 +21,6 @@
 
 #define NUM(rows) (sizeof(rows) / sizeof((rows)[0]))
 
-static int open_place(void **state)
-{
-    (void)state;
-    place_open();
-    return 0;
-}
-
-static int close_place(void **state)
-{
-    (void)state;
-    place_close();
-    return 0;
-}
-
 /* Makes `text` the Config= file of our line. */
 static void configure(const char *line, const char *text)
 {
@@ -516,7 +502,7 @@ static void domain_and_user(void **state)
 
 int main(void)
 {
-#define IN_A_PLACE(test) cmocka_unit_test_setup_teardown(test, open_place, close_place)
+#define IN_A_PLACE(test) cmocka_unit_test_setup_teardown(test, place_set_up, place_tear_down)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(patterns_are_those_of_fnmatch),
         cmocka_unit_test(patterns_take_no_exponential_time),

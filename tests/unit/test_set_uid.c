@@ -127,24 +127,10 @@ static void the_caller_is_not_trusted(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-static int open_place(void **state)
-{
-    (void)state;
-    place_open();
-    return 0;
-}
-
-static int close_place(void **state)
-{
-    (void)state;
-    place_close();
-    return 0;
-}
-
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(the_caller_is_not_trusted, open_place, close_place),
+        cmocka_unit_test_setup_teardown(the_caller_is_not_trusted, place_set_up, place_tear_down),
     };
 
     return argc == 3 ? look(argv[1], argv[2]) : cmocka_run_group_tests(tests, NULL, NULL);
