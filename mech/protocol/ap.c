@@ -8,6 +8,7 @@
 #include "mech/protocol/context.h"
 #include "mech/protocol/krbcred.h"
 #include "mech/protocol/text.h"
+#include "mech/protocol/token_format.h"
 #include "mech/report/events.h"
 
 #define AP_OPTION_MUTUAL 0x20000000u
@@ -105,7 +106,8 @@ static struct kb_ap *context_of(const struct kb_ap_request *request)
 
 void kb_ap_establish(struct kb_ap *ap, uint32_t peer_seq)
 {
-    kb_seqstate_init(&ap->received, peer_seq, true, (ap->flags & KB_GSS_REPLAY) != 0,
+    ap->format = kb_token_format_of(ap->message_key);
+    kb_seqstate_init(&ap->received, peer_seq, ap->format->wide, (ap->flags & KB_GSS_REPLAY) != 0,
                      (ap->flags & KB_GSS_SEQUENCE) != 0);
     ap->state = KB_AP_ESTABLISHED;
 }

@@ -13,11 +13,12 @@
 struct kb_ap {
     /* Immutable once established. */
     enum kb_ap_state { KB_AP_WAITING, KB_AP_ESTABLISHED, KB_AP_FAILED } state;
-    uint32_t flags;             /* KB_GSS_* */
-    bool acceptor;              /* which side we are: false, but in tests */
-    bool acceptor_subkey;       /* message_key came from the acceptor */
-    bool bound;                 /* channel bindings were sent */
-    struct kb_key *session_key; /* of the ticket */
+    const struct kb_token_format *format; /* of its messages, once established */
+    uint32_t flags;                       /* KB_GSS_* */
+    bool acceptor;                        /* which side we are: false, but in tests */
+    bool acceptor_subkey;                 /* message_key came from the acceptor */
+    bool bound;                           /* channel bindings were sent */
+    struct kb_key *session_key;           /* of the ticket */
     struct kb_key *message_key; /* the initiator's subkey, then the acceptor's if it sends one */
     const struct kb_principal *client, *server;
     uint32_t ticket_flags;

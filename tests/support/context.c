@@ -3,6 +3,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "mech/protocol/token_format.h"
+
 struct kb_ap *context_of(int32_t etype, kb_bytes key, bool acceptor, bool acceptor_subkey,
                          uint64_t first)
 {
@@ -22,7 +24,8 @@ struct kb_ap *context_of(int32_t etype, kb_bytes key, bool acceptor, bool accept
 
 void context_receives(struct kb_ap *ap, uint64_t first)
 {
-    kb_seqstate_init(&ap->received, first, true, true, true);
+    ap->format = kb_token_format_of(ap->message_key);
+    kb_seqstate_init(&ap->received, first, ap->format->wide, true, true);
 }
 
 void context_free(struct kb_ap *ap)
