@@ -4,11 +4,11 @@
 
 /* clang-format off */
 static const struct kb_enctype enctypes[] = {
-    /* number               name                          aliases                        cksumtype key conf mac iterations */
-    {KB_ENCTYPE_AES256_SHA1,   "aes256-cts-hmac-sha1-96",    "aes256-cts aes256-sha1",       16, 32, 16, 12,  4096, &kb_aes_sha1},
-    {KB_ENCTYPE_AES128_SHA1,   "aes128-cts-hmac-sha1-96",    "aes128-cts aes128-sha1",       15, 16, 16, 12,  4096, &kb_aes_sha1},
-    {KB_ENCTYPE_AES256_SHA384, "aes256-cts-hmac-sha384-192", "aes256-sha2",                  20, 32, 16, 24, 32768, &kb_aes256_sha2},
-    {KB_ENCTYPE_AES128_SHA256, "aes128-cts-hmac-sha256-128", "aes128-sha2",                  19, 16, 16, 16, 32768, &kb_aes128_sha2},
+    /* number               name                          aliases                        cksumtype key conf mac pad old iterations */
+    {KB_ENCTYPE_AES256_SHA1,   "aes256-cts-hmac-sha1-96",    "aes256-cts aes256-sha1",       16, 32, 16, 12, 1, false,  4096, &kb_aes_sha1},
+    {KB_ENCTYPE_AES128_SHA1,   "aes128-cts-hmac-sha1-96",    "aes128-cts aes128-sha1",       15, 16, 16, 12, 1, false,  4096, &kb_aes_sha1},
+    {KB_ENCTYPE_AES256_SHA384, "aes256-cts-hmac-sha384-192", "aes256-sha2",                  20, 32, 16, 24, 1, false, 32768, &kb_aes256_sha2},
+    {KB_ENCTYPE_AES128_SHA256, "aes128-cts-hmac-sha256-128", "aes128-sha2",                  19, 16, 16, 16, 1, false, 32768, &kb_aes128_sha2},
 };
 
 /* Names for messages only: IANA's registry, and what Windows names below zero ([MS-KILE] 3.1.5.2). */

@@ -33,6 +33,8 @@ struct kb_enctype {
     uint16_t key_len;    /* bytes of a protocol key */
     uint16_t confounder_len;
     uint16_t mac_len;            /* of the integrity tag in a ciphertext, and of the checksum */
+    uint16_t pad;                /* plaintexts are filled up to a multiple of it; 1: they are not */
+    bool old;                    /* RFC 6649, RFC 8429: used only where it is named */
     uint32_t default_iterations; /* PBKDF2 rounds where no s2kparams are given */
     const struct kb_enctype_ops *ops; /* private to crypto/ */
 };

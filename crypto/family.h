@@ -8,6 +8,7 @@
 #include "crypto/cipher.h"
 #include "crypto/enctype.h"
 #include "crypto/hmac.h"
+#include "crypto/key.h"
 
 #define KB_MAX_IDLE 4
 
@@ -36,6 +37,18 @@ struct kb_enctype_ops {
                           const kb_bytes *parts, size_t num_parts, uint8_t *out);
     enum kb_status (*string_to_key)(const struct kb_enctype *enctype, kb_bytes password,
                                     kb_bytes salt, uint64_t iterations, uint8_t *out);
+    /* Only of families that are not "confounder, ciphertext stealing, MAC" (crypto/message.c); else
+     * NULL, and then derive is there. Contracts are those of kb_encrypt, kb_decrypt and
+     * kb_checksum_pieces; OpenSSL is loaded, `out` of `seal` does not overlap `plain` unless plain
+     * is already where it belongs in it (behind the confounder). */
+    enum kb_status (*seal)(struct kb_key *key, uint32_t usage, const struct kb_rng *rng,
+                           kb_bytes plain, uint8_t *out);
+    enum kb_status (*open)(struct kb_key *key, uint32_t usage, kb_bytes cipher, uint8_t *out,
+                           size_t *out_len);
+    enum kb_status (*sum)(struct kb_key *key, uint32_t usage, const struct kb_piece *pieces,
+                          size_t num, uint8_t *out);
+    /* Makes a key of random bytes (parity, weak keys); NULL: they are one. */
+    void (*fix_key)(uint8_t *key);
 };
 
 extern const struct kb_enctype_ops kb_aes_sha1, kb_aes128_sha2, kb_aes256_sha2;

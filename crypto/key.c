@@ -48,7 +48,8 @@ enum kb_status kb_key_new(int32_t etype, kb_bytes raw, struct kb_key **out)
     return KB_OK;
 }
 
-/* RFC 3962 6, RFC 8009 5: random-to-key is the identity. */
+/* RFC 3962 6, RFC 8009 5: random-to-key is the identity; where it is not, as many random bytes as a
+ * key has are as good. */
 enum kb_status kb_key_random(int32_t etype, const struct kb_rng *rng, struct kb_key **out)
 {
     const struct kb_enctype *enctype = kb_enctype_find(etype);
@@ -67,6 +68,9 @@ enum kb_status kb_key_random(int32_t etype, const struct kb_rng *rng, struct kb_
     if (st != KB_OK) {
         kb_key_free(key);
         return st;
+    }
+    if (enctype->ops->fix_key != NULL) {
+        enctype->ops->fix_key(key->raw);
     }
     *out = key;
     return KB_OK;
@@ -280,7 +284,10 @@ enum kb_status kb_decrypt_pieces(struct kb_key *key, uint32_t usage, uint8_t *co
 
 size_t kb_encrypted_len(const struct kb_key *key, size_t plain_len)
 {
-    return key->enctype->confounder_len + plain_len + key->enctype->mac_len;
+    const struct kb_enctype *enctype = key->enctype;
+    size_t filled = (enctype->confounder_len + plain_len + enctype->pad - 1) / enctype->pad;
+
+    return filled * enctype->pad + enctype->mac_len;
 }
 
 enum kb_status kb_encrypt(struct kb_key *key, uint32_t usage, const struct kb_rng *rng,
@@ -288,7 +295,12 @@ enum kb_status kb_encrypt(struct kb_key *key, uint32_t usage, const struct kb_rn
 {
     uint8_t *data = out + key->enctype->confounder_len;
     struct kb_piece piece = {KB_PIECE_DATA, data, plain.len};
+    enum kb_status st;
 
+    if (key->enctype->ops->seal != NULL) {
+        st = kb_provider_load();
+        return st == KB_OK ? key->enctype->ops->seal(key, usage, rng, plain, out) : st;
+    }
     if (plain.len > 0) {
         memmove(data, plain.ptr, plain.len);
     }
@@ -304,6 +316,10 @@ enum kb_status kb_decrypt(struct kb_key *key, uint32_t usage, kb_bytes cipher, u
     enum kb_status st;
 
     *out_len = 0;
+    if (key->enctype->ops->open != NULL) {
+        st = kb_provider_load();
+        return st == KB_OK ? key->enctype->ops->open(key, usage, cipher, out, out_len) : st;
+    }
     if (cipher.len < confounder_len + mac_len) {
         if (cipher.len > 0 && out != cipher.ptr) {
             memset(out, 0, cipher.len);
@@ -330,6 +346,10 @@ enum kb_status kb_checksum_pieces(struct kb_key *key, uint32_t usage, const stru
     struct kb_derived *derived;
     enum kb_status st;
 
+    if (key->enctype->ops->sum != NULL) {
+        st = kb_provider_load();
+        return st == KB_OK ? key->enctype->ops->sum(key, usage, pieces, num, out) : st;
+    }
     st = derived_for(key, usage, KB_TO_SUM, &derived);
     if (st != KB_OK) {
         return st;
@@ -342,47 +362,28 @@ enum kb_status kb_checksum_pieces(struct kb_key *key, uint32_t usage, const stru
     return st;
 }
 
-static enum kb_status checksum(struct kb_key *key, uint32_t usage, kb_bytes data,
-                               uint8_t digest[KB_MAX_DIGEST_LEN])
-{
-    struct kb_derived *derived;
-    enum kb_status st;
-
-    st = derived_for(key, usage, KB_TO_SUM, &derived);
-    if (st == KB_OK) {
-        st = kb_hmac_parts(&derived->mac, &data, 1, digest);
-    }
-    return st;
-}
-
 enum kb_status kb_checksum_make(struct kb_key *key, uint32_t usage, kb_bytes data, uint8_t *out)
 {
-    uint8_t digest[KB_MAX_DIGEST_LEN];
-    enum kb_status st = checksum(key, usage, data, digest);
+    struct kb_piece piece = {KB_PIECE_SIGN, (uint8_t *)(uintptr_t)data.ptr, data.len};
 
-    if (st == KB_OK) {
-        memcpy(out, digest, key->enctype->mac_len);
-        kb_wipe(digest, sizeof(digest));
-    }
-    return st;
+    return kb_checksum_pieces(key, usage, &piece, 1, out);
 }
 
 enum kb_status kb_checksum_verify(struct kb_key *key, uint32_t usage, int32_t cksumtype,
                                   kb_bytes data, kb_bytes sum)
 {
-    uint8_t digest[KB_MAX_DIGEST_LEN];
+    uint8_t want[KB_MAX_CHECKSUM_LEN];
     enum kb_status st;
 
     if (cksumtype != key->enctype->cksumtype) {
         return KB_NO_ENCTYPE;
     }
-    st = checksum(key, usage, data, digest);
+    st = kb_checksum_make(key, usage, data, want);
     if (st != KB_OK) {
         return st;
     }
     /* What it should have been is a valid MAC for the attacker's data. */
-    st =
-        kb_equal_secret(kb_bytes_of(digest, key->enctype->mac_len), sum) ? KB_OK : KB_BAD_INTEGRITY;
-    kb_wipe(digest, sizeof(digest));
+    st = kb_equal_secret(kb_bytes_of(want, key->enctype->mac_len), sum) ? KB_OK : KB_BAD_INTEGRITY;
+    kb_wipe(want, sizeof(want));
     return st;
 }
