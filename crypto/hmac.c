@@ -10,6 +10,7 @@ static const struct {
     [KB_SHA1] = {20, 64},
     [KB_SHA256] = {32, 64},
     [KB_SHA384] = {48, 128},
+    [KB_MD5] = {16, 64},
 };
 
 size_t kb_digest_len(enum kb_hash hash)
@@ -22,7 +23,7 @@ size_t kb_hash_block_len(enum kb_hash hash)
     return shapes[hash].block_len;
 }
 
-/* --- the three hashes under one set of names; the only place that tells them apart --- */
+/* --- the four hashes under one set of names; the only place that tells them apart --- */
 
 static void hash_begin(enum kb_hash hash, union kb_hash_state *state)
 {
@@ -32,6 +33,9 @@ static void hash_begin(enum kb_hash hash, union kb_hash_state *state)
         break;
     case KB_SHA256:
         kb_ssl()->SHA256_Init(&state->sha256);
+        break;
+    case KB_MD5:
+        kb_ssl()->MD5_Init(&state->md5);
         break;
     default: /* KB_SHA384 */
         kb_ssl()->SHA384_Init(&state->sha512);
@@ -49,6 +53,9 @@ static inline void hash_add(enum kb_hash hash, union kb_hash_state *state, const
     case KB_SHA256:
         kb_ssl()->SHA256_Update(&state->sha256, data, len);
         break;
+    case KB_MD5:
+        kb_ssl()->MD5_Update(&state->md5, data, len);
+        break;
     default: /* KB_SHA384 */
         kb_ssl()->SHA384_Update(&state->sha512, data, len);
         break;
@@ -63,6 +70,9 @@ static inline void hash_end(enum kb_hash hash, union kb_hash_state *state, uint8
         break;
     case KB_SHA256:
         kb_ssl()->SHA256_Final(out, &state->sha256);
+        break;
+    case KB_MD5:
+        kb_ssl()->MD5_Final(out, &state->md5);
         break;
     default: /* KB_SHA384 */
         kb_ssl()->SHA384_Final(out, &state->sha512);
@@ -79,6 +89,9 @@ static void chaining_of(enum kb_hash hash, const union kb_hash_state *state, uni
         break;
     case KB_SHA256:
         memcpy(out->sha256, state->sha256.h, sizeof(out->sha256));
+        break;
+    case KB_MD5:
+        *out = (union kb_chaining){.md5 = {state->md5.A, state->md5.B, state->md5.C, state->md5.D}};
         break;
     default: /* KB_SHA384 */
         memcpy(out->sha512, state->sha512.h, sizeof(out->sha512));
@@ -108,6 +121,15 @@ static inline void hash_resume(enum kb_hash hash, union kb_hash_state *state,
         state->sha256.Nh = 0;
         state->sha256.num = 0;
         state->sha256.md_len = SHA256_DIGEST_LENGTH;
+        break;
+    case KB_MD5:
+        state->md5.A = from->md5[0];
+        state->md5.B = from->md5[1];
+        state->md5.C = from->md5[2];
+        state->md5.D = from->md5[3];
+        state->md5.Nl = 64 * 8;
+        state->md5.Nh = 0;
+        state->md5.num = 0;
         break;
     default: /* KB_SHA384 */
         memcpy(state->sha512.h, from->sha512, sizeof(from->sha512));

@@ -3,7 +3,8 @@
  * A kb_hmac_key is plain memory, constant after its making: any number of threads may use it. A
  * kb_hmac is one computation, on the stack. OpenSSL is loaded before (kb_provider_load); after that
  * nothing here takes from the heap, and nothing can fail: the KB_NO_CRYPTO and KB_NO_MEMORY that
- * some functions return are for where a provider of the system's computes (crypto/provided.h). */
+ * some functions return are for where a provider of the system's computes (crypto/provided.h). MD5
+ * is there for RFC 4757 and the old checksums; a FIPS provider does not have it. */
 #ifndef KB_HMAC_H
 #define KB_HMAC_H
 
@@ -14,12 +15,13 @@
 #define KB_MAX_DIGEST_LEN 48
 #define KB_MAX_HASH_BLOCK 128
 
-enum kb_hash { KB_SHA1, KB_SHA256, KB_SHA384 };
+enum kb_hash { KB_SHA1, KB_SHA256, KB_SHA384, KB_MD5 };
 
 union kb_hash_state {
     SHA_CTX sha1;
     SHA256_CTX sha256;
     SHA512_CTX sha512;
+    MD5_CTX md5;
 };
 
 /* The chaining value after a block: all of the state that is not known anyway. */
@@ -27,6 +29,7 @@ union kb_chaining {
     SHA_LONG sha1[5];
     SHA_LONG sha256[8];
     SHA_LONG64 sha512[8];
+    MD5_LONG md5[4];
 };
 
 #define KB_MAX_MAC_KEY_LEN 64 /* where a provider computes */
@@ -55,7 +58,8 @@ struct kb_hmac {
 size_t kb_digest_len(enum kb_hash hash);
 size_t kb_hash_block_len(enum kb_hash hash);
 
-/* kb_hash writes the plain digest of the concatenated parts. */
+/* kb_hash writes the plain digest of the concatenated parts. In the provider's modes only
+ * SHA-1, which alone is hashed plainly there. */
 KB_MUST_USE enum kb_status kb_hash(enum kb_hash hash, const kb_bytes *parts, size_t num_parts,
                                    uint8_t *out);
 
@@ -73,7 +77,7 @@ KB_MUST_USE enum kb_status kb_hmac_end(struct kb_hmac *mac, uint8_t out[KB_MAX_D
 KB_MUST_USE enum kb_status kb_hmac_parts(const struct kb_hmac_key *key, const kb_bytes *parts,
                                          size_t num_parts, uint8_t out[KB_MAX_DIGEST_LEN]);
 
-/* kb_pbkdf2 is RFC 8018 5.2 with this HMAC; iterations from 1 up to 2^32. */
+/* kb_pbkdf2 is RFC 8018 5.2 with the HMAC of a SHA; iterations from 1 up to 2^32. */
 KB_MUST_USE enum kb_status kb_pbkdf2(enum kb_hash hash, kb_bytes password,
                                      const kb_bytes *salt_parts, size_t num_parts,
                                      uint64_t iterations, uint8_t *out, size_t out_len);

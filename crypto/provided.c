@@ -6,7 +6,7 @@
 static char *digest_name(enum kb_hash hash)
 {
     static char names[][12] = {
-        [KB_SHA1] = "SHA1", [KB_SHA256] = "SHA2-256", [KB_SHA384] = "SHA2-384"};
+        [KB_SHA1] = "SHA1", [KB_SHA256] = "SHA2-256", [KB_SHA384] = "SHA2-384", [KB_MD5] = "MD5"};
 
     return names[hash];
 }
