@@ -12,11 +12,13 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "tests", "realm")]
+from messages import Messages                               # noqa: E402
 from process import run                                     # noqa: E402
-from realm import Realm, exit_on_signals, plugin_path       # noqa: E402
+from realm import Realm, exit_on_signals                    # noqa: E402
 from relay import Relay                                     # noqa: E402
+from side import Side, install, needed, program, show       # noqa: E402
 
-PROGRAM = os.path.join(os.environ.get("KB_BUILDDIR", os.getcwd()), "bench", "bench_init")
+PROGRAM = program("bench_init")
 TARGET = "HTTP@localhost"
 
 
@@ -38,23 +40,6 @@ class Table:
         print(f"  {what:42}{show(ours, unit):>12}{show(mit, unit):>12}{ratio:>9.3f}{told}", flush=True)
 
 
-def show(value, unit):
-    return f"{value / 1000:.1f} us" if unit == "ns" else f"{value / 1e6:.2f} ms" if unit == "ms" \
-        else f"{value:,.0f}{unit}"
-
-
-def install(directory):
-    """The plugin as an installation has it: a file written from front to end is mapped in larger
-    pieces than one that a linker wrote (12 us less at load)."""
-    os.environ["KB_PLUGIN"] = shutil.copy(plugin_path(), directory)
-
-
-def ask(side, calls, threads):
-    side.stdin.write(f"{calls} {threads}\n")
-    side.stdin.flush()
-    return int(side.stdout.readline())
-
-
 class Bench:
     def __init__(self, realm, rounds, table):
         self.realm, self.rounds, self.table = realm, rounds, table
@@ -70,14 +55,13 @@ class Bench:
 
     def warm(self):
         self.table.title("gss_init_sec_context with the ticket at hand (MIT: FILE cache), CPU of a call")
-        sides = [subprocess.Popen([PROGRAM, "warm", TARGET], env=env, text=True,
-                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        sides = [Side([PROGRAM, "warm", TARGET], env, ready=False)
                  for env in (self.our_env, self.mit_env)]
         best = {}
         for threads in (1, 2, 8):
             for _ in range(self.rounds):
                 for who, (side, calls) in enumerate(zip(sides, (1000, 100))):
-                    took = ask(side, calls, threads)
+                    took = int(side.ask(f"{calls} {threads}"))
                     best[who, threads] = min(took, best.get((who, threads), took))
             ours, mit = best[0, threads], best[1, threads]
             self.table.line(f"{threads} thread{'s'[:threads - 1]}", ours, mit, "ns",
@@ -86,8 +70,7 @@ class Bench:
             self.table.line(f"ours, {threads} threads beside 1", best[0, threads], best[0, 1], "ns",
                             1.5)
         for side in sides:
-            side.stdin.close()
-            side.wait()
+            side.close()
 
     def counts(self):
         """Twice with different numbers of calls: what start and first login cost falls out."""
@@ -204,16 +187,14 @@ class Bench:
         environments = (self.realm.env(plugin=True, KRB5CCNAME=self.mit_env["KRB5CCNAME"]),
                         self.mit_env)
         for what, options in (("a call", []), ("a call through SPNEGO", ["-s"])):
-            sides = [subprocess.Popen([PROGRAM, *options, "warm", TARGET], env=env, text=True,
-                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            sides = [Side([PROGRAM, *options, "warm", TARGET], env, ready=False)
                      for env in environments]
             best = [1 << 62, 1 << 62]
             for _ in range(self.rounds):
                 for who, side in enumerate(sides):
-                    best[who] = min(best[who], ask(side, 100, 1))
+                    best[who] = min(best[who], int(side.ask("100 1")))
             for side in sides:
-                side.stdin.close()
-                side.wait()
+                side.close()
             self.table.line(what + ", CPU", *best, "ns")
         best = [1 << 62, 1 << 62]
         for _ in range(self.rounds * 5):
@@ -223,18 +204,23 @@ class Bench:
                 best[who] = min(best[who], int(done.stdout.split()[1]))
         self.table.line("first SPNEGO token of a process, CPU", *best, "ns")
 
+    # --- messages ---
+
+    def messages(self):
+        messages = Messages(self.realm, self.rounds)
+        messages.run()
+        self.table.missed += messages.missed
+
 
 def main():
-    parts = ("warm", "counts", "cold", "far", "load", "platform")
+    parts = ("warm", "counts", "cold", "far", "load", "platform", "messages")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--gate", action="store_true", help="exit 1 where a bound is missed")
     parser.add_argument("part", nargs="*", choices=[[], *parts], default=[])
     args = parser.parse_args()
     exit_on_signals()
-    for needed in (PROGRAM, plugin_path()):
-        if not os.path.exists(needed):
-            sys.exit(f"bench: {needed} is missing: make bench builds it")
+    needed("bench_init", "bench_messages", "bench_bare")
     table = Table()
     with tempfile.TemporaryDirectory() as directory, Realm() as realm:
         install(directory)

@@ -1,0 +1,184 @@
+#!/usr/bin/python3
+"""make bench-messages: what a message costs through gss_* calls, with Kerbside, with MIT's own
+mechanism and by bare OpenSSL, all taking turns in one run. README.md here says what is measured."""
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "tests", "realm")]
+from realm import Realm, exit_on_signals                    # noqa: E402
+from kdc import write                                       # noqa: E402
+from side import Side, install, needed, program, show       # noqa: E402
+
+SIZES = (64, 256, 1024, 4096, 16384, 65536, 262144, 1048576)
+ETYPES = ("aes256-cts-hmac-sha1-96", "aes128-cts-hmac-sha1-96", "aes256-cts-hmac-sha384-192",
+          "aes128-cts-hmac-sha256-128")
+NUMBERS = {"aes128-cts-hmac-sha1-96": 17, "aes256-cts-hmac-sha1-96": 18,
+           "aes128-cts-hmac-sha256-128": 19, "aes256-cts-hmac-sha384-192": 20}
+OPS = ("wrap", "unwrap", "get_mic", "verify_mic", "wrap_iov", "unwrap_iov", "get_mic_iov",
+       "verify_mic_iov", "wrap-sign", "unwrap-sign", "wrap_iov-sign", "unwrap_iov-sign")
+
+
+def bound(size):
+    """The share of bare OpenSSL's speed that is to be reached."""
+    return 0.90 if size >= 16384 else 0.65 if size >= 1024 else 0.50
+
+
+def told(size):
+    return f"{size >> 20} MiB" if size >= 1 << 20 else f"{size >> 10} KiB" if size >= 1024 \
+        else f"{size} B"
+
+
+class Pair:
+    """The programs of one enctype: ours, MIT's, and the bound."""
+
+    def __init__(self, realm, etype):
+        self.etype = etype
+        target = etype + "@localhost"
+        conf = realm.path(f"only-{etype}.conf")
+        with open(realm.krb5_conf) as source:
+            write(conf, source.read().replace("[libdefaults]", "[libdefaults]\n"
+                                              f"  permitted_enctypes = {etype}"))
+        user = "user-" + etype
+        options = realm.identity("keytab", user) + f" EncryptionTypes={etype}"
+        common = {"krb5_conf": conf, "KRB5RCACHENAME": "none:",
+                  "KRB5_KTNAME": "FILE:" + realm.path("service.keytab")}
+        self.ours = Side([program("bench_messages"), target], realm.env(options=options, **common))
+        self.mit = Side([program("bench_messages"), target],
+                        realm.env(plugin=False, **{**common, "KRB5CCNAME": "MEMORY:"},
+                                  KRB5_CLIENT_KTNAME="FILE:" + realm.path(user + ".keytab")))
+        self.bare = Side([program("bench_bare"), etype], os.environ)
+        for side in (self.ours, self.mit):
+            number = int(side.ask("enctype"))
+            if number != NUMBERS[etype]:
+                sys.exit(f"bench: the key is of enctype {number}, and was to be {etype}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for side in (self.ours, self.mit, self.bare):
+            side.close()
+
+    def least(self, request, sides, rounds):
+        """The least answer of each side, in turns; None where it has no such call."""
+        best = [None] * len(sides)
+        for _ in range(rounds):
+            for i, side in enumerate(sides):
+                answer = side.ask(request)
+                if answer != "-":
+                    best[i] = min(float(answer), best[i] or float("inf"))
+        return best
+
+
+class Messages:
+    """rounds: turns of each; missed: what did not reach its bound."""
+
+    def __init__(self, realm, rounds, etypes=ETYPES, ops=OPS, sizes=SIZES):
+        self.realm, self.rounds = realm, rounds
+        self.etypes, self.ops, self.sizes = etypes, ops, sizes
+        self.missed = []
+        self.rows = []
+
+    def verdict(self, what, holds):
+        if not holds:
+            self.missed.append(what)
+        return "" if holds else "  MISSED"
+
+    def run(self):
+        for etype in self.etypes:
+            print(f"\n{etype}: CPU of a call\n  {'':16}{'':>8}{'kerbside':>13}{'MIT':>13}"
+                  f"{'OpenSSL':>13}{'MIT/ours':>10}{'share':>8}{'bound':>7}", flush=True)
+            with Pair(self.realm, etype) as pair:
+                for op in self.ops:
+                    for size in self.sizes:
+                        self.line(pair, op, size)
+                self.figures(pair)
+
+    def line(self, pair, op, size):
+        ours, mit, bare = pair.least(f"time {op} {size}", (pair.ours, pair.mit, pair.bare),
+                                     self.rounds)
+        self.rows.append((pair.etype, op, size, ours, mit, bare))
+        if ours is None:
+            print(f"  {op:16}{told(size):>8}{'-':>13}{show(mit, 'ns'):>13}{show(bare, 'ns'):>13}",
+                  flush=True)
+            if size == self.sizes[0]:
+                self.verdict(f"{pair.etype} {op}: not there", False)
+            return
+        share = bare / ours
+        verdict = self.verdict(f"{pair.etype} {op} {told(size)}: {share:.2f}", share >= bound(size))
+        print(f"  {op:16}{told(size):>8}{show(ours, 'ns'):>13}{show(mit, 'ns'):>13}"
+              f"{show(bare, 'ns'):>13}{mit / ours:>9.1f}x{share:>8.2f}{bound(size):>7.2f}{verdict}",
+              flush=True)
+
+    def figure(self, pair, what, ours, mit, unit, holds, told_bound):
+        verdict = self.verdict(f"{pair.etype} {what}: {ours:.2f}", holds)
+        mit = "-" if mit is None else f"{mit:.2f}"
+        print(f"  {what:46}{ours:>10.2f}{mit:>10} {unit:10}{told_bound}{verdict}", flush=True)
+
+    def figures(self, pair):
+        """What is not a share of OpenSSL's speed."""
+        sides = (pair.ours, pair.mit)
+        print(f"  {'':46}{'kerbside':>10}{'MIT':>10}")
+        best = {}
+        for _ in range(5 * self.rounds):
+            for who, side in enumerate(sides):
+                for threads in (1, 2):
+                    took = float(side.ask(f"threads wrap 16384 {threads}"))
+                    best[who, threads] = min(took, best.get((who, threads), took))
+        ratios = [best[who, 1] / best[who, 2] for who in (0, 1)]
+        self.figure(pair, "wrap of 16 KiB, two threads beside one", *ratios, "times",
+                    ratios[0] >= 1.5, ">= 1.5")
+        rates = []
+        for side in sides:
+            small, large = [size / pair.least(f"time wrap {size}", (side,), 2 * self.rounds)[0]
+                            for size in (65536, 1048576)]
+            rates.append(large / small)
+        self.figure(pair, "rate of wrap, 1 MiB beside 64 KiB", *rates, "times", rates[0] >= 1,
+                    ">= 1")
+        most = 0
+        for op in self.ops:
+            for size in (64, 65536):
+                ours, mit = pair.least(f"allocations {op} {size}", sides, 1)
+                if ours is None:
+                    continue
+                allowed = 0 if "verify" in op or "iov" in op else 1
+                self.figure(pair, f"allocations of {op} of {told(size)}", ours, mit, "",
+                            ours <= allowed + 1, f"<= {allowed + 1}")
+                most = max(most, ours)
+        heaps = list(zip(*[[int(n) for n in side.ask("heap").split()] for side in sides]))
+        self.figure(pair, "heap of a half open context", *heaps[0], "bytes", heaps[0][0] <= 1536,
+                    "<= 1536")
+        self.figure(pair, "heap of an established context", *heaps[1], "bytes",
+                    heaps[1][0] <= 2048, "<= 2048")
+
+
+def arguments(parser):
+    parser.add_argument("--etype", action="append", choices=ETYPES)
+    parser.add_argument("--op", action="append", choices=OPS)
+    parser.add_argument("--size", action="append", type=int)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--gate", action="store_true", help="exit 1 where a bound is missed")
+    arguments(parser)
+    args = parser.parse_args()
+    exit_on_signals()
+    needed("bench_messages", "bench_bare")
+    with tempfile.TemporaryDirectory() as directory, Realm() as realm:
+        install(directory)
+        messages = Messages(realm, args.rounds, args.etype or ETYPES, args.op or OPS,
+                            args.size or SIZES)
+        messages.run()
+    print("\nwithin every bound" if not messages.missed else "\nmissed:\n  "
+          + "\n  ".join(messages.missed))
+    return 1 if args.gate and messages.missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""What the measurements share: the programs that are asked in turns, and how figures are shown."""
+import os
+import shutil
+import subprocess
+import sys
+
+from realm import plugin_path
+
+
+def program(name):
+    return os.path.join(os.environ.get("KB_BUILDDIR", os.getcwd()), "bench", name)
+
+
+def needed(*programs):
+    for path in [program(name) for name in programs] + [plugin_path()]:
+        if not os.path.exists(path):
+            sys.exit(f"bench: {path} is missing: make bench builds it")
+
+
+def install(directory):
+    """The plugin as an installation has it: a file written from front to end is mapped in larger
+    pieces than one that a linker wrote (12 us less at load)."""
+    os.environ["KB_PLUGIN"] = shutil.copy(plugin_path(), directory)
+
+
+def show(value, unit):
+    """unit: ns and ms are nanoseconds to be shown as us, as ms; any other is appended."""
+    return f"{value / 1000:.{3 if value < 10000 else 1}f} us" if unit == "ns" \
+        else f"{value / 1e6:.2f} ms" if unit == "ms" else f"{value:,.0f}{unit}"
+
+
+class Side:
+    """A program that answers requests, a line each; with `ready` it says so before the first."""
+
+    def __init__(self, argv, env, ready=True):
+        self.name = os.path.basename(argv[0])
+        self.process = subprocess.Popen(argv, env=env, text=True, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE)
+        if ready:
+            self.expect("ready")
+
+    def expect(self, word):
+        line = self.process.stdout.readline().strip()
+        if line != word:
+            sys.exit(f"bench: {self.name} says {line!r}")
+
+    def ask(self, request):
+        self.process.stdin.write(request + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline().strip()
+        if not answer:
+            sys.exit(f"bench: {self.name} ended at {request!r}")
+        return answer
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()

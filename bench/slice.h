@@ -1,0 +1,60 @@
+/* slice.h - what the programs share that time calls: the clock, and how a slice of time is spent.
+ *
+ * A program reads requests from its input, one a line, and answers each with one line, so that
+ * several of them can take turns. Times are nanoseconds of this thread's CPU. */
+#ifndef KB_BENCH_SLICE_H
+#define KB_BENCH_SLICE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <time.h>
+
+#define KB_SLICE_NS 1500000u            /* what is timed in an answer, at least */
+#define KB_SLICE_BYTES ((size_t)131072) /* of the messages of one batch: they stay in the cache */
+#define KB_MAX_BATCH 64u
+#define KB_MAX_MESSAGE ((size_t)1 << 20)
+
+static inline uint64_t kb_clock_ns(clockid_t clock)
+{
+    struct timespec t;
+
+    clock_gettime(clock, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* The number of messages that lie ready together: a token is unwrapped once only, so there is a
+ * batch of them before each look at the clock. The bound walks through as many. */
+static inline size_t kb_batch(size_t size)
+{
+    size_t fit = KB_SLICE_BYTES / (size > 0 ? size : 1);
+
+    return fit > KB_MAX_BATCH ? KB_MAX_BATCH : fit < 2 ? 2 : fit;
+}
+
+/* The least time of a call over batches that together took a slice; `prepare` (NULL: nothing to do)
+ * and `call` get the number of the message in its batch. */
+static inline double kb_slice(void *ctx, size_t size, void (*prepare)(void *ctx, size_t i),
+                              void (*call)(void *ctx, size_t i))
+{
+    size_t batch = kb_batch(size);
+    uint64_t spent = 0, least = UINT64_MAX;
+
+    while (spent < KB_SLICE_NS) {
+        uint64_t took;
+
+        for (size_t i = 0; prepare != NULL && i < batch; i++) {
+            prepare(ctx, i);
+        }
+        took = kb_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+        for (size_t i = 0; i < batch; i++) {
+            call(ctx, i);
+        }
+        took = kb_clock_ns(CLOCK_THREAD_CPUTIME_ID) - took;
+        spent += took;
+        least = took < least ? took : least;
+    }
+    return (double)least / (double)batch;
+}
+
+#endif
