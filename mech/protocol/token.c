@@ -119,3 +119,117 @@ enum kb_status kb_verify_mic(struct kb_ap *ap, kb_bytes message, kb_bytes token,
     }
     return st;
 }
+
+/* --- lists of buffers --- */
+
+static void wipe_data(const struct kb_iov *iov)
+{
+    for (size_t i = 0; i < iov->num; i++) {
+        const struct kb_piece *piece = &iov->pieces[i];
+
+        if (piece->kind == KB_PIECE_DATA && piece->len > 0) {
+            kb_wipe(piece->ptr, piece->len);
+        }
+    }
+}
+
+enum kb_status kb_wrap_iov_len(const struct kb_ap *ap, bool conf, struct kb_iov *iov)
+{
+    return ap->state == KB_AP_ESTABLISHED ? ap->format->wrap_iov_len(ap, conf, iov) : KB_NOT_FOUND;
+}
+
+enum kb_status kb_wrap_iov(struct kb_ap *ap, const struct kb_rng *rng, bool conf,
+                           struct kb_iov *iov)
+{
+    uint64_t seq;
+    enum kb_status st;
+
+    if (ap->state != KB_AP_ESTABLISHED) {
+        return KB_NOT_FOUND;
+    }
+    seq = take_seq(ap);
+    st = ap->format->wrap_iov(ap, rng, conf, iov, seq);
+    if (st != KB_OK) {
+        return_seq(ap, seq);
+    }
+    return st;
+}
+
+enum kb_status kb_unwrap_iov(struct kb_ap *ap, struct kb_iov *iov, bool *out_conf,
+                             uint32_t *out_suppl)
+{
+    uint64_t seq;
+    bool conf;
+    enum kb_status st;
+
+    *out_conf = false;
+    *out_suppl = 0;
+    if (ap->state != KB_AP_ESTABLISHED) {
+        return KB_NOT_FOUND;
+    }
+    st = ap->format->unwrap_iov(ap, iov, &conf, &seq);
+    if (st != KB_OK) {
+        wipe_data(iov);
+        return st;
+    }
+    *out_conf = conf;
+    *out_suppl = note_received(ap, seq);
+    return KB_OK;
+}
+
+enum kb_status kb_unwrap_stream(struct kb_ap *ap, uint8_t *token, size_t len, struct kb_iov *iov,
+                                struct kb_piece *data, bool *out_conf, uint32_t *out_suppl)
+{
+    uint64_t seq;
+    bool conf;
+    enum kb_status st;
+
+    data->len = 0;
+    *out_conf = false;
+    *out_suppl = 0;
+    if (ap->state != KB_AP_ESTABLISHED) {
+        return KB_NOT_FOUND;
+    }
+    st = ap->format->unwrap_stream(ap, token, len, iov, data, &conf, &seq);
+    if (st != KB_OK) {
+        wipe_data(iov);
+        data->len = 0;
+        return st;
+    }
+    *out_conf = conf;
+    *out_suppl = note_received(ap, seq);
+    return KB_OK;
+}
+
+enum kb_status kb_get_mic_iov(struct kb_ap *ap, struct kb_piece *pieces, size_t num, uint8_t *out)
+{
+    uint64_t seq;
+    enum kb_status st;
+
+    if (ap->state != KB_AP_ESTABLISHED) {
+        return KB_NOT_FOUND;
+    }
+    seq = take_seq(ap);
+    st = ap->format->get_mic_iov(ap, pieces, num, seq, out);
+    if (st != KB_OK) {
+        return_seq(ap, seq);
+    }
+    return st;
+}
+
+enum kb_status kb_verify_mic_iov(struct kb_ap *ap, struct kb_piece *pieces, size_t num,
+                                 kb_bytes token, uint32_t *out_suppl)
+{
+    uint64_t seq;
+    enum kb_status st;
+
+    *out_suppl = 0;
+    if (ap->state != KB_AP_ESTABLISHED) {
+        return KB_NOT_FOUND;
+    }
+    st = ap->format->verify_mic_iov(ap, pieces, num, token, &seq);
+    if (st == KB_OK) {
+        *out_suppl = note_received(ap, seq);
+    }
+    return st;
+}

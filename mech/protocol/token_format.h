@@ -1,6 +1,7 @@
-/* token_format.h - one way to write per-message tokens: RFC 4121's (token_cfx.c) or the older one of RFC
- * 1964 and RFC 4757 (token_v1.c). A context has one, by the enctype of its message key, from the moment
- * that it is established; the other one's tokens are never taken on it. Private to protocol/.
+/* token_format.h - one way to write per-message tokens: RFC 4121's (token_cfx.c) or the older one
+ * of RFC 1964 and RFC 4757 (token_v1.c). A context has one, by the enctype of its message key, from
+ * the moment that it is established; the other one's tokens are never taken on it. Private to
+ * protocol/.
  *
  * A format knows keys, flags and bytes. What is common stands in token.c: whether the context is
  * open, sequence numbers drawn and given back, the window of those received. `message_key` has its
@@ -23,6 +24,19 @@ struct kb_token_format {
     enum kb_status (*get_mic)(struct kb_ap *ap, kb_bytes message, uint64_t seq, uint8_t *out);
     enum kb_status (*verify_mic)(struct kb_ap *ap, kb_bytes message, kb_bytes token,
                                  uint64_t *out_seq);
+    /* The same over lists of buffers. After a failure the caller wipes what DATA pieces hold. */
+    enum kb_status (*wrap_iov_len)(const struct kb_ap *ap, bool conf, struct kb_iov *iov);
+    enum kb_status (*wrap_iov)(struct kb_ap *ap, const struct kb_rng *rng, bool conf,
+                               struct kb_iov *iov, uint64_t seq);
+    enum kb_status (*unwrap_iov)(struct kb_ap *ap, struct kb_iov *iov, bool *out_conf,
+                                 uint64_t *out_seq);
+    enum kb_status (*unwrap_stream)(struct kb_ap *ap, uint8_t *token, size_t len,
+                                    struct kb_iov *iov, struct kb_piece *data, bool *out_conf,
+                                    uint64_t *out_seq);
+    enum kb_status (*get_mic_iov)(struct kb_ap *ap, struct kb_piece *pieces, size_t num,
+                                  uint64_t seq, uint8_t *out);
+    enum kb_status (*verify_mic_iov)(struct kb_ap *ap, struct kb_piece *pieces, size_t num,
+                                     kb_bytes token, uint64_t *out_seq);
 };
 
 extern const struct kb_token_format kb_token_cfx;
