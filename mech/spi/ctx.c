@@ -219,7 +219,7 @@ static OM_uint32 ctx_busy(OM_uint32 *minor, const struct kb_gss_ctx *ctx)
     struct kb_error err = {0};
 
     (void)kb_error_set(&err, KB_E_BUSY, "This context is in a call already");
-    return kb_fail_call(minor, ctx->background != NULL ? ctx->background->listener : NULL, &err);
+    return kb_fail_call(minor, kb_ctx_listener(ctx), &err);
 }
 
 static OM_uint32 init_next_alone(OM_uint32 *minor, const struct init_call *call,

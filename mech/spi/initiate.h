@@ -23,6 +23,11 @@ struct kb_background {
     char bytes[];
 };
 
+static inline struct kb_listener *kb_ctx_listener(const struct kb_gss_ctx *ctx)
+{
+    return ctx->background != NULL ? ctx->background->listener : NULL;
+}
+
 void kb_background_free(struct kb_background *background); /* NULL is accepted */
 
 /* kb_background_options is what holds for the context now (kb_options_put). callctx.c. */

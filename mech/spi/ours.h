@@ -1,4 +1,5 @@
-/* ours.h - contexts of our engine: messages and queries, the `ours` column of entries.def.
+/* ours.h - contexts of our engine: messages (ours.c) and queries (query.c), the `ours` column of
+ * entries.def.
  *
  * Each gets a context that is not the platform's, established or not. Several threads may be in
  * these on one context. */
@@ -6,6 +7,11 @@
 #define KB_OURS_H
 
 #include "mech/spi/handle.h"
+
+static inline bool kb_ctx_is_open(const struct kb_gss_ctx *ctx)
+{
+    return ctx->ap != NULL && kb_ap_established(ctx->ap);
+}
 
 OM_uint32 kb_ours_context_time(OM_uint32 *minor, struct kb_gss_ctx *ctx, OM_uint32 *time_rec);
 OM_uint32 kb_ours_query(OM_uint32 *minor, struct kb_gss_ctx *ctx, const gss_OID object,
