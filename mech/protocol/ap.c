@@ -119,6 +119,7 @@ void kb_ap_free(struct kb_ap *ap)
     }
     kb_key_free(ap->session_key);
     kb_key_free(ap->message_key);
+    kb_key_free(ap->initiator_subkey);
     kb_principal_free(ap->client);
     kb_principal_free(ap->server);
     pthread_mutex_destroy(&ap->lock);
@@ -432,7 +433,35 @@ struct kb_key *kb_ap_ticket_key(const struct kb_ap *ap)
     return ap->session_key;
 }
 
+struct kb_key *kb_ap_initiator_key(const struct kb_ap *ap)
+{
+    return ap->initiator_subkey != NULL ? ap->initiator_subkey : ap->message_key;
+}
+
+uint64_t kb_ap_send_seq(const struct kb_ap *ap)
+{
+    return atomic_load_explicit(&ap->send_seq, memory_order_relaxed);
+}
+
+uint64_t kb_ap_first_seq(const struct kb_ap *ap)
+{
+    return ap->received.first;
+}
+
+/* As MIT's etypes.c counts it: where a cipher is weaker than its key is long, by its strength. */
 unsigned kb_ap_ssf(const struct kb_ap *ap)
 {
-    return kb_key_enctype(ap->message_key)->key_len * 8u;
+    const struct kb_enctype *enctype = kb_key_enctype(ap->message_key);
+
+    switch (enctype->etype) {
+    case KB_ENCTYPE_DES_CBC_CRC:
+    case KB_ENCTYPE_DES_CBC_MD5:
+        return 56;
+    case KB_ENCTYPE_DES3_CBC_SHA1:
+        return 112;
+    case KB_ENCTYPE_RC4_HMAC:
+        return 64;
+    default:
+        return enctype->key_len * 8u;
+    }
 }

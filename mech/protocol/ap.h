@@ -74,7 +74,14 @@ int64_t kb_ap_authtime(const struct kb_ap *ap);
 struct kb_key *kb_ap_message_key(const struct kb_ap *ap, bool *out_from_acceptor);
 struct kb_key *kb_ap_ticket_key(const struct kb_ap *ap); /* the session key of the ticket */
 
-/* kb_ap_ssf is SASL's strength of that key, in bits. */
+/* kb_ap_initiator_key is our subkey, also where the acceptor's took its place for messages. */
+struct kb_key *kb_ap_initiator_key(const struct kb_ap *ap);
+
+/* Sequence numbers of an established context: of our next message, and of the peer's first. */
+uint64_t kb_ap_send_seq(const struct kb_ap *ap);
+uint64_t kb_ap_first_seq(const struct kb_ap *ap);
+
+/* kb_ap_ssf is SASL's strength of the message key, in bits. */
 unsigned kb_ap_ssf(const struct kb_ap *ap);
 
 #endif

@@ -132,7 +132,7 @@ static enum kb_status take_subkey(struct kb_ap *ap, const kb_encryption_key *sub
     if (st != KB_OK) {
         return unusable(ap, KB_E_SERVICE_REPLY, st, "its subkey", err);
     }
-    kb_key_free(ap->message_key);
+    ap->initiator_subkey = ap->message_key; /* GSS_C_PRF_KEY_PARTIAL and lucid contexts need it */
     ap->message_key = key;
     ap->acceptor_subkey = true;
     return KB_OK;

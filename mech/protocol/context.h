@@ -20,6 +20,7 @@ struct kb_ap {
     bool bound;                           /* channel bindings were sent */
     struct kb_key *session_key;           /* of the ticket */
     struct kb_key *message_key; /* the initiator's subkey, then the acceptor's if it sends one */
+    struct kb_key *initiator_subkey; /* NULL: message_key is it */
     const struct kb_principal *client, *server;
     uint32_t ticket_flags;
     int64_t authtime, endtime; /* the latter by our clock */

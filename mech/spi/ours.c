@@ -138,3 +138,22 @@ OM_uint32 kb_ours_wrap_size_limit(OM_uint32 *minor, struct kb_gss_ctx *ctx, int 
     }
     return major;
 }
+
+/* RFC 2743 2.2.4. RFC 4121 has no token that says of a context that it is deleted. */
+OM_uint32 kb_ours_process_token(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffer_t token)
+{
+    (void)token;
+    if (!kb_ctx_is_open(ctx)) {
+        return kb_bad_ctx(minor);
+    }
+    return kb_fail_status(minor, kb_ctx_listener(ctx), KB_MALFORMED);
+}
+
+/* Of Microsoft's SSPI: some mechanisms there end with a message. Not this one, as MIT's has it. */
+OM_uint32 kb_ours_complete_auth_token(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffer_t token)
+{
+    (void)minor;
+    (void)ctx;
+    (void)token;
+    return GSS_S_COMPLETE;
+}

@@ -16,6 +16,10 @@ static inline bool kb_ctx_is_open(const struct kb_gss_ctx *ctx)
 OM_uint32 kb_ours_context_time(OM_uint32 *minor, struct kb_gss_ctx *ctx, OM_uint32 *time_rec);
 OM_uint32 kb_ours_query(OM_uint32 *minor, struct kb_gss_ctx *ctx, const gss_OID object,
                         gss_buffer_set_t *data);
+OM_uint32 kb_ours_pseudo_random(OM_uint32 *minor, struct kb_gss_ctx *ctx, int which,
+                                const gss_buffer_t in, ssize_t len, gss_buffer_t out);
+OM_uint32 kb_ours_process_token(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffer_t token);
+OM_uint32 kb_ours_complete_auth_token(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffer_t token);
 OM_uint32 kb_ours_get_mic(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_qop_t qop,
                           gss_buffer_t message, gss_buffer_t token);
 OM_uint32 kb_ours_verify_mic(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffer_t message,

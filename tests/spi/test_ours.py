@@ -10,9 +10,9 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "realm"))
-import harness              # noqa: E402
-from kdc import ENCTYPES    # noqa: E402
-from realm import Realm     # noqa: E402
+import harness                      # noqa: E402
+from kdc import ENCTYPES, write     # noqa: E402
+from realm import Realm             # noqa: E402
 
 BUILD = os.environ.get("KB_BUILDDIR", os.getcwd())
 TRANSCRIPT = os.path.join(BUILD, "tests", "spi", "transcript")
@@ -41,9 +41,9 @@ class TestBeside(unittest.TestCase):
     def tearDownClass(cls):
         cls.realm.close()
 
-    def run_transcript(self, options, *args):
+    def run_transcript(self, options, *args, krb5_conf=None):
         env = self.realm.env(options=options, plugin=options is not None,
-                             krb5_conf=self.realm.krb5_conf,
+                             krb5_conf=krb5_conf or self.realm.krb5_conf,
                              KRB5_KTNAME="FILE:" + self.realm.path("service.keytab"))
         wrapper = os.environ.get("KB_WRAPPER", "").split() if options else []
         done = subprocess.run([*wrapper, TRANSCRIPT, *args], env=env, stdout=subprocess.PIPE,
@@ -51,23 +51,46 @@ class TestBeside(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout)
         return done.stdout
 
+    def beside(self, user, *args, options=MITS_ORDER, krb5_conf=None):
+        """A scenario of ours, with a password and a keytab, beside the platform's own."""
+        with open(self.realm.password_file(user)) as secret:
+            subprocess.run(["kinit", "-f", "-r", "7d", user], stdin=secret, stdout=subprocess.DEVNULL,
+                           env=self.realm.env(plugin=False, krb5_conf=krb5_conf), check=True)
+        alone = essence(self.run_transcript(None, *args, krb5_conf=krb5_conf))
+        os.unlink(self.realm.path("ccache"))
+        for secret in ("password", "keytab"):
+            ours = self.run_transcript(self.realm.identity(secret, user) + options, *args,
+                                       krb5_conf=krb5_conf)
+            self.assertNotIn("(no text)", ours)
+            self.assertNotRegex(ours, "flags 1[0-9a-f]{2}, local 1")
+            if alone != essence(ours):
+                self.fail("\n" + "".join(difflib.unified_diff(
+                    alone, essence(ours), "platform", "ours with a " + secret)))
+        return ours
+
     def test_basic(self):
         for user in ["alice"] + ["user-" + enctype for enctype in ENCTYPES]:
             with self.subTest(user=user):
-                with open(self.realm.password_file(user)) as secret:
-                    subprocess.run(["kinit", "-f", "-r", "7d", user], stdin=secret, stdout=subprocess.DEVNULL,
-                                   env=self.realm.env(plugin=False), check=True)
-                alone = essence(self.run_transcript(None, "basic"))
-                os.unlink(self.realm.path("ccache"))
-                for secret in ("password", "keytab"):
-                    options = self.realm.identity(secret, user) + MITS_ORDER
-                    ours = self.run_transcript(options, "basic")
-                    self.assertNotIn("(no text)", ours)
-                    self.assertIn("flags 3e, local 1", ours)
-                    self.assertNotRegex(ours, "flags 1[0-9a-f]{2}, local 1")
-                    if alone != essence(ours):
-                        self.fail("\n" + "".join(difflib.unified_diff(
-                            alone, essence(ours), "platform", "ours with a " + secret)))
+                self.assertIn("flags 3e, local 1", self.beside(user, "basic"))
+
+    def krb5_conf_of(self, enctype):
+        """One that permits tickets, subkeys and messages of this enctype alone."""
+        with open(self.realm.krb5_conf) as old:
+            conf = old.read().replace("[libdefaults]",
+                                      f"[libdefaults]\n  permitted_enctypes = {enctype}")
+        return write(self.realm.path(enctype + ".conf"), conf)
+
+    def test_keys(self):
+        """Pseudo-random bytes, queries, lucid contexts, with keys of each enctype."""
+        for enctype, number in zip(ENCTYPES, ("14", "13", "12", "11")):
+            with self.subTest(enctype=enctype):
+                ours = self.beside("user-" + enctype, "keys", enctype + "@localhost",
+                                   options=" EncryptionTypes=" + enctype,
+                                   krb5_conf=self.krb5_conf_of(enctype))
+                self.assertIn("2a 86 48 86 f7 12 01 02 02 04 " + number, ours)
+                self.assertIn("the keys are one", ours)     # without an answer
+                self.assertIn("the keys are two", ours)
+                self.assertNotIn("not equal", ours)
 
     def test_copies(self):
         """gss_add_cred copies by export and import: the copy is the same identity."""

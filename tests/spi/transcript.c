@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/spi/keys.h"
 #include "tests/spi/say.h"
 
 static gss_OID_desc tkt_flags = {11, (void *)"\x2a\x86\x48\x86\xf7\x12\x01\x02\x02\x05\x01"};
@@ -517,6 +518,7 @@ int main(int argc, char **argv)
         {"export_context", export_context, 0},
         {"half_open", half_open, 0},
         {"impersonate", impersonate, 1},
+        {"keys", keys, 1},
         {"mechs", mechs, 0},
         {"names", names, 0},
         {"options", options, 0},

@@ -197,7 +197,10 @@ static void check_answer(struct exchange *x, struct kb_ap *ap)
     assert_true(kb_equal(kb_key_bytes(kb_ap_message_key(ap, &from_acceptor)),
                          wire_hex(x->wire, "keys.acceptor-subkey.key")));
     assert_true(from_acceptor);
-    assert_true(ap->received.first == (uint64_t)wire_int(x->wire, "acceptor_seq"));
+    assert_true(kb_equal(kb_key_bytes(kb_ap_initiator_key(ap)),
+                         wire_hex(x->wire, "keys.initiator-subkey.key")));
+    assert_true(kb_ap_first_seq(ap) == (uint64_t)wire_int(x->wire, "acceptor_seq"));
+    assert_true(kb_ap_send_seq(ap) == (uint64_t)wire_int(x->wire, "initiator_seq"));
     if (dce) {
         assert_true(kb_equal(third, token_message(x->wire, 2)));
     } else {

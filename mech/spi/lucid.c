@@ -1,0 +1,64 @@
+#include "mech/spi/lucid.h"
+
+#include <stdlib.h>
+
+#define PROTOCOL_CFX 1 /* RFC 4121; 0: RFC 1964 and RFC 4757 */
+
+static bool copy_key(struct kb_key *key, gss_krb5_lucid_key_t *out)
+{
+    kb_bytes raw = kb_key_bytes(key);
+
+    out->data = malloc(raw.len);
+    if (out->data == NULL) {
+        return false;
+    }
+    memcpy(out->data, raw.ptr, raw.len);
+    out->length = (OM_uint32)raw.len;
+    out->type = (OM_uint32)kb_key_enctype(key)->etype;
+    return true;
+}
+
+static bool cfx_keys(const struct kb_ap *ap, gss_krb5_cfx_keydata_t *out)
+{
+    bool from_acceptor;
+    struct kb_key *key = kb_ap_message_key(ap, &from_acceptor);
+
+    out->have_acceptor_subkey = from_acceptor;
+    return copy_key(kb_ap_initiator_key(ap), &out->ctx_key) &&
+           (!from_acceptor || copy_key(key, &out->acceptor_subkey));
+}
+
+gss_krb5_lucid_context_v1_t *kb_lucid_new(const struct kb_ap *ap)
+{
+    gss_krb5_lucid_context_v1_t *lucid = calloc(1, sizeof(*lucid));
+
+    if (lucid == NULL) {
+        return NULL;
+    }
+    lucid->version = 1;
+    lucid->initiate = 1;
+    lucid->endtime = (OM_uint32)kb_ap_endtime(ap);
+    lucid->send_seq = kb_ap_send_seq(ap);
+    lucid->recv_seq = kb_ap_first_seq(ap);
+    lucid->protocol = PROTOCOL_CFX;
+    if (!cfx_keys(ap, &lucid->cfx_kd)) {
+        kb_lucid_free(lucid);
+        return NULL;
+    }
+    return lucid;
+}
+
+static void free_key(gss_krb5_lucid_key_t *key)
+{
+    kb_free_secret(key->data, key->length);
+}
+
+void kb_lucid_free(gss_krb5_lucid_context_v1_t *lucid)
+{
+    if (lucid != NULL) {
+        free_key(&lucid->rfc1964_kd.ctx_key);
+        free_key(&lucid->cfx_kd.ctx_key);
+        free_key(&lucid->cfx_kd.acceptor_subkey);
+        kb_free_secret(lucid, sizeof(*lucid));
+    }
+}
