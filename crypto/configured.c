@@ -12,22 +12,16 @@
 
 #include "crypto/openssl.h"
 
-struct more {
-#define MEMBER(name) __typeof__(name) *name;
-    KB_OPENSSL_MORE_FUNCTIONS(MEMBER)
-#undef MEMBER
-};
-
 static const struct {
     char name[40];
     size_t offset;
 } functions[] = {
-#define ROW(name) {#name, offsetof(struct more, name)},
+#define ROW(name) {#name, offsetof(struct kb_ssl_more, name)},
     KB_OPENSSL_MORE_FUNCTIONS(ROW)
 #undef ROW
 };
 
-static const char *bind_more(void *handle, struct more *more)
+const char *kb_ssl_bind_more(void *handle, struct kb_ssl_more *out)
 {
     for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
         void *function = dlsym(handle, functions[i].name);
@@ -35,7 +29,7 @@ static const char *bind_more(void *handle, struct more *more)
         if (function == NULL) {
             return functions[i].name;
         }
-        memcpy((char *)more + functions[i].offset, &function, sizeof(function));
+        memcpy((char *)out + functions[i].offset, &function, sizeof(function));
     }
     return NULL;
 }
@@ -58,7 +52,8 @@ static char *read_file(FILE *file, size_t *out_len)
     return text;
 }
 
-static CONF *parse(const struct kb_ssl *ssl, const struct more *more, const char *text, size_t len)
+static CONF *parse(const struct kb_ssl *ssl, const struct kb_ssl_more *more, const char *text,
+                   size_t len)
 {
     CONF *conf = more->NCONF_new_ex(ssl->lib_ctx, NULL);
     BIO *bio = more->BIO_new_mem_buf(text, (int)len);
@@ -74,7 +69,7 @@ static CONF *parse(const struct kb_ssl *ssl, const struct more *more, const char
 }
 
 /* Appends a section that has only what is for a library context; false: too long. */
-static bool add_section(const struct more *more, const CONF *conf, char *text, size_t *len)
+static bool add_section(const struct kb_ssl_more *more, const CONF *conf, char *text, size_t *len)
 {
     const char *from = more->NCONF_get_string(conf, NULL, "openssl_conf");
     const char *providers = from != NULL ? more->NCONF_get_string(conf, from, "providers") : NULL;
@@ -92,7 +87,8 @@ static bool add_section(const struct more *more, const CONF *conf, char *text, s
 
 /* Twice: the names of the two sections have to be known for our own, and a CONF takes no second
  * text. */
-static bool load_text(const struct kb_ssl *ssl, const struct more *more, char *text, size_t len)
+static bool load_text(const struct kb_ssl *ssl, const struct kb_ssl_more *more, char *text,
+                      size_t len)
 {
     CONF *conf = parse(ssl, more, text, len);
     bool loaded = conf != NULL && add_section(more, conf, text, &len);
@@ -109,7 +105,7 @@ static bool load_text(const struct kb_ssl *ssl, const struct more *more, char *t
 }
 
 /* A file that is not there configures nothing, as everywhere in OpenSSL. */
-static bool load_configuration(const struct kb_ssl *ssl, const struct more *more)
+static bool load_configuration(const struct kb_ssl *ssl, const struct kb_ssl_more *more)
 {
     char *path = more->CONF_get1_default_config_file();
     FILE *file = path != NULL ? fopen(path, "re") : NULL;
@@ -146,7 +142,7 @@ static OSSL_PROVIDER *lent(const OSSL_PROVIDER *provider)
     return (OSSL_PROVIDER *)(uintptr_t)provider;
 }
 
-static const char *choose_fetched(const struct kb_ssl *ssl, const struct more *more,
+static const char *choose_fetched(const struct kb_ssl *ssl, const struct kb_ssl_more *more,
                                   struct chosen *out)
 {
     out->aes128 = more->EVP_CIPHER_fetch(ssl->lib_ctx, "AES-128-CBC", NULL);
@@ -178,7 +174,7 @@ static const char *choose_fips(const struct kb_ssl *ssl, struct chosen *out)
 }
 
 /* Each of these accepts NULL. */
-static void give_back(const struct kb_ssl *ssl, const struct more *more,
+static void give_back(const struct kb_ssl *ssl, const struct kb_ssl_more *more,
                       const struct chosen *chosen)
 {
     if (chosen->fips != NULL) {
@@ -206,13 +202,13 @@ static const char *find_all(struct kb_ssl *ssl, const struct chosen *chosen)
     return kb_ssl_find_kdf(ssl, chosen->pbkdf2, "PBKDF2", &ssl->pbkdf2) ? NULL : "PBKDF2";
 }
 
-const char *kb_ssl_configure(struct kb_ssl *ssl, void *handle, enum kb_crypto_mode mode)
+const char *kb_ssl_configure(struct kb_ssl *ssl, enum kb_crypto_mode mode)
 {
     struct chosen chosen = {0};
     const char *lacking;
-    struct more more;
+    struct kb_ssl_more more;
 
-    lacking = bind_more(handle, &more);
+    lacking = kb_ssl_bind_more(ssl->handle, &more);
     if (lacking != NULL) {
         return lacking;
     }

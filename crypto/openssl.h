@@ -35,6 +35,7 @@
 
 #include <stdatomic.h>
 
+#include "crypto/primitive.h"
 #include "crypto/provider.h"
 
 /* clang-format off */
@@ -65,7 +66,8 @@
     F(SHA384_Update) \
     F(SHA512_Transform)
 
-/* What is used only where the system's configuration or FIPS is asked for. */
+/* What is used only where the system's configuration or FIPS is asked for, or a primitive beyond AES
+ * and SHA (crypto/primitive.h). */
 #define KB_OPENSSL_MORE_FUNCTIONS(F) \
     F(BIO_free) \
     F(BIO_new_mem_buf) \
@@ -87,7 +89,9 @@
     F(NCONF_free) \
     F(NCONF_get_string) \
     F(NCONF_load_bio) \
-    F(NCONF_new_ex)
+    F(NCONF_new_ex) \
+    F(OPENSSL_info) \
+    F(OSSL_PROVIDER_set_default_search_path)
 
 /* Of a cipher: our member, the provider's number, its type and accessor. */
 #define KB_CIPHER_FUNCTIONS(F) \
@@ -149,6 +153,7 @@ struct kb_ssl {
 #define KB_OPENSSL_MEMBER(name) __typeof__(name) *name;
     KB_OPENSSL_FUNCTIONS(KB_OPENSSL_MEMBER)
 #undef KB_OPENSSL_MEMBER
+    void *handle;          /* dlopen's, of libcrypto */
     OSSL_LIB_CTX *lib_ctx; /* ours: the default one is never touched */
     struct kb_ssl_cipher aes128_cbc, aes256_cbc;
     bool provided; /* HMAC, SHA-1 and PBKDF2 are these too, not the low-level functions */
@@ -157,9 +162,37 @@ struct kb_ssl {
     struct kb_ssl_kdf pbkdf2;
 };
 
+struct kb_ssl_more {
+#define KB_OPENSSL_MEMBER(name) __typeof__(name) *name;
+    KB_OPENSSL_MORE_FUNCTIONS(KB_OPENSSL_MEMBER)
+#undef KB_OPENSSL_MEMBER
+};
+
+/* configured.c: the functions that are seldom used; NULL, or the name of one that is missing. */
+const char *kb_ssl_bind_more(void *handle, struct kb_ssl_more *out);
+
 /* configured.c: fills the members behind `lib_ctx` as the system's openssl.cnf has it, or with what
  * the FIPS provider has. NULL, or what could not be had. */
-const char *kb_ssl_configure(struct kb_ssl *ssl, void *handle, enum kb_crypto_mode mode);
+const char *kb_ssl_configure(struct kb_ssl *ssl, enum kb_crypto_mode mode);
+
+/* provider.c: the lock that guards loading and finding; a fork waits for it. */
+void kb_ssl_lock(void);
+void kb_ssl_unlock(void);
+
+/* provider.c: makes "what: detail" (of which either may be NULL) what kb_provider_error says, and
+ * returns KB_NO_CRYPTO. Under the lock. */
+KB_MUST_USE enum kb_status kb_ssl_fail(const char *what, const char *detail);
+
+/* How every module of OpenSSL's is opened. DEEPBIND: libcrypto's references to its own functions
+ * must not bind to a host's OpenSSL of another version. Sanitizers refuse the flag. */
+#ifdef KB_SANITIZED
+#define KB_SSL_OPEN_FLAGS (RTLD_NOW | RTLD_LOCAL)
+#else
+#define KB_SSL_OPEN_FLAGS (RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND)
+#endif
+
+/* primitive.c: the functions of one that kb_primitive_need has found. */
+const struct kb_ssl_cipher *kb_ssl_primitive_cipher(enum kb_primitive which);
 
 /* dispatch.c: the functions that `provider` has for an algorithm; false: not all of them. */
 bool kb_ssl_find_cipher(const struct kb_ssl *ssl, OSSL_PROVIDER *provider, const char *name,

@@ -9,18 +9,10 @@
 
 #define LIBCRYPTO "libcrypto.so.3"
 
-/* DEEPBIND: libcrypto's references to its own functions must not bind to a host's OpenSSL of
- * another version. Sanitizers refuse the flag. */
-#ifdef KB_SANITIZED
-#define OPEN_FLAGS (RTLD_NOW | RTLD_LOCAL)
-#else
-#define OPEN_FLAGS (RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND)
-#endif
-
 /* The texts that kb_provider_error has lent out stay valid, so they are kept: few are different. */
 struct failure {
     struct failure *older;
-    char text[200];
+    char text[300];
 };
 
 _Atomic(const struct kb_ssl *) kb_ssl_loaded;
@@ -33,18 +25,27 @@ static _Atomic(const char *) last_error = "";
 /* Guards loading. A fork waits until it is done: the child inherits either nothing or all of it. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-void kb_provider_fork_prepare(void)
+void kb_ssl_lock(void)
 {
     pthread_mutex_lock(&lock);
 }
 
-void kb_provider_fork_done(void)
+void kb_ssl_unlock(void)
 {
     pthread_mutex_unlock(&lock);
 }
 
-/* Under the lock. */
-static enum kb_status fail(const char *what, const char *detail)
+void kb_provider_fork_prepare(void)
+{
+    kb_ssl_lock();
+}
+
+void kb_provider_fork_done(void)
+{
+    kb_ssl_unlock();
+}
+
+enum kb_status kb_ssl_fail(const char *what, const char *detail)
 {
     struct failure *f;
     char text[sizeof(f->text)];
@@ -74,22 +75,19 @@ static const struct {
 #undef ROW
 };
 
-/* Never closed: keys and the library's own exit handlers point into it. */
-static void *handle; /* under `lock` */
-
 static enum kb_status bind_functions(void)
 {
-    if (handle == NULL) {
-        handle = dlopen(LIBCRYPTO, OPEN_FLAGS);
+    if (ssl.handle == NULL) { /* never closed: keys and its own exit handlers point into it */
+        ssl.handle = dlopen(LIBCRYPTO, KB_SSL_OPEN_FLAGS);
     }
-    if (handle == NULL) {
-        return fail("OpenSSL 3 cannot be loaded", dlerror());
+    if (ssl.handle == NULL) {
+        return kb_ssl_fail("OpenSSL 3 cannot be loaded", dlerror());
     }
     for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
-        void *function = dlsym(handle, functions[i].name);
+        void *function = dlsym(ssl.handle, functions[i].name);
 
         if (function == NULL) {
-            return fail("OpenSSL (" LIBCRYPTO ") lacks a function", functions[i].name);
+            return kb_ssl_fail("OpenSSL (" LIBCRYPTO ") lacks a function", functions[i].name);
         }
         memcpy((char *)&ssl + functions[i].offset, &function, sizeof(function));
     }
@@ -128,14 +126,13 @@ static enum kb_status open_provider(enum kb_crypto_mode chosen)
     ssl.ERR_set_mark(); /* the thread's error queue is the host's */
     ssl.lib_ctx = ssl.OSSL_LIB_CTX_new();
     if (ssl.lib_ctx != NULL) {
-        lacking =
-            chosen == KB_CRYPTO_INTERNAL ? open_internal() : kb_ssl_configure(&ssl, handle, chosen);
+        lacking = chosen == KB_CRYPTO_INTERNAL ? open_internal() : kb_ssl_configure(&ssl, chosen);
         if (lacking != NULL) {
             ssl.OSSL_LIB_CTX_free(ssl.lib_ctx);
         }
     }
     ssl.ERR_pop_to_mark();
-    return lacking == NULL ? KB_OK : fail(whats[chosen], lacking);
+    return lacking == NULL ? KB_OK : kb_ssl_fail(whats[chosen], lacking);
 }
 
 static enum kb_status load_locked(void)
@@ -163,9 +160,9 @@ enum kb_status kb_provider_load(void)
     if (kb_ssl() != NULL) {
         return KB_OK;
     }
-    pthread_mutex_lock(&lock);
+    kb_ssl_lock();
     st = load_locked();
-    pthread_mutex_unlock(&lock);
+    kb_ssl_unlock();
     return st;
 }
 
@@ -176,12 +173,12 @@ bool kb_provider_choose(enum kb_crypto_mode chosen)
     if (atomic_load_explicit(&mode, memory_order_relaxed) == chosen) {
         return true;
     }
-    pthread_mutex_lock(&lock);
+    kb_ssl_lock();
     if (kb_ssl() == NULL) {
         atomic_store(&mode, chosen);
     }
     agreed = atomic_load(&mode) == chosen;
-    pthread_mutex_unlock(&lock);
+    kb_ssl_unlock();
     return agreed;
 }
 

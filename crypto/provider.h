@@ -34,11 +34,13 @@ KB_MUST_USE enum kb_status kb_provider_load(void);
 /* kb_provider_loaded tells whether OpenSSL is in this process because of us. */
 bool kb_provider_loaded(void);
 
-/* kb_provider_version is the version of the loaded OpenSSL ("3.0.15"), or while none is loaded of the
- * headers that this was built with. */
+/* kb_provider_version is the version of the loaded OpenSSL ("3.0.15"), or while none is loaded of
+ * the headers that this was built with. */
 const char *kb_provider_version(void);
 
-/* kb_provider_error is what stopped the last kb_provider_load, for a person; "" if nothing did. */
+/* kb_provider_error is what stopped the last kb_provider_load, or the last need of a primitive that
+ * could not be found (crypto/primitive.h), for a person; "" if nothing did. The text stays valid.
+ */
 const char *kb_provider_error(void);
 
 /* The fork handlers, for pthread_atfork (mech/process.c). They must be registered well before the
