@@ -48,7 +48,7 @@ static double cpu_ns(void)
 
 static void seal(struct bench *b)
 {
-    struct kb_piece piece = {KB_PIECE_DATA, b->scratch + 16, b->len + 16};
+    struct kb_piece piece = kb_piece_data(b->scratch + 16, b->len + 16);
 
     must(kb_encrypt_pieces(b->key, KB_USAGE_INITIATOR_SEAL, &kb_rng_system, b->scratch, &piece, 1,
                            b->mac) == KB_OK,
@@ -57,7 +57,7 @@ static void seal(struct bench *b)
 
 static void open_sealed(struct bench *b)
 {
-    struct kb_piece piece = {KB_PIECE_DATA, b->scratch + 16, b->len + 16};
+    struct kb_piece piece = kb_piece_data(b->scratch + 16, b->len + 16);
 
     memcpy(b->scratch, b->sealed, b->len + EXTRA);
     must(kb_decrypt_pieces(b->key, KB_USAGE_INITIATOR_SEAL, b->scratch, &piece, 1, b->mac) == KB_OK,

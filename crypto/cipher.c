@@ -45,24 +45,25 @@ void kb_cipher_free(struct kb_cipher *cipher)
     }
 }
 
-/* CBC over whole blocks in place, chained with whatever came before. */
-static enum kb_status cbc(struct kb_cipher *cipher, uint8_t *data, size_t len)
+/* CBC over whole blocks, chained with whatever came before. `from` is `to` or does not overlap it.
+ */
+static enum kb_status cbc(struct kb_cipher *cipher, const uint8_t *from, uint8_t *to, size_t len)
 {
     uint8_t last[KB_BLOCK];
     size_t written = 0;
 
     if (!cipher->encrypts) {
-        memcpy(last, data + len - KB_BLOCK, KB_BLOCK);
+        memcpy(last, from + len - KB_BLOCK, KB_BLOCK);
     }
-    if (cipher->functions->cipher(cipher->ctx, data, &written, len, data, len) != 1 ||
+    if (cipher->functions->cipher(cipher->ctx, to, &written, len, from, len) != 1 ||
         written != len) {
         return KB_NO_CRYPTO;
     }
-    memcpy(cipher->chain, cipher->encrypts ? data + len - KB_BLOCK : last, KB_BLOCK);
+    memcpy(cipher->chain, cipher->encrypts ? to + len - KB_BLOCK : last, KB_BLOCK);
     return KB_OK;
 }
 
-/* The same, chained with zeros: the first bytes of a message, or a block by itself. */
+/* The same in place, chained with zeros: the first bytes of a message, or a block by itself. */
 static enum kb_status cbc_first(struct kb_cipher *cipher, uint8_t *data, size_t len)
 {
     uint8_t chain[KB_BLOCK];
@@ -72,7 +73,7 @@ static enum kb_status cbc_first(struct kb_cipher *cipher, uint8_t *data, size_t 
     if (cipher->encrypts) {
         xor_block(data, chain);
     }
-    st = cbc(cipher, data, len);
+    st = cbc(cipher, data, data, len);
     if (!cipher->encrypts) {
         xor_block(data, chain);
     }
@@ -96,7 +97,9 @@ static void next_run(struct kb_cts *cts)
         }
         if (cts->left == 0) {
             cts->ptr = cts->next->ptr;
-        } else if (cts->next->ptr != cts->ptr + cts->left) {
+            cts->from = kb_piece_source(cts->next);
+        } else if (cts->next->ptr != cts->ptr + cts->left ||
+                   kb_piece_source(cts->next) != cts->from + cts->left) {
             return;
         }
         cts->left += cts->next->len;
@@ -118,6 +121,7 @@ void kb_cts_init(struct kb_cts *cts, struct kb_cipher *cipher, uint8_t *confound
         .next = pieces,
         .end = pieces + num,
         .ptr = confounder,
+        .from = confounder,
         .left = KB_BLOCK,
         .total = total,
         .bulk = total == KB_BLOCK ? KB_BLOCK : (total - KB_BLOCK - 1) / KB_BLOCK * KB_BLOCK,
@@ -128,6 +132,7 @@ void kb_cts_init(struct kb_cts *cts, struct kb_cipher *cipher, uint8_t *confound
 static void advance(struct kb_cts *cts, size_t len)
 {
     cts->ptr += len;
+    cts->from += len;
     cts->left -= len;
     if (cts->left == 0) {
         next_run(cts);
@@ -141,7 +146,7 @@ static void gather(struct kb_cts walk, uint8_t *out, size_t len)
     while (len > 0) {
         size_t n = walk.left < len ? walk.left : len;
 
-        memcpy(out, walk.ptr, n);
+        memcpy(out, walk.from, n);
         out += n;
         len -= n;
         advance(&walk, n);
@@ -167,13 +172,16 @@ static enum kb_status cipher_run(struct kb_cts *cts, size_t max, size_t *out_len
     uint8_t block[KB_BLOCK];
     enum kb_status st;
 
-    if (n > 0) { /* the confounder, and with it the message's first block, is always here */
-        st = (cts->done == 0 ? cbc_first : cbc)(cts->cipher, cts->ptr, n);
+    if (n > 0 && cts->done == 0) { /* the confounder, and what is in place behind it */
+        st = cbc_first(cts->cipher, cts->ptr, n);
+        advance(cts, n);
+    } else if (n > 0) {
+        st = cbc(cts->cipher, cts->from, cts->ptr, n);
         advance(cts, n);
     } else {
         n = KB_BLOCK;
         gather(*cts, block, n);
-        st = cbc(cts->cipher, block, n);
+        st = cbc(cts->cipher, block, block, n);
         scatter(cts, block, n);
         kb_wipe(block, sizeof(block));
     }
@@ -200,7 +208,8 @@ static enum kb_status steal(struct kb_cts *cts, uint8_t two[2 * KB_BLOCK])
     uint8_t stolen[KB_BLOCK];
     enum kb_status st;
 
-    st = (cts->done == 0 ? cbc_first : cbc)(cts->cipher, two, 2 * KB_BLOCK);
+    st = cts->done == 0 ? cbc_first(cts->cipher, two, 2 * KB_BLOCK)
+                        : cbc(cts->cipher, two, two, 2 * KB_BLOCK);
     memcpy(stolen, two, KB_BLOCK);
     memcpy(two, two + KB_BLOCK, KB_BLOCK);
     memcpy(two + KB_BLOCK, stolen, KB_BLOCK);

@@ -38,7 +38,8 @@ struct kb_cts {
     /* private */
     struct kb_cipher *cipher;
     const struct kb_piece *next, *end; /* pieces not looked at yet */
-    uint8_t *ptr; /* what is left of the current run: adjacent pieces are one */
+    uint8_t *ptr;        /* what is left of the current run: adjacent pieces are one */
+    const uint8_t *from; /* its bytes before: ptr, or elsewhere */
     size_t left;
     size_t done, bulk, total; /* bytes; `bulk`: those before the last two blocks */
 };
@@ -46,7 +47,7 @@ struct kb_cts {
 void kb_cts_init(struct kb_cts *cts, struct kb_cipher *cipher, uint8_t *confounder,
                  const struct kb_piece *pieces, size_t num);
 
-/* kb_cts_to ciphers in place up to byte `limit` of the DATA, a multiple of the block length, at
+/* kb_cts_to ciphers up to byte `limit` of the DATA, a multiple of the block length, at
  * most `bulk`. */
 KB_MUST_USE enum kb_status kb_cts_to(struct kb_cts *cts, size_t limit);
 

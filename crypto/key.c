@@ -294,7 +294,7 @@ enum kb_status kb_encrypt(struct kb_key *key, uint32_t usage, const struct kb_rn
                           kb_bytes plain, uint8_t *out)
 {
     uint8_t *data = out + key->enctype->confounder_len;
-    struct kb_piece piece = {KB_PIECE_DATA, data, plain.len};
+    struct kb_piece piece = kb_piece_data(data, plain.len);
     enum kb_status st;
 
     if (key->enctype->ops->seal != NULL) {
@@ -312,7 +312,7 @@ enum kb_status kb_decrypt(struct kb_key *key, uint32_t usage, kb_bytes cipher, u
                           size_t *out_len)
 {
     size_t confounder_len = key->enctype->confounder_len, mac_len = key->enctype->mac_len;
-    struct kb_piece piece = {KB_PIECE_DATA, out + confounder_len, 0};
+    struct kb_piece piece = kb_piece_data(out + confounder_len, 0);
     enum kb_status st;
 
     *out_len = 0;
@@ -364,7 +364,7 @@ enum kb_status kb_checksum_pieces(struct kb_key *key, uint32_t usage, const stru
 
 enum kb_status kb_checksum_make(struct kb_key *key, uint32_t usage, kb_bytes data, uint8_t *out)
 {
-    struct kb_piece piece = {KB_PIECE_SIGN, (uint8_t *)(uintptr_t)data.ptr, data.len};
+    struct kb_piece piece = kb_piece_sign(data);
 
     return kb_checksum_pieces(key, usage, &piece, 1, out);
 }

@@ -67,21 +67,46 @@ KB_MUST_USE enum kb_status kb_encrypt(struct kb_key *key, uint32_t usage, const 
 KB_MUST_USE enum kb_status kb_decrypt(struct kb_key *key, uint32_t usage, kb_bytes cipher,
                                       uint8_t *out, size_t *out_len);
 
-/* A gather list, for per-message tokens (RFC 4121) that are ciphered where they lie.
- * KB_PIECE_DATA is encrypted in place, KB_PIECE_SIGN only covered by the MAC. */
+/* A gather list, for per-message tokens (RFC 4121). KB_PIECE_DATA is ciphered: in place, or out of
+ * `from`, which then is only read and does not overlap `ptr`. KB_PIECE_SIGN is only read (`ptr`, or
+ * `from` where that is set) and covered by the MAC. */
 struct kb_piece {
     enum kb_piece_kind { KB_PIECE_DATA, KB_PIECE_SIGN } kind;
     uint8_t *ptr;
     size_t len;
+    const uint8_t *from; /* NULL: ptr */
 };
 
+/* kb_piece_data is ciphered in place, kb_piece_from out of `from`, kb_piece_sign only covered. */
+static inline struct kb_piece kb_piece_data(uint8_t *ptr, size_t len)
+{
+    return (struct kb_piece){.kind = KB_PIECE_DATA, .ptr = ptr, .len = len};
+}
+
+static inline struct kb_piece kb_piece_from(kb_bytes from, uint8_t *ptr)
+{
+    return (struct kb_piece){.kind = KB_PIECE_DATA, .ptr = ptr, .len = from.len, .from = from.ptr};
+}
+
+static inline struct kb_piece kb_piece_sign(kb_bytes bytes)
+{
+    return (struct kb_piece){.kind = KB_PIECE_SIGN, .len = bytes.len, .from = bytes.ptr};
+}
+
+/* kb_piece_source is where a piece's bytes are read. */
+static inline const uint8_t *kb_piece_source(const struct kb_piece *piece)
+{
+    return piece->from != NULL ? piece->from : piece->ptr;
+}
+
 /* kb_encrypt_pieces fills `confounder` (confounder_len bytes; drawn from rng and encrypted there),
- * encrypts the DATA pieces in place and writes `mac` (mac_len bytes). */
+ * encrypts the DATA pieces and writes `mac` (mac_len bytes). */
 KB_MUST_USE enum kb_status kb_encrypt_pieces(struct kb_key *key, uint32_t usage,
                                              const struct kb_rng *rng, uint8_t *confounder,
                                              struct kb_piece *pieces, size_t num, uint8_t *mac);
 
-/* kb_decrypt_pieces is the inverse. On KB_BAD_INTEGRITY the DATA pieces hold nothing of use. */
+/* kb_decrypt_pieces is the inverse; the confounder is deciphered in place. On failure `ptr` of the
+ * DATA pieces holds nothing of use. */
 KB_MUST_USE enum kb_status kb_decrypt_pieces(struct kb_key *key, uint32_t usage,
                                              uint8_t *confounder, struct kb_piece *pieces,
                                              size_t num, const uint8_t *mac);

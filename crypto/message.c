@@ -4,12 +4,18 @@
 
 /* The walk of the MAC: all pieces in their order. */
 struct hash_walk {
+    bool source; /* of DATA the bytes that are read, else those that are written */
     struct kb_hmac mac;
     const struct kb_piece *next, *end;
     const uint8_t *confounder; /* NULL once it is hashed */
     size_t offset;             /* in *next */
     size_t done;               /* bytes of DATA, the confounder included */
 };
+
+static const uint8_t *side(const struct hash_walk *walk, const struct kb_piece *piece)
+{
+    return walk->source || piece->kind == KB_PIECE_SIGN ? kb_piece_source(piece) : piece->ptr;
+}
 
 /* Hashes up to byte `limit` of the DATA, and the SIGN pieces on the way. */
 static void hash_to(struct hash_walk *walk, size_t limit)
@@ -28,7 +34,7 @@ static void hash_to(struct hash_walk *walk, size_t limit)
             walk->done += n;
         }
         if (n > 0) {
-            kb_hmac_add(&walk->mac, piece->ptr + walk->offset, n);
+            kb_hmac_add(&walk->mac, side(walk, piece) + walk->offset, n);
         }
         walk->offset += n;
         if (walk->offset < piece->len) {
@@ -40,10 +46,11 @@ static void hash_to(struct hash_walk *walk, size_t limit)
 }
 
 /* RFC 8009 5.2: the MAC starts with the IV, which is zero. */
-static void hash_begin(struct hash_walk *walk, const struct kb_message *message)
+static void hash_begin(struct hash_walk *walk, const struct kb_message *message, bool source)
 {
     static const uint8_t iv[KB_BLOCK];
 
+    walk->source = source;
     walk->next = message->pieces;
     walk->end = message->pieces + message->num;
     walk->confounder = message->confounder;
@@ -65,7 +72,7 @@ enum kb_status kb_message_pass(const struct kb_message *message, uint8_t digest[
     enum kb_status st = KB_OK, summed;
 
     kb_cts_init(&cts, message->cipher, message->confounder, message->pieces, message->num);
-    hash_begin(&hash, message);
+    hash_begin(&hash, message, hash_first);
     while (st == KB_OK && cts.done < cts.bulk) {
         size_t limit = cts.bulk - cts.done < STEP ? cts.bulk : cts.done + STEP;
 
@@ -98,7 +105,7 @@ enum kb_status kb_message_sum(const struct kb_derived *keys, const struct kb_pie
     kb_hmac_begin(&mac, &keys->mac);
     for (size_t i = 0; i < num; i++) {
         if (pieces[i].len > 0) {
-            kb_hmac_add(&mac, pieces[i].ptr, pieces[i].len);
+            kb_hmac_add(&mac, kb_piece_source(&pieces[i]), pieces[i].len);
         }
     }
     return kb_hmac_end(&mac, digest);

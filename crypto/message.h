@@ -16,8 +16,8 @@ struct kb_message {
     size_t num;
 };
 
-/* kb_message_pass ciphers the confounder and the DATA in place, and writes the whole digest of the
- * MAC over them and the SIGN pieces. After a failure `cipher` is not to be used again. */
+/* kb_message_pass ciphers the confounder (in place) and the DATA, and writes the whole digest of
+ * the MAC over them and the SIGN pieces. After a failure `cipher` is not to be used again. */
 KB_MUST_USE enum kb_status kb_message_pass(const struct kb_message *message,
                                            uint8_t digest[KB_MAX_DIGEST_LEN]);
 

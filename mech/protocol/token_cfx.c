@@ -14,8 +14,8 @@ static enum kb_status wrap_signed(struct kb_ap *ap, kb_bytes message, uint64_t s
     if (message.len > 0) {
         memcpy(out + HEADER_LEN, message.ptr, message.len);
     }
-    pieces[0] = (struct kb_piece){KB_PIECE_SIGN, out + HEADER_LEN, message.len};
-    pieces[1] = (struct kb_piece){KB_PIECE_SIGN, out, HEADER_LEN};
+    pieces[0] = sign_piece(message);
+    pieces[1] = sign_piece(kb_bytes_of(out, HEADER_LEN));
     st = kb_checksum_pieces(key, seal_usage(ap->acceptor), pieces, 2,
                             out + HEADER_LEN + message.len);
     kb_put_u16be(out + 4, kb_key_enctype(key)->mac_len);
@@ -30,16 +30,13 @@ static enum kb_status wrap_sealed(struct kb_ap *ap, const struct kb_rng *rng, kb
     struct kb_key *key = ap->message_key;
     struct header header = {TOK_WRAP, flags_of(ap, ap->acceptor) | FLAG_SEALED, 0, 0, seq};
     uint8_t *confounder = out + HEADER_LEN;
-    struct kb_piece data = {KB_PIECE_DATA, confounder + kb_key_enctype(key)->confounder_len,
-                            message.len + HEADER_LEN};
+    uint8_t *data = confounder + kb_key_enctype(key)->confounder_len, *inner = data + message.len;
+    struct kb_piece pieces[2] = {kb_piece_from(message, data),
+                                 kb_piece_from(kb_bytes_of(out, HEADER_LEN), inner)};
 
     put_header(out, &header);
-    if (message.len > 0) {
-        memcpy(data.ptr, message.ptr, message.len);
-    }
-    memcpy(data.ptr + message.len, out, HEADER_LEN);
-    return kb_encrypt_pieces(key, seal_usage(ap->acceptor), rng, confounder, &data, 1,
-                             data.ptr + data.len);
+    return kb_encrypt_pieces(key, seal_usage(ap->acceptor), rng, confounder, pieces, 2,
+                             inner + HEADER_LEN);
 }
 
 static size_t wrap_len(const struct kb_ap *ap, bool conf, size_t len)
@@ -76,7 +73,8 @@ static enum kb_status unwrap_signed(struct kb_ap *ap, const struct header *heade
     uint8_t mac[KB_MAX_CHECKSUM_LEN], want[KB_MAX_CHECKSUM_LEN], plain_header[HEADER_LEN];
     struct header checked = *header;
     struct kb_piece pieces[3];
-    size_t len, start, first;
+    kb_bytes parts[2];
+    size_t len;
     enum kb_status st;
 
     /* EC is outside the checksum, so it is the required checksum's length or wrong. */
@@ -87,12 +85,11 @@ static enum kb_status unwrap_signed(struct kb_ap *ap, const struct header *heade
         return KB_CUT_SHORT;
     }
     len = rest.len - mac_len;
-    start = header->rrc % rest.len;
-    first = len < rest.len - start ? len : rest.len - start;
+    unrotated(rest, header->rrc, 0, len, parts);
     checked.ec = checked.rrc = 0;
     put_header(plain_header, &checked);
-    pieces[0] = sign_piece(kb_bytes_of(rest.ptr + start, first));
-    pieces[1] = sign_piece(kb_bytes_of(rest.ptr, len - first));
+    pieces[0] = sign_piece(parts[0]);
+    pieces[1] = sign_piece(parts[1]);
     pieces[2] = sign_piece(kb_bytes_of(plain_header, HEADER_LEN));
     st = kb_checksum_pieces(key, seal_usage(!ap->acceptor), pieces, 3, want);
     if (st != KB_OK) {
@@ -115,26 +112,30 @@ static enum kb_status unwrap_sealed(struct kb_ap *ap, const struct header *heade
     size_t confounder_len = enctype->confounder_len, mac_len = enctype->mac_len;
     size_t rotation = rotation_of(ap, header);
     uint8_t confounder[KB_MAX_OVERHEAD], mac[KB_MAX_OVERHEAD];
-    struct kb_piece data = {KB_PIECE_DATA, out, 0};
+    struct kb_piece pieces[2];
+    kb_bytes parts[2];
+    size_t len;
     enum kb_status st;
 
     if (rest.len < confounder_len + HEADER_LEN + mac_len) {
         return KB_CUT_SHORT;
     }
-    data.len = rest.len - confounder_len - mac_len;
+    len = rest.len - confounder_len - mac_len;
     unrotate(rest, rotation, 0, confounder, confounder_len);
-    unrotate(rest, rotation, confounder_len, out, data.len);
-    unrotate(rest, rotation, confounder_len + data.len, mac, mac_len);
-    st = kb_decrypt_pieces(key, seal_usage(!ap->acceptor), confounder, &data, 1, mac);
+    unrotated(rest, rotation, confounder_len, len, parts);
+    unrotate(rest, rotation, confounder_len + len, mac, mac_len);
+    pieces[0] = kb_piece_from(parts[0], out);
+    pieces[1] = kb_piece_from(parts[1], out + parts[0].len);
+    st = kb_decrypt_pieces(key, seal_usage(!ap->acceptor), confounder, pieces, 2, mac);
     if (st == KB_OK &&
-        (!same_header(out + data.len - HEADER_LEN, header) || header->ec > data.len - HEADER_LEN)) {
+        (!same_header(out + len - HEADER_LEN, header) || header->ec > len - HEADER_LEN)) {
         st = KB_MALFORMED;
     }
     if (st != KB_OK) {
-        kb_wipe(out, data.len);
+        kb_wipe(out, len);
         return st;
     }
-    *out_len = data.len - HEADER_LEN - header->ec;
+    *out_len = len - HEADER_LEN - header->ec;
     return KB_OK;
 }
 

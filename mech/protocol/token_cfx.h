@@ -63,10 +63,9 @@ static inline uint32_t sign_usage(bool from_acceptor)
     return from_acceptor ? KB_USAGE_ACCEPTOR_SIGN : KB_USAGE_INITIATOR_SIGN;
 }
 
-/* What is only read goes through the same struct as what is ciphered in place. */
 static inline struct kb_piece sign_piece(kb_bytes bytes)
 {
-    return (struct kb_piece){KB_PIECE_SIGN, (uint8_t *)(uintptr_t)bytes.ptr, bytes.len};
+    return kb_piece_sign(bytes);
 }
 
 /* Direction, and whose key: as MIT answers it, a token that fails here is one whose signature does
@@ -78,14 +77,25 @@ static inline bool flags_fit(const struct kb_ap *ap, const struct header *header
     return (header->flags & known) == flags_of(ap, !ap->acceptor);
 }
 
-/* Copies `len` bytes of what `rest` was before it was rotated to the right, from `offset` on. */
-static inline void unrotate(kb_bytes rest, size_t rotation, size_t offset, uint8_t *out, size_t len)
+/* The two parts of `len` bytes of what `rest` was before it was rotated to the right, from `offset`
+ * on. The second is mostly empty. */
+static inline void unrotated(kb_bytes rest, size_t rotation, size_t offset, size_t len,
+                             kb_bytes out[2])
 {
     size_t start = (rotation + offset) % rest.len;
     size_t first = len < rest.len - start ? len : rest.len - start;
 
-    memcpy(out, rest.ptr + start, first);
-    memcpy(out + first, rest.ptr, len - first);
+    out[0] = kb_bytes_of(rest.ptr + start, first);
+    out[1] = kb_bytes_of(rest.ptr, len - first);
+}
+
+static inline void unrotate(kb_bytes rest, size_t rotation, size_t offset, uint8_t *out, size_t len)
+{
+    kb_bytes parts[2];
+
+    unrotated(rest, rotation, offset, len, parts);
+    memcpy(out, parts[0].ptr, parts[0].len);
+    memcpy(out + parts[0].len, parts[1].ptr, parts[1].len);
 }
 
 /* The header inside the ciphertext is the true one: without it EC could be altered and the message

@@ -72,7 +72,7 @@ static void try_sealed(struct kb_ap *client, struct kb_ap *server, kb_bytes in)
     size_t plain_len = in.len - HEADER,
            len = HEADER + kb_encrypted_len(client->message_key, plain_len);
     uint8_t *token = malloc(len), *rest = token + HEADER;
-    struct kb_piece data = {KB_PIECE_DATA, rest + enctype->confounder_len, plain_len};
+    struct kb_piece data = kb_piece_data(rest + enctype->confounder_len, plain_len);
     size_t out_len, ec = (size_t)in.ptr[4] << 8 | in.ptr[5];
 
     memcpy(token, in.ptr, HEADER);

@@ -178,7 +178,7 @@ static void ciphertext_stealing(void **state)
             assert_non_null(cipher);
             for (int again = 0; again < 3; again++) {
                 uint8_t buf[64];
-                struct kb_piece piece = {KB_PIECE_DATA, buf + 16, in.len - 16};
+                struct kb_piece piece = kb_piece_data(buf + 16, in.len - 16);
                 struct kb_cts walk;
 
                 memcpy(buf, back ? out.ptr : in.ptr, in.len);
@@ -283,55 +283,86 @@ static void every_length(void **state)
     }
 }
 
-/* The pieces of a message, however cut, give the bytes of the whole; sign-only ones are covered. */
+/* Cuts `n` bytes into pieces of `size`, every other apart from the one before, empty ones between.
+ * In place, or out of `from`, whose pieces lie in another way. */
+static size_t cut(struct kb_piece *list, const uint8_t *bytes, size_t n, size_t size, uint8_t *gaps,
+                  uint8_t *from)
+{
+    size_t num = 0;
+
+    for (size_t at = 0, to = 1, source = 0; at < n; num++) {
+        size_t len = size < n - at ? size : n - at;
+
+        to += num % 3 == 0 ? 2 : 0;
+        source += num % 5 == 0 ? 3 : 0;
+        list[num] = kb_piece_data(gaps + to, len);
+        if (from != NULL) {
+            list[num] = kb_piece_from(kb_bytes_of(from + source, len), gaps + to);
+        }
+        memcpy(from != NULL ? from + source : gaps + to, bytes + at, len);
+        at += len;
+        to += len;
+        source += len;
+        if (num % 2 == 0) {
+            list[++num] = kb_piece_sign(KB_NONE);
+        }
+    }
+    return num;
+}
+
+static void assert_pieces(const struct kb_piece *list, size_t num, const uint8_t *whole)
+{
+    for (size_t i = 0; i < num; whole += list[i++].len) {
+        if (list[i].len > 0) {
+            assert_memory_equal(list[i].ptr, whole, list[i].len);
+        }
+    }
+}
+
+/* The pieces of a message, however cut, give the bytes of the whole; what they are made of stays as
+ * it was. */
+static void pieces_of(struct kb_key *key, size_t n, size_t size, bool apart)
+{
+    uint8_t whole[800], buf[700], gaps[1400], from[1400], before[1400], confounder[16], mac[64];
+    uint8_t raw[16] = {9};
+    size_t mac_len = kb_key_enctype(key)->mac_len, num;
+    struct kb_piece list[1400];
+    kb_bytes fixed = kb_bytes_of(raw, 16);
+    struct kb_rng rng = {fixed_fill, &fixed};
+
+    fill_pattern(buf, n);
+    assert_int_equal(kb_encrypt(key, 24, &rng, kb_bytes_of(buf, n), whole), KB_OK);
+    memset(gaps, 0xee, sizeof(gaps));
+    memset(from, 0xdd, sizeof(from));
+    num = cut(list, buf, n, size, gaps, apart ? from : NULL);
+    memcpy(before, from, sizeof(from));
+    fixed = kb_bytes_of(raw, 16);
+    assert_int_equal(kb_encrypt_pieces(key, 24, &rng, confounder, list, num, mac), KB_OK);
+    assert_memory_equal(confounder, whole, 16);
+    assert_memory_equal(mac, whole + 16 + n, mac_len);
+    assert_pieces(list, num, whole + 16);
+    assert_memory_equal(from, before, sizeof(from));
+    num = cut(list, whole + 16, n, size, gaps, apart ? from : NULL);
+    memcpy(before, from, sizeof(from));
+    assert_int_equal(kb_decrypt_pieces(key, 24, confounder, list, num, mac), KB_OK);
+    assert_memory_equal(confounder, raw, 16);
+    assert_pieces(list, num, buf);
+    assert_memory_equal(from, before, sizeof(from));
+}
+
 static void pieces(void **state)
 {
-    static const size_t sizes[] = {1, 2, 3, 5, 15, 16, 17, 33, 64, 100};
+    static const size_t sizes[] = {1, 2, 3, 5, 15, 16, 17, 33, 64, 100, 677};
+    static const size_t lens[] = {1, 15, 16, 17, 48, 277, 677};
 
     (void)state;
     for (size_t e = 0; e < NUM(etypes); e++) {
         struct kb_key *key = some_key(etypes[e]);
-        size_t mac_len = kb_key_enctype(key)->mac_len;
 
         for (size_t s = 0; s < NUM(sizes); s++) {
-            uint8_t whole[400], buf[400], gaps[800], confounder[16], mac[64], raw[16] = {9};
-            const size_t n = 277;
-            struct kb_piece list[600];
-            size_t num = 0;
-            kb_bytes fixed = kb_bytes_of(raw, 16);
-            struct kb_rng rng = {fixed_fill, &fixed};
-
-            fill_pattern(buf, n);
-            assert_int_equal(kb_encrypt(key, 24, &rng, kb_bytes_of(buf, n), whole), KB_OK);
-            memset(gaps, 0xee, sizeof(gaps));
-            /* every other piece apart from the one before, empty ones between */
-            for (size_t at = 0, to = 1; at < n; num++) {
-                size_t len = sizes[s] < n - at ? sizes[s] : n - at;
-
-                to += num % 3 == 0 ? 2 : 0;
-                memcpy(gaps + to, buf + at, len);
-                list[num] = (struct kb_piece){KB_PIECE_DATA, gaps + to, len};
-                at += len;
-                to += len;
-                if (num % 2 == 0) {
-                    list[++num] = (struct kb_piece){KB_PIECE_SIGN, NULL, 0};
-                }
-            }
-            fixed = kb_bytes_of(raw, 16);
-            assert_int_equal(kb_encrypt_pieces(key, 24, &rng, confounder, list, num, mac), KB_OK);
-            assert_memory_equal(confounder, whole, 16);
-            assert_memory_equal(mac, whole + 16 + n, mac_len);
-            for (size_t i = 0, at = 16; i < num; at += list[i++].len) {
-                if (list[i].len > 0) {
-                    assert_memory_equal(list[i].ptr, whole + at, list[i].len);
-                }
-            }
-            assert_int_equal(kb_decrypt_pieces(key, 24, confounder, list, num, mac), KB_OK);
-            assert_memory_equal(confounder, raw, 16);
-            for (size_t i = 0, at = 0; i < num; at += list[i++].len) {
-                if (list[i].len > 0) {
-                    assert_memory_equal(list[i].ptr, buf + at, list[i].len);
-                }
+            for (size_t n = 0; n < NUM(lens); n++) {
+                pieces_of(key, lens[n], sizes[s], false);
+                pieces_of(key, lens[n], sizes[s], true);
             }
         }
         kb_key_free(key);
@@ -345,11 +376,10 @@ static void sign_only(void **state)
         struct kb_key *key = some_key(etypes[e]);
         uint8_t before[] = "before", data[40], after[] = "after", confounder[16], mac[64], sum[64],
                 sum2[64];
-        struct kb_piece list[] = {{KB_PIECE_SIGN, before, 6},
-                                  {KB_PIECE_DATA, data, 11},
-                                  {KB_PIECE_SIGN, before, 3},
-                                  {KB_PIECE_DATA, data + 11, 29},
-                                  {KB_PIECE_SIGN, after, 5}};
+        struct kb_piece list[] = {kb_piece_sign(kb_bytes_of(before, 6)), kb_piece_data(data, 11),
+                                  kb_piece_sign(kb_bytes_of(before, 3)),
+                                  kb_piece_data(data + 11, 29),
+                                  kb_piece_sign(kb_bytes_of(after, 5))};
 
         fill_pattern(data, sizeof(data));
         assert_int_equal(kb_encrypt_pieces(key, 24, &kb_rng_system, confounder, list, 5, mac),

@@ -268,7 +268,7 @@ static void every_rotation_is_taken(void **state)
 static size_t seal(struct kb_ap *ap, const uint8_t header[HEADER], kb_bytes plain, uint8_t *out)
 {
     const struct kb_enctype *enctype = kb_key_enctype(ap->message_key);
-    struct kb_piece data = {KB_PIECE_DATA, out + HEADER + enctype->confounder_len, plain.len};
+    struct kb_piece data = kb_piece_data(out + HEADER + enctype->confounder_len, plain.len);
 
     memcpy(out, header, HEADER);
     memcpy(data.ptr, plain.ptr, plain.len);
