@@ -1,10 +1,15 @@
 /* bench_init.c - the program that bench.py measures: it logs in through gss_* calls like any other,
  * and the environment decides by whose code. Times are nanoseconds, one result a line.
  *
- *   bench_init warm TARGET     reads "COUNT THREADS" lines; per line the CPU of one call, at best
+ *   bench_init warm TARGET     reads "COUNT THREADS" lines; per line the CPU of one call, at best,
+ *                              and the wall-clock between two calls
  *   bench_init count TARGET N  N calls with the ticket at hand, for valgrind to count
  *   bench_init cold TARGET [USER PASSWORD-FILE]
  *                              one first login: wall-clock and the process's CPU
+ *   bench_init together TARGET THREADS
+ *                              the same by threads that start at once: until the last is there
+ *   bench_init targets N       N targets (service0@localhost ...), one after the other, twice: per
+ *                              target wall-clock and CPU of the first time, then of the second
  *   bench_init load            the first call that loads mechanisms, and no login: time, memory
  *
  * Options in front: -s through SPNEGO; -c one credential for all calls, acquired before. */
@@ -16,7 +21,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { BATCH = 25, MAX_THREADS = 16 };
+enum { BATCH = 25, MAX_THREADS = 64 };
 
 static char krb5_oid[] = "\x2a\x86\x48\x86\xf7\x12\x01\x02\x02"; /* 1.2.840.113554.1.2.2 */
 static gss_OID_desc krb5_mech = {sizeof(krb5_oid) - 1, krb5_oid};
@@ -71,7 +76,7 @@ static void initiate(gss_name_t target, gss_cred_id_t cred)
 struct work {
     gss_name_t target;
     unsigned count;
-    uint64_t best;
+    uint64_t best, started, ended;
     pthread_barrier_t *start;
 };
 
@@ -81,6 +86,7 @@ static void *measure(void *arg)
     struct work *w = arg;
     w->best = UINT64_MAX;
     pthread_barrier_wait(w->start);
+    w->started = now(CLOCK_MONOTONIC);
     for (unsigned done = 0; done < w->count; done += BATCH) {
         uint64_t start = now(CLOCK_THREAD_CPUTIME_ID);
         for (unsigned i = 0; i < BATCH; i++)
@@ -89,6 +95,7 @@ static void *measure(void *arg)
         if (took < w->best)
             w->best = took;
     }
+    w->ended = now(CLOCK_MONOTONIC);
     return NULL;
 }
 
@@ -102,21 +109,26 @@ static void warm(const char *target)
         struct work work[MAX_THREADS];
         pthread_t thread[MAX_THREADS];
         pthread_barrier_t start;
-        uint64_t worst = 0;
+        uint64_t worst = 0, started = UINT64_MAX, ended = 0;
         if (sscanf(line, "%u %u", &count, &threads) != 2 || threads < 1 || threads > MAX_THREADS)
             exit(2);
         pthread_barrier_init(&start, NULL, threads);
         for (unsigned i = 0; i < threads; i++) {
-            work[i] = (struct work){name, count, 0, &start};
+            work[i] = (struct work){.target = name, .count = count, .start = &start};
             pthread_create(&thread[i], NULL, measure, &work[i]);
         }
         for (unsigned i = 0; i < threads; i++) {
             pthread_join(thread[i], NULL);
             if (work[i].best > worst)
                 worst = work[i].best;
+            if (work[i].started < started)
+                started = work[i].started;
+            if (work[i].ended > ended)
+                ended = work[i].ended;
         }
         pthread_barrier_destroy(&start);
-        printf("%llu\n", (unsigned long long)worst);
+        printf("%llu %llu\n", (unsigned long long)worst,
+               (unsigned long long)((ended - started) / (count * threads)));
         fflush(stdout);
     }
 }
@@ -153,6 +165,56 @@ static void cold(const char *target, const char *user, const char *file)
     initiate(import(target, GSS_C_NT_HOSTBASED_SERVICE), cred);
     printf("%llu %llu\n", (unsigned long long)(now(CLOCK_MONOTONIC) - wall),
            (unsigned long long)(now(CLOCK_PROCESS_CPUTIME_ID) - cpu));
+}
+
+static void *initiate_once(void *arg)
+{
+    struct work *w = arg;
+    pthread_barrier_wait(w->start);
+    initiate(w->target, GSS_C_NO_CREDENTIAL);
+    return NULL;
+}
+
+static void together(const char *target, unsigned threads)
+{
+    struct work work;
+    pthread_t thread[MAX_THREADS];
+    pthread_barrier_t start;
+    uint64_t wall, cpu;
+    if (threads < 1 || threads > MAX_THREADS)
+        exit(2);
+    work = (struct work){.target = import(target, GSS_C_NT_HOSTBASED_SERVICE), .start = &start};
+    pthread_barrier_init(&start, NULL, threads + 1);
+    for (unsigned i = 0; i < threads; i++)
+        pthread_create(&thread[i], NULL, initiate_once, &work);
+    wall = now(CLOCK_MONOTONIC);
+    cpu = now(CLOCK_PROCESS_CPUTIME_ID);
+    pthread_barrier_wait(&start);
+    for (unsigned i = 0; i < threads; i++)
+        pthread_join(thread[i], NULL);
+    printf("%llu %llu\n", (unsigned long long)(now(CLOCK_MONOTONIC) - wall),
+           (unsigned long long)(now(CLOCK_PROCESS_CPUTIME_ID) - cpu));
+}
+
+static void targets(unsigned count)
+{
+    gss_name_t *name = calloc(count, sizeof(*name));
+    if (!name || count == 0)
+        exit(2);
+    for (unsigned i = 0; i < count; i++) {
+        char text[64];
+        snprintf(text, sizeof(text), "service%u@localhost", i);
+        name[i] = import(text, GSS_C_NT_HOSTBASED_SERVICE);
+    }
+    for (int round = 0; round < 2; round++) {
+        uint64_t wall = now(CLOCK_MONOTONIC), cpu = now(CLOCK_PROCESS_CPUTIME_ID);
+        for (unsigned i = 0; i < count; i++)
+            initiate(name[i], GSS_C_NO_CREDENTIAL);
+        wall = now(CLOCK_MONOTONIC) - wall;
+        cpu = now(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+        printf("%llu %llu\n", (unsigned long long)(wall / count),
+               (unsigned long long)(cpu / count));
+    }
 }
 
 static void keep_credential(void)
@@ -210,6 +272,10 @@ int main(int argc, char **argv)
         count(argv[2], (unsigned)strtoul(argv[3], NULL, 10));
     else if (strcmp(what, "cold") == 0 && (argc == 3 || argc == 5))
         cold(argv[2], argc == 5 ? argv[3] : NULL, argc == 5 ? argv[4] : NULL);
+    else if (strcmp(what, "together") == 0 && argc == 4)
+        together(argv[2], (unsigned)strtoul(argv[3], NULL, 10));
+    else if (strcmp(what, "targets") == 0 && argc == 3)
+        targets((unsigned)strtoul(argv[2], NULL, 10));
     else if (strcmp(what, "load") == 0)
         load();
     else

@@ -11,6 +11,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "tests", "realm")]
 from realm import Realm, exit_on_signals                    # noqa: E402
 from kdc import write                                       # noqa: E402
+from plot import draw                                       # noqa: E402
 from side import Side, install, needed, program, show       # noqa: E402
 
 SIZES = (64, 256, 1024, 4096, 16384, 65536, 262144, 1048576)
@@ -97,6 +98,7 @@ class Messages:
                     for size in self.sizes:
                         self.line(pair, op, size)
                 self.figures(pair)
+        print("\nwritten: " + " ".join(draw(self.rows, os.path.dirname(program("")))), flush=True)
 
     def line(self, pair, op, size):
         ours, mit, bare = pair.least(f"time {op} {size}", (pair.ours, pair.mit, pair.bare),
@@ -139,7 +141,6 @@ class Messages:
             rates.append(large / small)
         self.figure(pair, "rate of wrap, 1 MiB beside 64 KiB", *rates, "times", rates[0] >= 1,
                     ">= 1")
-        most = 0
         for op in self.ops:
             for size in (64, 65536):
                 ours, mit = pair.least(f"allocations {op} {size}", sides, 1)
@@ -148,7 +149,6 @@ class Messages:
                 allowed = 0 if "verify" in op or "iov" in op else 1
                 self.figure(pair, f"allocations of {op} of {told(size)}", ours, mit, "",
                             ours <= allowed + 1, f"<= {allowed + 1}")
-                most = max(most, ours)
         heaps = list(zip(*[[int(n) for n in side.ask("heap").split()] for side in sides]))
         self.figure(pair, "heap of a half open context", *heaps[0], "bytes", heaps[0][0] <= 1536,
                     "<= 1536")

@@ -1,5 +1,5 @@
 #!/bin/sh
-# install.sh build|demo|check - Debian packages that a fresh machine lacks; nothing where all are there.
+# install.sh build|demo|check|bench - Debian packages that a fresh machine lacks; nothing where all are there.
 # As root or through sudo. No service is started, now or at the next boot, and no file of the
 # machine's configuration is written by us (packages' own scripts write theirs).
 set -e
@@ -7,11 +7,13 @@ build="gcc libc6-dev make autoconf automake libtool pkg-config libkrb5-dev libss
 demo="$build curl python3 krb5-kdc krb5-admin-server krb5-user apache2-bin libapache2-mod-auth-gssapi"
 check="$demo libcmocka-dev libjansson-dev python3-gssapi openssh-server openssh-client valgrind
     clang libclang-rt-14-dev git iproute2 tinyproxy xz-utils"
+bench="$build python3 krb5-kdc krb5-admin-server krb5-user valgrind strace gnuplot-nox"
 case $1 in
 build) wanted=$build ;;
 demo) wanted=$demo ;;
 check) wanted=$check ;;
-*) echo "usage: install.sh build|demo|check" >&2; exit 2 ;;
+bench) wanted=$bench ;;
+*) echo "usage: install.sh build|demo|check|bench" >&2; exit 2 ;;
 esac
 
 command -v dpkg-query >/dev/null || {
