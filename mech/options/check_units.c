@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "crypto/enctype.h"
 #include "mech/options/account.h"
 #include "mech/options/conflicts.h"
 #include "mech/options/krb5conf.h"
@@ -13,6 +14,7 @@
 #include "mech/options/text.h"
 #include "mech/options/user.h"
 #include "mech/options/value.h"
+#include "mech/report/old.h"
 
 static enum kb_status no_memory(struct kb_error *err)
 {
@@ -192,6 +194,24 @@ static void check_files(struct kb_checking *checking, const struct kb_setting *s
     }
 }
 
+/* Named, an old one is used: right for an old KDC, else a list that was forgotten. */
+static void check_etypes(struct kb_checking *checking, const struct kb_setting *setting,
+                         const struct kb_options *options)
+{
+    const kb_opt_ETYPES *types = &options->encryption_types;
+    char buf[24];
+
+    for (size_t i = 0; i < types->num && setting->row->type == KB_OPTION_ETYPES; i++) {
+        if (kb_old_is(types->items[i])) {
+            kb_check_tell(checking, &setting->from, true, KB_E_NO_ENCTYPE,
+                          "%s: %s is old and weak (%s); take it out once the KDC has AES keys for "
+                          "the user and the services",
+                          setting->row->name, kb_enctype_name(types->items[i], buf),
+                          kb_old_rfc(types->items[i]));
+        }
+    }
+}
+
 static enum kb_status check_user(struct kb_checking *checking, const struct kb_unit *unit,
                                  const struct kb_setting *setting, const struct kb_options *options,
                                  struct kb_error *err)
@@ -237,6 +257,7 @@ static enum kb_status check_setting(struct kb_checking *checking, const struct k
         return KB_OK;
     }
     check_files(checking, setting, options);
+    check_etypes(checking, setting, options);
     return kb_option_id(setting->row) == KB_OPT_User
                ? check_user(checking, unit, setting, options, err)
                : KB_OK;

@@ -1,11 +1,16 @@
 #include "mech/options/conflicts.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 
+#include "crypto/enctype.h"
+#include "mech/options/etypes.h"
 #include "mech/options/kdc.h"
 #include "mech/options/layers.h"
 #include "mech/options/show.h"
 #include "mech/options/text.h"
+
+#define UNSUPPORTED_ENCRYPTION_TYPE 954 /* component-reference.txt */
 
 /* "Name=value", with its place behind it where that is another than `than`'s. */
 static void add_option(const struct kb_options *options, enum kb_option_id id,
@@ -164,6 +169,31 @@ static enum kb_status check_files(const struct finding *finding)
                : KB_OK;
 }
 
+/* Refused where it is named, and not passed over: who names it would wonder. Lists that were not
+ * written for us (krb5.conf's, the default) do without. */
+static enum kb_status check_fips(const struct finding *finding)
+{
+    const struct kb_options *options = finding->options;
+    const kb_opt_ETYPES *types = &options->encryption_types;
+    char what[128], buf[24];
+
+    if (!options->use_fips_compliant_api ||
+        options->encryption_types_from.layer <= KB_LAYER_KRB5CONF) {
+        return KB_OK;
+    }
+    for (size_t i = 0; i < types->num; i++) {
+        if (!kb_etype_is_approved(types->items[i])) {
+            snprintf(what, sizeof(what), ": %s is not of FIPS 140's algorithms; the aes types are",
+                     kb_enctype_name(types->items[i], buf));
+            (void)conflict(finding, KB_OPT_EncryptionTypes, "is refused by",
+                           KB_OPT_UseFIPSCompliantAPI, what);
+            finding->err->number = UNSUPPORTED_ENCRYPTION_TYPE;
+            return KB_ERROR;
+        }
+    }
+    return KB_OK;
+}
+
 enum kb_status kb_conflicts_find(const struct kb_options *options, struct kb_origin *place,
                                  struct kb_error *err)
 {
@@ -175,7 +205,7 @@ enum kb_status kb_conflicts_find(const struct kb_options *options, struct kb_ori
     if (check_firewall(&finding) != KB_OK || check_local_host(&finding) != KB_OK ||
         check_kdcs(&finding, KB_OPT_KDCHost, &options->kdc_host) != KB_OK ||
         check_kdcs(&finding, KB_OPT_PrimaryKDC, &options->primary_kdc) != KB_OK ||
-        check_bounds(&finding) != KB_OK) {
+        check_bounds(&finding) != KB_OK || check_fips(&finding) != KB_OK) {
         return KB_ERROR;
     }
     return check_files(&finding);

@@ -128,7 +128,9 @@ static bool make_bare(struct kb_options *bare)
     struct kb_arena *arena = &bare->priv->arena;
     bool done = copy_text(&bare->lost_secret, arena, false) &&
                 copy_text(&bare->user_note, arena, false) &&
-                copy_text(&bare->priv->client, arena, false);
+                copy_text(&bare->priv->client, arena, false) &&
+                kb_value_etypes(arena, bare->ticket_types.items, bare->ticket_types.num,
+                                &bare->ticket_types);
 
     for (size_t i = 0; i < KB_OPT_NUM && done; i++) {
         const struct kb_option_row *row = &kb_option_rows[i];

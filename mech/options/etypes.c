@@ -4,42 +4,30 @@
 #include "mech/options/table.h"
 #include "mech/options/text.h"
 
-static const int32_t defaults[] = {
-    KB_ENCTYPE_AES256_SHA384,
-    KB_ENCTYPE_AES128_SHA256,
-    KB_ENCTYPE_AES256_SHA1,
-    KB_ENCTYPE_AES128_SHA1,
-};
+#define DES_CBC_MD4 2 /* which MIT's family has, and the table may lack */
 
-/* Families: aes and aes-sha1 in MIT's order, which puts the old ones first. */
+/* clang-format off */
 static const struct family {
     const char *name;
-    int32_t items[4]; /* ended by 0 where there are fewer */
+    int32_t items[7]; /* ended by 0; what the enctype table lacks is passed over */
 } families[] = {
-    {"default",
-     {KB_ENCTYPE_AES256_SHA384, KB_ENCTYPE_AES128_SHA256, KB_ENCTYPE_AES256_SHA1,
-      KB_ENCTYPE_AES128_SHA1}},
-    {"aes",
-     {KB_ENCTYPE_AES256_SHA1, KB_ENCTYPE_AES128_SHA1, KB_ENCTYPE_AES256_SHA384,
-      KB_ENCTYPE_AES128_SHA256}},
+    {"default",  {KB_ENCTYPE_AES256_SHA384, KB_ENCTYPE_AES128_SHA256,
+                  KB_ENCTYPE_AES256_SHA1, KB_ENCTYPE_AES128_SHA1,
+                  KB_ENCTYPE_CAMELLIA256, KB_ENCTYPE_CAMELLIA128}},
+    /* aes in MIT's order, which puts the earlier ones first */
+    {"aes",      {KB_ENCTYPE_AES256_SHA1, KB_ENCTYPE_AES128_SHA1,
+                  KB_ENCTYPE_AES256_SHA384, KB_ENCTYPE_AES128_SHA256}},
     {"aes-sha1", {KB_ENCTYPE_AES256_SHA1, KB_ENCTYPE_AES128_SHA1}},
     {"aes-sha2", {KB_ENCTYPE_AES256_SHA384, KB_ENCTYPE_AES128_SHA256}},
+    {"camellia", {KB_ENCTYPE_CAMELLIA256, KB_ENCTYPE_CAMELLIA128}},
+    {"rc4",      {KB_ENCTYPE_RC4_HMAC}},
+    {"des3",     {KB_ENCTYPE_DES3_CBC_SHA1}},
+    {"des",      {KB_ENCTYPE_DES_CBC_CRC, KB_ENCTYPE_DES_CBC_MD5, DES_CBC_MD4}}, /* until MIT 1.17 */
 };
+/* clang-format on */
 
-/* What MIT knows and we do not have. */
+/* What MIT knows, or knew, and the enctype table may lack. */
 static const char *const others[] = {
-    "des",
-    "des-cbc-crc",
-    "des-cbc-md4",
-    "des-cbc-md5",
-    "des3",
-    "des3-cbc-raw",
-    "des3-cbc-sha1",
-    "des3-cbc-sha1-kd",
-    "des3-hmac-sha1",
-    "rc4",
-    "rc4-hmac",
-    "rc4-hmac-exp",
     "arcfour-hmac",
     "arcfour-hmac-exp",
     "arcfour-hmac-md5",
@@ -49,18 +37,29 @@ static const char *const others[] = {
     "camellia128-cts-cmac",
     "camellia256-cts",
     "camellia256-cts-cmac",
+    "des",
+    "des-cbc-crc",
+    "des-cbc-md4",
+    "des-cbc-md5",
+    "des-cbc-raw",
+    "des-hmac-sha1",
+    "des3",
+    "des3-cbc-raw",
+    "des3-cbc-sha1",
+    "des3-cbc-sha1-kd",
+    "des3-hmac-sha1",
+    "rc4",
+    "rc4-hmac",
+    "rc4-hmac-exp",
 };
 
 #define NUM(array) (sizeof(array) / sizeof((array)[0]))
 
-void kb_etypes_default(struct kb_etype_list *out)
+void kb_etypes_add(struct kb_etype_list *list, int32_t etype)
 {
-    memcpy(out->items, defaults, sizeof(defaults));
-    out->num = NUM(defaults);
-}
-
-static void add(struct kb_etype_list *list, int32_t etype)
-{
+    if (kb_enctype_find(etype) == NULL) {
+        return;
+    }
     for (size_t i = 0; i < list->num; i++) {
         if (list->items[i] == etype) {
             return;
@@ -98,18 +97,45 @@ static bool apply(struct kb_etype_list *list, kb_bytes word, bool adds)
 {
     const struct family *family = family_of(word);
     const struct kb_enctype *enctype = family == NULL ? kb_enctype_by_name(word) : NULL;
-    int32_t single[1] = {enctype != NULL ? enctype->etype : 0};
+    int32_t single[2] = {enctype != NULL ? enctype->etype : 0, 0};
     const int32_t *items = family != NULL ? family->items : single;
-    size_t num = family != NULL ? NUM(family->items) : 1;
+    bool known = false;
 
-    for (size_t i = 0; i < num && items[i] != 0; i++) {
+    for (size_t i = 0; items[i] != 0; i++) {
+        if (kb_enctype_find(items[i]) == NULL) {
+            continue;
+        }
+        known = true;
         if (adds) {
-            add(list, items[i]);
+            kb_etypes_add(list, items[i]);
         } else {
             take_away(list, items[i]);
         }
     }
-    return items[0] != 0;
+    return known;
+}
+
+void kb_etypes_default(struct kb_etype_list *out)
+{
+    out->num = 0;
+    (void)apply(out, KB_LIT("default"), true);
+}
+
+void kb_etypes_keep(struct kb_etype_list *list, bool (*keeps)(void *ctx, int32_t etype), void *ctx)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < list->num; i++) {
+        if (keeps(ctx, list->items[i])) {
+            list->items[kept++] = list->items[i];
+        }
+    }
+    list->num = kept;
+}
+
+bool kb_etype_is_approved(int32_t etype)
+{
+    return etype >= KB_ENCTYPE_AES128_SHA1 && etype <= KB_ENCTYPE_AES256_SHA384;
 }
 
 static bool is_other(kb_bytes word)
@@ -142,7 +168,7 @@ static enum kb_status refuse(kb_bytes word, struct kb_error *err)
     const char *nearest;
 
     if (is_other(word)) {
-        return kb_error_set(err, KB_E_OPTION, "encryption type %s is not supported yet",
+        return kb_error_set(err, KB_E_OPTION, "encryption type %s is not supported",
                             kb_show(word).text);
     }
     nearest = nearest_enctype(word);

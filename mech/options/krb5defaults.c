@@ -1,5 +1,6 @@
 #include "mech/options/krb5defaults.h"
 
+#include "crypto/enctype.h"
 #include "mech/options/etypes.h"
 #include "mech/options/layers.h"
 #include "mech/options/text.h"
@@ -69,38 +70,133 @@ static void apply(struct kb_options *options, const struct kb_krb5conf *conf, kb
 
 /* --- encryption types --- */
 
-static enum kb_status no_etype(const char *text, const struct kb_origin *origin,
+/* What takes types out of krb5.conf's lists, and out of the default one. */
+struct sieve {
+    const struct kb_krb5conf *conf;
+    kb_bytes realm;
+    bool fips;
+    const char *why; /* of the last one that was taken out; NULL: none was */
+};
+
+static bool is_allowed(const struct sieve *sieve, const char *name, bool otherwise)
+{
+    return kb_krb5conf_bool(sieve->conf, sieve->realm, name, otherwise);
+}
+
+static bool is_single_des(int32_t etype)
+{
+    return etype >= KB_ENCTYPE_DES_CBC_CRC && etype <= KB_ENCTYPE_DES_CBC_MD5;
+}
+
+/* allow_weak_crypto is false where it is not written, and then single DES is filtered out of the
+ * lists (krb5.conf(5)). MIT's clients do not look at allow_rc4 and allow_des3 up to 1.22, whose
+ * manual announces that they will: what is written there is meant. */
+static bool passes(void *ctx, int32_t etype)
+{
+    struct sieve *sieve = ctx;
+    const char *why = NULL;
+
+    if (sieve->fips && !kb_etype_is_approved(etype)) {
+        why = "UseFIPSCompliantAPI is True";
+    } else if (is_single_des(etype) && !is_allowed(sieve, "allow_weak_crypto", false)) {
+        why = "allow_weak_crypto is not true";
+    } else if (etype == KB_ENCTYPE_RC4_HMAC && !is_allowed(sieve, "allow_rc4", true)) {
+        why = "allow_rc4 is false";
+    } else if (etype == KB_ENCTYPE_DES3_CBC_SHA1 && !is_allowed(sieve, "allow_des3", true)) {
+        why = "allow_des3 is false";
+    }
+    sieve->why = why != NULL ? why : sieve->why;
+    return why == NULL;
+}
+
+/* One of krb5.conf's lists, and where it stands. */
+struct conf_list {
+    const char *name, *text; /* text NULL: it is not set */
+    struct kb_origin origin;
+};
+
+static struct conf_list look_up(const struct sieve *sieve, const char *name)
+{
+    struct conf_list list = {.name = name};
+
+    list.text = kb_krb5conf_default(sieve->conf, sieve->realm, name, &list.origin);
+    return list;
+}
+
+static enum kb_status no_etype(const struct conf_list *list, const struct sieve *sieve,
                                struct kb_error *err)
 {
     char buf[256];
 
-    return kb_error_set(err, KB_E_NO_ENCTYPE,
-                        "%s: permitted_enctypes (%s) has no encryption type that is supported "
-                        "here; set EncryptionTypes to override it",
-                        kb_origin_text(origin, buf, sizeof(buf)), kb_show(kb_str(text)).text);
+    (void)kb_error_set(err, KB_E_NO_ENCTYPE,
+                       "%s: %s (%s) has no encryption type that is %s here%s%s; set "
+                       "EncryptionTypes to override it",
+                       kb_origin_text(&list->origin, buf, sizeof(buf)), list->name,
+                       kb_show(kb_str(list->text)).text,
+                       sieve->why != NULL ? "allowed" : "supported",
+                       sieve->why != NULL ? ", since " : "", sieve->why != NULL ? sieve->why : "");
+    return KB_ERROR;
 }
 
+static enum kb_status take_list(const struct conf_list *list, struct sieve *sieve,
+                                struct kb_arena *arena, kb_opt_ETYPES *out, struct kb_error *err)
+{
+    struct kb_etype_list etypes;
+
+    if (kb_etypes_parse(kb_str(list->text), &etypes, NULL) != KB_OK) {
+        return KB_ERROR; /* cannot be: what is wrong is skipped */
+    }
+    kb_etypes_keep(&etypes, passes, sieve);
+    if (etypes.num == 0) {
+        return no_etype(list, sieve, err);
+    }
+    return kb_value_etypes(arena, etypes.items, etypes.num, out)
+               ? KB_OK
+               : kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
+}
+
+/* The default list, without what a FIPS provider does not have. */
+static enum kb_status take_default(struct sieve *sieve, struct kb_arena *arena, kb_opt_ETYPES *out,
+                                   struct kb_error *err)
+{
+    struct kb_etype_list etypes;
+
+    kb_etypes_default(&etypes);
+    kb_etypes_keep(&etypes, passes, sieve);
+    return kb_value_etypes(arena, etypes.items, etypes.num, out)
+               ? KB_OK
+               : kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
+}
+
+/* As MIT since 1.18: default_tkt_enctypes is for the AS exchange and default_tgs_enctypes for what
+ * follows; permitted_enctypes stands for the one that is not set. */
 static enum kb_status apply_etypes(struct kb_options *options, struct kb_arena *arena,
                                    const struct kb_krb5conf *conf, kb_bytes realm,
                                    struct kb_error *err)
 {
-    struct kb_origin origin;
-    const char *text = kb_krb5conf_default(conf, realm, "permitted_enctypes", &origin);
-    struct kb_etype_list list;
+    struct sieve sieve = {.conf = conf, .realm = realm, .fips = options->use_fips_compliant_api};
+    struct conf_list permitted = look_up(&sieve, "permitted_enctypes");
+    struct conf_list tkt = look_up(&sieve, "default_tkt_enctypes");
+    struct conf_list tgs = look_up(&sieve, "default_tgs_enctypes");
+    enum kb_status st = KB_OK;
 
-    if (text == NULL) {
-        text = kb_krb5conf_default(conf, realm, "default_tkt_enctypes", &origin);
-    }
-    if (text == NULL || options->encryption_types_from.layer != KB_LAYER_DEFAULT) {
+    options->ticket_types = options->encryption_types;
+    if (options->encryption_types_from.layer != KB_LAYER_DEFAULT) {
         return KB_OK;
     }
-    if (kb_etypes_parse(kb_str(text), &list, NULL) != KB_OK || list.num == 0) {
-        return no_etype(text, &origin, err);
+    tkt = tkt.text != NULL ? tkt : permitted;
+    tgs = tgs.text != NULL ? tgs : permitted;
+    if (tkt.text == NULL || tgs.text == NULL) {
+        st = take_default(&sieve, arena, &options->encryption_types, err);
+        options->ticket_types = options->encryption_types;
     }
-    options->encryption_types_from = origin;
-    return kb_value_etypes(arena, list.items, list.num, &options->encryption_types)
-               ? KB_OK
-               : kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
+    if (st == KB_OK && tkt.text != NULL) {
+        options->encryption_types_from = tkt.origin;
+        st = take_list(&tkt, &sieve, arena, &options->encryption_types, err);
+    }
+    return st == KB_OK && tgs.text != NULL
+               ? take_list(&tgs, &sieve, arena, &options->ticket_types, err)
+               : st;
 }
 
 enum kb_status kb_krb5conf_apply(struct kb_options *options, struct kb_arena *arena,

@@ -64,6 +64,9 @@ struct kb_options {
 #include "mech/options/options.def"
 #undef KB_OPTION
     /* Derived. */
+    kb_opt_ETYPES ticket_types; /* encryption_types, or where that comes from krb5.conf (or is the
+                                   default) what default_tgs_enctypes says: for service tickets and
+                                   contexts; encryption_types is then for the AS exchange */
     const struct kb_principal *user; /* parsed User, or the caller's name where a secret for it is
                                         configured; NULL with a keytab_file: its first principal;
                                         NULL with a ccache alone: the cache's principal */

@@ -11,9 +11,11 @@
 
 #include <cmocka.h>
 
+#include "crypto/enctype.h"
 #include "mech/options/options.h"
 #include "mech/options/process.h"
 #include "mech/options/settings.h"
+#include "mech/report/reference.h"
 #include "tests/support/place.h"
 
 #define KNOWN "; there are %{uid}, %{euid}, %{username}, %{hostname} and %{credentials}"
@@ -262,13 +264,91 @@ static void a_wrong_krb5_conf_matters_to_identities_only(void **state)
     assert_int_equal(err.code, KB_E_NONE);
     err = error_of("HTTP@www", NULL);
     assert_error(0, &err, KB_E_OPTION, "DIR/krb5.conf:2: no `=` in a line");
-    place_file("krb5.conf", "[libdefaults]\n permitted_enctypes = rc4-hmac des3\n");
+    place_file("krb5.conf", "[libdefaults]\n permitted_enctypes = rc4-hmac-exp des3-cbc-raw\n");
     place_renew();
     err = error_of("HTTP@www", NULL);
-    assert_error(1, &err, KB_E_NO_ENCTYPE,
-                 "DIR/krb5.conf:2: permitted_enctypes (rc4-hmac des3) has no encryption type that "
-                 "is supported "
-                 "here; set EncryptionTypes to override it");
+    assert_error(
+        1, &err, KB_E_NO_ENCTYPE,
+        "DIR/krb5.conf:2: permitted_enctypes (rc4-hmac-exp des3-cbc-raw) has no encryption "
+        "type that is supported here; set EncryptionTypes to override it");
+}
+
+/* Each with the reason why nothing is left. */
+static void lists_of_krb5_conf_that_leave_nothing_are_told(void **state)
+{
+    static const struct {
+        const char *conf;
+        int32_t needs; /* an enctype */
+        const char *text;
+    } rows[] = {
+        {"permitted_enctypes = des-hmac-sha1", KB_ENCTYPE_AES128_SHA1,
+         "permitted_enctypes (des-hmac-sha1) has no encryption type that is supported here"},
+        {"permitted_enctypes = -aes", KB_ENCTYPE_AES128_SHA1,
+         "permitted_enctypes (-aes) has no encryption type that is supported here"},
+        {"default_tgs_enctypes = des-cbc-md5", KB_ENCTYPE_DES_CBC_MD5,
+         "default_tgs_enctypes (des-cbc-md5) has no encryption type that is allowed here, since "
+         "allow_weak_crypto is not true"},
+        {"default_tkt_enctypes = rc4-hmac\n allow_rc4 = 0", KB_ENCTYPE_RC4_HMAC,
+         "default_tkt_enctypes (rc4-hmac) has no encryption type that is allowed here, since "
+         "allow_rc4 is false"},
+        {"permitted_enctypes = des3\n allow_des3 = 0", KB_ENCTYPE_DES3_CBC_SHA1,
+         "permitted_enctypes (des3) has no encryption type that is allowed here, since allow_des3 "
+         "is false"},
+    };
+
+    (void)state;
+    place_line("User=alice@R KeytabFile=/x");
+    for (size_t i = 0; i < NUM(rows); i++) {
+        char text[400];
+        struct kb_error err;
+
+        snprintf(text, sizeof(text), "[libdefaults]\n %s\n", rows[i].conf);
+        place_file("krb5.conf", text);
+        place_renew();
+        err = error_of("HTTP@www", NULL);
+        if (kb_enctype_find(rows[i].needs) != NULL) {
+            snprintf(text, sizeof(text), "DIR/krb5.conf:2: %s; set EncryptionTypes to override it",
+                     rows[i].text);
+            assert_error(i, &err, KB_E_NO_ENCTYPE, text);
+        }
+    }
+}
+
+/* Named, they are not passed over. The number is that of an unsupported encryption type. */
+static void fips_refuses_what_it_does_not_have(void **state)
+{
+    static const struct {
+        const char *type, *name;
+    } rows[] = {
+        {"rc4", "rc4-hmac"},
+        {"des3", "des3-cbc-sha1"},
+        {"des-cbc-crc", "des-cbc-crc"},
+        {"des-cbc-md5", "des-cbc-md5"},
+        {"camellia256-cts", "camellia256-cts-cmac"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < NUM(rows); i++) {
+        char line[200], text[400];
+        struct kb_error err;
+
+        if (kb_enctype_by_name(kb_str(rows[i].name)) == NULL) {
+            continue;
+        }
+        snprintf(line, sizeof(line),
+                 "User=alice@R KeytabFile=/x UseFIPSCompliantAPI=True EncryptionTypes=aes,%s",
+                 rows[i].type);
+        place_line(line);
+        place_renew();
+        err = error_of(NULL, NULL);
+        snprintf(text, sizeof(text),
+                 "DIR/mech:1: EncryptionTypes=aes256-cts-hmac-sha1-96, aes128-cts-hmac-sha1-96, "
+                 "aes256-cts-hmac-sha384-192, aes128-cts-hmac-sha256-128, %s is refused by "
+                 "UseFIPSCompliantAPI=True: %s is not of FIPS 140's algorithms; the aes types are",
+                 rows[i].name, rows[i].name);
+        assert_error(i, &err, KB_E_OPTION, text);
+        assert_int_equal(kb_error_number(&err), 954);
+    }
 }
 
 /* A person who has no file of his own is not misconfigured. */
@@ -511,6 +591,8 @@ int main(void)
         IN_A_PLACE(a_wrong_environment_is_told),
         IN_A_PLACE(options_behind_the_type_are_told),
         IN_A_PLACE(a_wrong_krb5_conf_matters_to_identities_only),
+        IN_A_PLACE(lists_of_krb5_conf_that_leave_nothing_are_told),
+        IN_A_PLACE(fips_refuses_what_it_does_not_have),
         IN_A_PLACE(a_personal_file_may_be_missing),
         IN_A_PLACE(inline_passwords_others_can_read_are_refused),
         IN_A_PLACE(a_password_that_cannot_be_read_is_told),

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "crypto/enctype.h"
 #include "mech/options/krb5conf.h"
 #include "mech/options/layers.h"
 #include "mech/options/options.h"
@@ -103,7 +104,7 @@ static void the_realm_comes_from_krb5_conf(void **state)
     (void)state;
     place_file("krb5.conf",
                "[libdefaults]\n default_realm = A.TEST\n clockskew = 120\n"
-               " udp_preference_limit = 1\n permitted_enctypes = aes128-cts rc4\n"
+               " udp_preference_limit = 1\n permitted_enctypes = aes128-cts rc4-hmac-exp\n"
                "[realms]\n A.TEST = {\n  kdc = k1.a.test:750\n  kdc = https://x/KdcProxy\n"
                "  kdc = tcp/k2.a.test\n }\n");
     place_line("User=alice KeytabFile=FILE:/etc/x.keytab");
@@ -279,12 +280,44 @@ static void names_are_expanded(void **state)
     place_env("CREDENTIALS_DIRECTORY", NULL);
 }
 
+static bool is_there(int32_t etype)
+{
+    return kb_enctype_find(etype) != NULL;
+}
+
+/* Has the table what a row is about? */
+static bool has_rows(const int32_t etypes[12])
+{
+    bool all = is_there(etypes[0]);
+
+    for (size_t i = 0; i < 12 && etypes[i] != 0; i++) {
+        all = all && (etypes[i] >= KB_ENCTYPE_CAMELLIA128 || is_there(etypes[i]));
+    }
+    return all;
+}
+
+static void assert_etypes(const char *what, const kb_opt_ETYPES *types, const int32_t expected[12])
+{
+    size_t num = 0;
+    bool same = true;
+
+    for (size_t i = 0; i < 12 && expected[i] != 0; i++) {
+        if (is_there(expected[i])) {
+            same = same && num < types->num && types->items[num] == expected[i];
+            num++;
+        }
+    }
+    if (!same || types->num != num) {
+        fail_msg("%s: %zu enctypes, not the %zu expected", what, types->num, num);
+    }
+}
+
 static void enctype_lists_are_mits(void **state)
 {
-    /* MIT src/lib/krb5/krb/t_etypes.c, with the enctypes that are here */
+    /* MIT src/lib/krb5/krb/t_etypes.c, and what of it is ours: DEFAULT */
     static const struct {
         const char *list;
-        int32_t etypes[5];
+        int32_t etypes[12];
     } rows[] = {
         {"aes256-cts-hmac-sha1-96", {18}},
         {"aes256-cts", {18}},
@@ -293,29 +326,138 @@ static void enctype_lists_are_mits(void **state)
         {"aes", {18, 17, 20, 19}},
         {"aes-sha2", {20, 19}},
         {"aes-sha1", {18, 17}},
-        {"DEFAULT", {20, 19, 18, 17}},
-        {"default -aes128-cts", {20, 19, 18}},
+        {"DEFAULT", {20, 19, 18, 17, 26, 25}},
+        {"default -aes128-cts", {20, 19, 18, 26, 25}},
         {"DEFAULT -aes -camellia +aes128-cts", {17}},
         {"aes256-cts aes256-cts aes128-cts", {18, 17}},
-        {"-aes256-cts DEFAULT", {20, 19, 18, 17}},
-        {"DEFAULT -rc4 -des3", {20, 19, 18, 17}},
+        {"-aes256-cts DEFAULT", {20, 19, 18, 17, 26, 25}},
+        {"DEFAULT -rc4 -des3", {20, 19, 18, 17, 26, 25}},
+        {"DEFAULT -des-hmac-sha1 -rc4-hmac-exp", {20, 19, 18, 17, 26, 25}},
+        {"aes des3-cbc-sha1-kd", {18, 17, 20, 19, 16}},
+        {"camellia -camellia256-cts-cmac", {25}},
+        {"Camellia", {26, 25}},
+        {"camellia128-cts camellia256-cts", {25, 26}},
+        {"DEFAULT -arcfour-hmac-md5", {20, 19, 18, 17, 26, 25}},
+        {"DEFAULT -des3 rc4-hmac", {20, 19, 18, 17, 26, 25, 23}},
+        {"des3 +DEFAULT", {16, 20, 19, 18, 17, 26, 25}},
+        {"aes +rc4 -DEFaulT des3-hmac-sha1", {23, 16}},
+        {"RC4", {23}},
+        {"arcfour-hmac, ARCFOUR-HMAC-MD5", {23}},
+        {"des -des-cbc-md4", {1, 3}},
+        {"des-cbc-md5\tdes-cbc-crc,", {3, 1}},
+        {"rc4 des3 des -des aes-sha1", {23, 16, 18, 17}},
     };
 
     (void)state;
     for (size_t i = 0; i < NUM(rows); i++) {
         const struct kb_options *options;
         char line[200];
-        size_t num = 0;
 
+        if (!has_rows(rows[i].etypes)) {
+            continue;
+        }
         snprintf(line, sizeof(line), "EncryptionTypes=\"%s\"", rows[i].list);
         place_line(line);
         place_renew();
         options = get(NULL, NULL, NULL);
-        while (num < 5 && rows[i].etypes[num] != 0) {
-            num++;
+        assert_etypes(rows[i].list, &options->encryption_types, rows[i].etypes);
+        assert_etypes(rows[i].list, &options->ticket_types, rows[i].etypes);
+        kb_options_put(options);
+    }
+}
+
+/* krb5.conf(5), MIT 1.18 and later: which list is for what, and which switch takes out what. */
+static void krb5_conf_lists_enctypes(void **state)
+{
+    static const struct {
+        const char *conf;
+        int32_t as[12], tickets[12];
+    } rows[] = {
+        {"permitted_enctypes = aes128-cts", {17}, {17}},
+        {"default_tkt_enctypes = aes128-cts", {17}, {20, 19, 18, 17, 26, 25}},
+        {"default_tgs_enctypes = aes128-cts", {20, 19, 18, 17, 26, 25}, {17}},
+        {"default_tkt_enctypes = aes128-cts\npermitted_enctypes = aes256-cts", {17}, {18}},
+        {"default_tgs_enctypes = aes128-cts\npermitted_enctypes = aes256-cts", {18}, {17}},
+        {"default_tkt_enctypes = aes256-cts\ndefault_tgs_enctypes = aes128-cts\n"
+         "permitted_enctypes = aes-sha2",
+         {18},
+         {17}},
+        /* Fedora's crypto-policies, DEFAULT and LEGACY */
+        {"permitted_enctypes = aes256-cts-hmac-sha1-96 aes256-cts-hmac-sha384-192 "
+         "aes128-cts-hmac-sha256-128 aes128-cts-hmac-sha1-96",
+         {18, 20, 19, 17},
+         {18, 20, 19, 17}},
+        {"permitted_enctypes = aes256-cts-hmac-sha1-96 camellia256-cts-cmac "
+         "aes128-cts-hmac-sha1-96 camellia128-cts-cmac arcfour-hmac-md5",
+         {18, 26, 17, 25, 23},
+         {18, 26, 17, 25, 23}},
+        /* named is enough, but not for single DES */
+        {"permitted_enctypes = aes128-cts rc4 des3", {17, 23, 16}, {17, 23, 16}},
+        {"permitted_enctypes = aes128-cts des des-cbc-md5", {17}, {17}},
+        {"permitted_enctypes = aes128-cts des-cbc-md5\nallow_weak_crypto = true", {17, 3}, {17, 3}},
+        {"permitted_enctypes = rc4 des-cbc-crc\nallow_weak_crypto = no", {23}, {23}},
+        {"permitted_enctypes = rc4 des3 aes128-cts\nallow_rc4 = false", {16, 17}, {16, 17}},
+        {"permitted_enctypes = rc4 des3 aes128-cts\nallow_des3 = false", {23, 17}, {23, 17}},
+        {"permitted_enctypes = rc4 des3\nallow_des3 = true\nallow_rc4 = t", {23, 16}, {23, 16}},
+        /* what nobody names stays out */
+        {"allow_weak_crypto = true\nallow_rc4 = true\nallow_des3 = true",
+         {20, 19, 18, 17, 26, 25},
+         {20, 19, 18, 17, 26, 25}},
+        {"permitted_enctypes = DEFAULT\nallow_weak_crypto = true",
+         {20, 19, 18, 17, 26, 25},
+         {20, 19, 18, 17, 26, 25}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < NUM(rows); i++) {
+        const struct kb_options *options;
+        char text[400];
+
+        if (!has_rows(rows[i].as) || !has_rows(rows[i].tickets)) {
+            continue;
         }
-        assert_int_equal(options->encryption_types.num, num);
-        assert_memory_equal(options->encryption_types.items, rows[i].etypes, num * sizeof(int32_t));
+        snprintf(text, sizeof(text), "[libdefaults]\n%s\n", rows[i].conf);
+        place_file("krb5.conf", text);
+        place_line("User=alice@R KeytabFile=/x");
+        place_renew();
+        options = get(NULL, NULL, NULL);
+        assert_etypes(rows[i].conf, &options->encryption_types, rows[i].as);
+        assert_etypes(rows[i].conf, &options->ticket_types, rows[i].tickets);
+        kb_options_put(options);
+        place_line("User=alice@R KeytabFile=/x EncryptionTypes=aes256-sha2");
+        place_renew();
+        options = get(NULL, NULL, NULL);
+        assert_etypes(rows[i].conf, &options->encryption_types, (int32_t[12]){20});
+        assert_etypes(rows[i].conf, &options->ticket_types, (int32_t[12]){20});
+        kb_options_put(options);
+    }
+}
+
+/* What was not written for us is done without; who names what FIPS 140 does not have is told
+ * (test_misconfigured). */
+static void fips_lists_have_aes_only(void **state)
+{
+    static const struct {
+        const char *conf;
+        int32_t types[12];
+    } rows[] = {
+        {"", {20, 19, 18, 17}},
+        {"permitted_enctypes = aes128-cts rc4 camellia des3", {17}},
+        {"permitted_enctypes = DEFAULT", {20, 19, 18, 17}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < NUM(rows); i++) {
+        const struct kb_options *options;
+        char text[200];
+
+        snprintf(text, sizeof(text), "[libdefaults]\n%s\n", rows[i].conf);
+        place_file("krb5.conf", text);
+        place_line("User=alice@R KeytabFile=/x UseFIPSCompliantAPI=True");
+        place_renew();
+        options = get(NULL, NULL, NULL);
+        assert_etypes(rows[i].conf, &options->encryption_types, rows[i].types);
+        assert_etypes(rows[i].conf, &options->ticket_types, rows[i].types);
         kb_options_put(options);
     }
 }
@@ -459,6 +601,8 @@ int main(void)
         IN_A_PLACE(passwords_are_read_as_written),
         IN_A_PLACE(names_are_expanded),
         IN_A_PLACE(enctype_lists_are_mits),
+        IN_A_PLACE(krb5_conf_lists_enctypes),
+        IN_A_PLACE(fips_lists_have_aes_only),
         cmocka_unit_test(every_row_is_whole),
         IN_A_PLACE(later_layers_win),
         IN_A_PLACE(a_descriptor_is_read_once),
