@@ -5,6 +5,10 @@
 
 #include "mech/login/clock.h"
 #include "mech/login/identity_own.h"
+#include "mech/protocol/kdcrep.h"
+#include "mech/report/old.h"
+
+#define UNSUPPORTED_ENCRYPTION_TYPE 954 /* component-reference.txt */
 
 #define LOOK_US 100 /* how often the cache is looked at: a stat is half a warm call */
 
@@ -70,8 +74,8 @@ static struct kb_cc_wanted wanted(const struct kb_work *work, const struct kb_pr
     const struct kb_options *options = work->login->options;
 
     return (struct kb_cc_wanted){.server = server,
-                                 .etypes = options->encryption_types.items,
-                                 .num_etypes = options->encryption_types.num,
+                                 .etypes = options->ticket_types.items,
+                                 .num_etypes = options->ticket_types.num,
                                  .now = kb_clock_now(),
                                  .min_life = options->min_lifetime};
 }
@@ -123,6 +127,7 @@ static enum kb_status find_tgt(struct kb_work *work, int64_t min_life, struct kb
 {
     struct kb_principal *server = tgs_of(work->identity);
     struct kb_cc_wanted what = wanted(work, server);
+    const struct kb_options *options = work->login->options;
     enum kb_status st;
 
     *out = NULL;
@@ -130,6 +135,8 @@ static enum kb_status find_tgt(struct kb_work *work, int64_t min_life, struct kb
         return KB_NO_MEMORY;
     }
     what.min_life = min_life;
+    what.etypes = options->encryption_types.items; /* those of the AS exchange */
+    what.num_etypes = options->encryption_types.num;
     st = find(work, &what, out, out_expired);
     kb_principal_free(server);
     return st;
@@ -291,6 +298,41 @@ static void name_owner(const struct kb_identity *identity, struct kb_buf *out)
     kb_name_print(&identity->client->name, identity->client->realm, out);
 }
 
+/* The enctype of a TGT's session key that is in the cache and may not be used; 0: there is none. */
+static int32_t refused_etype(struct kb_identity *identity, const kb_opt_ETYPES *allowed)
+{
+    struct kb_cc_contents *contents = contents_of(identity);
+    struct kb_cc_ticket ticket;
+    size_t position = 0;
+    int32_t etype = 0;
+    kb_bytes realm;
+
+    while (contents != NULL && kb_cc_next(contents, &position, &ticket) == KB_OK) {
+        if (kb_name_is_tgs(&ticket.server->name, &realm) &&
+            kb_equal(realm, identity->client->realm) &&
+            !kb_etype_allowed(allowed->items, allowed->num, ticket.etype)) {
+            etype = ticket.etype;
+        }
+        kb_cc_ticket_wipe(&ticket);
+    }
+    kb_cc_contents_put(contents);
+    return etype;
+}
+
+static enum kb_status wrong_etype(const struct kb_identity *identity, int32_t etype,
+                                  struct kb_error *err)
+{
+    char buf[24];
+
+    (void)kb_error_set(err, KB_E_CCACHE,
+                       "credentials cache %s: the session key of its TGT is of %s, which "
+                       "EncryptionTypes does not allow, and there is no password or keytab to "
+                       "obtain another",
+                       kb_ccache_name(identity->cache), kb_enctype_name(etype, buf));
+    err->number = UNSUPPORTED_ENCRYPTION_TYPE;
+    return KB_ERROR;
+}
+
 static enum kb_status no_tgt(const struct kb_identity *identity, int64_t expired,
                              struct kb_error *err)
 {
@@ -318,21 +360,27 @@ static enum kb_status no_tgt(const struct kb_identity *identity, int64_t expired
 
 static void tell_found(struct kb_work *work, const struct kb_credential *credential)
 {
+    int32_t etype = kb_key_enctype(credential->session_key)->etype;
     struct kb_buf server;
 
-    if (!kb_events_wanted(work->env.events, KB_LOG_VERBOSE)) {
+    if (!kb_events_wanted(work->env.events, kb_old_is(etype) ? KB_LOG_INFO : KB_LOG_VERBOSE)) {
         return;
     }
     kb_buf_init(&server, 600);
     kb_name_print(&credential->server->name, credential->server->realm, &server);
     kb_event_cached_ticket(work->env.events, kb_buf_str(&server),
                            kb_ccache_name(work->identity->cache));
+    if (!kb_name_is_tgs(&credential->server->name,
+                        &(kb_bytes){0})) { /* else the TGS exchange does */
+        kb_old_used(work->env.events, KB_OLD_TICKET, kb_buf_str(&server), etype);
+    }
     kb_buf_wipe(&server);
 }
 
 enum kb_status kb_cache_tgt(struct kb_work *work, struct kb_credential **out, struct kb_error *err)
 {
     int64_t expired;
+    int32_t etype;
     enum kb_status st;
 
     *out = NULL;
@@ -345,7 +393,11 @@ enum kb_status kb_cache_tgt(struct kb_work *work, struct kb_credential **out, st
     } else if (st == KB_NO_MEMORY) {
         st = kb_error_set(err, KB_E_NO_MEMORY, "No memory for a login");
     } else if (!kb_identity_has_secret(work->identity)) {
-        st = no_tgt(work->identity, expired, err);
+        etype = expired == 0
+                    ? refused_etype(work->identity, &work->login->options->encryption_types)
+                    : 0;
+        st = etype != 0 ? wrong_etype(work->identity, etype, err)
+                        : no_tgt(work->identity, expired, err);
     }
     return st;
 }

@@ -12,6 +12,7 @@
 #include "mech/login/work.h"
 #include "mech/options/show.h"
 #include "mech/report/callback.h"
+#include "mech/report/old.h"
 
 #define MAX_NESTED 2         /* callbacks around a login: each takes 17 KiB of a stack of 64 */
 #define MAX_REPLY (2u << 20) /* what one exchange may take from the heap */
@@ -40,8 +41,8 @@ static void set_policy(struct kb_work *work)
     const struct kb_principal *client = kb_identity_principal(work->identity);
 
     work->policy = (struct kb_policy){
-        .etypes = options->encryption_types.items,
-        .num_etypes = options->encryption_types.num,
+        .etypes = options->ticket_types.items,
+        .num_etypes = options->ticket_types.num,
         .min_iterations_sha1 = (uint32_t)options->min_iterations_sha1,
         .min_iterations_sha2 = (uint32_t)options->min_iterations_sha2,
         .max_iterations = (uint32_t)options->max_iterations,
@@ -96,6 +97,19 @@ struct kb_socket_options kb_login_socket_options(const struct kb_options *option
     };
 }
 
+static void tell_old(const struct kb_work *work)
+{
+    const struct kb_options *options = work->login->options;
+    const kb_opt_ETYPES *lists[] = {&options->encryption_types, &options->ticket_types};
+    char buf[256];
+
+    for (size_t i = 0; i < 2; i++) {
+        kb_old_named(work->env.events,
+                     kb_origin_text(&options->encryption_types_from, buf, sizeof(buf)),
+                     lists[i]->items, lists[i]->num);
+    }
+}
+
 static enum kb_status work_init(struct kb_work *work, const struct kb_login *login,
                                 struct kb_error *err)
 {
@@ -133,6 +147,7 @@ static enum kb_status work_init(struct kb_work *work, const struct kb_login *log
         kb_net_idle(work->net, load_crypto, NULL);
     }
     set_policy(work);
+    tell_old(work);
     return KB_OK;
 }
 

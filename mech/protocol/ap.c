@@ -10,6 +10,7 @@
 #include "mech/protocol/text.h"
 #include "mech/protocol/token_format.h"
 #include "mech/report/events.h"
+#include "mech/report/old.h"
 
 #define AP_OPTION_MUTUAL 0x20000000u
 
@@ -40,16 +41,6 @@ uint64_t kb_ap_etype_bit(int32_t etype)
         }
     }
     return 0;
-}
-
-static uint64_t etype_bits(const int32_t *etypes, size_t num)
-{
-    uint64_t bits = 0;
-
-    for (size_t i = 0; i < num; i++) {
-        bits |= kb_ap_etype_bit(etypes[i]);
-    }
-    return bits;
 }
 
 static uint32_t flags_of(const struct kb_ap_request *request)
@@ -110,6 +101,16 @@ void kb_ap_establish(struct kb_ap *ap, uint32_t peer_seq)
     kb_seqstate_init(&ap->received, peer_seq, ap->format->wide, (ap->flags & KB_GSS_REPLAY) != 0,
                      (ap->flags & KB_GSS_SEQUENCE) != 0);
     ap->state = KB_AP_ESTABLISHED;
+}
+
+void kb_ap_tell_old(const struct kb_ap *ap, const struct kb_env *env)
+{
+    int32_t etype = kb_key_enctype(ap->message_key)->etype;
+    struct kb_text name;
+
+    if (kb_old_is(etype)) {
+        kb_old_used(env->events, KB_OLD_MESSAGES, kb_text_principal(&name, ap->server), etype);
+    }
 }
 
 void kb_ap_free(struct kb_ap *ap)
@@ -211,6 +212,21 @@ static size_t num_offered(const struct kb_ap *ap, const struct kb_ap_request *re
         num++;
     }
     return num < request->num_etypes ? num + 1 : num;
+}
+
+/* What an acceptor may answer with: an old enctype only where it was offered in this very exchange,
+ * or is the session key's; naming one is not asking for it where there is something better. */
+static uint64_t etypes_for_subkey(const struct kb_ap *ap, const struct kb_ap_request *request)
+{
+    uint64_t bits = kb_ap_etype_bit(session_etype(ap));
+    size_t num = num_offered(ap, request);
+
+    for (size_t i = 0; i < request->num_etypes; i++) {
+        if (i < num || !kb_old_is(request->etypes[i])) {
+            bits |= kb_ap_etype_bit(request->etypes[i]);
+        }
+    }
+    return bits;
 }
 
 static enum kb_status encode_etypes(const struct kb_ap_request *request, size_t num,
@@ -360,8 +376,7 @@ enum kb_status kb_ap_new(const struct kb_env *env, const struct kb_ap_request *r
     if (ap == NULL) {
         return KB_NO_MEMORY;
     }
-    ap->etypes =
-        etype_bits(request->etypes, request->num_etypes) | kb_ap_etype_bit(session_etype(ap));
+    ap->etypes = etypes_for_subkey(ap, request);
     st = draw_subkey(ap, env);
     if (st == KB_OK) {
         st = make_delegation(ap, env, request, arena, &delegation);
@@ -377,6 +392,7 @@ enum kb_status kb_ap_new(const struct kb_env *env, const struct kb_ap_request *r
     if ((ap->flags & KB_GSS_MUTUAL) == 0) {
         /* No AP-REP will say where the acceptor starts: it starts where we do. */
         kb_ap_establish(ap, (uint32_t)atomic_load_explicit(&ap->send_seq, memory_order_relaxed));
+        kb_ap_tell_old(ap, env);
     }
     tell_request(ap, env, request, *out_ap_req);
     *out = ap;

@@ -8,6 +8,8 @@
 #include "mech/protocol/token.h"
 #include "mech/report/events.h"
 
+#define UNSUPPORTED_ENCRYPTION_TYPE 954 /* component-reference.txt */
+
 /* --- KRB-ERROR --- */
 
 /* What the code's name alone does not tell; other codes are KB_E_SERVICE_REFUSED and nothing more.
@@ -92,6 +94,22 @@ static enum kb_status unusable(const struct kb_ap *ap, enum kb_error_code code,
                            what);
 }
 
+/* The service chose an enctype that is not for it to choose. */
+static enum kb_status unasked(const struct kb_ap *ap, const char *what, int32_t etype,
+                              const char *should_be, struct kb_error *err)
+{
+    struct kb_text service;
+    char buf[24];
+
+    kb_error_set(err, KB_E_SERVICE_REPLY, "%s: %s %s, which is not %s",
+                 kb_text_principal(&service, ap->server), what, kb_enctype_name(etype, buf),
+                 should_be);
+    if (err != NULL && err->number == 0) {
+        err->number = UNSUPPORTED_ENCRYPTION_TYPE;
+    }
+    return KB_ERROR;
+}
+
 static enum kb_status decrypt_part(struct kb_ap *ap, const kb_ap_rep *rep, struct kb_arena *arena,
                                    kb_enc_ap_rep_part *out, struct kb_error *err)
 {
@@ -103,8 +121,8 @@ static enum kb_status decrypt_part(struct kb_ap *ap, const kb_ap_rep *rep, struc
         return unusable(ap, KB_E_SERVICE_REPLY, KB_NO_MEMORY, "AP-REP", err);
     }
     if (rep->enc_part.etype != kb_key_enctype(ap->session_key)->etype) {
-        return unusable(ap, KB_E_SERVICE_REPLY, KB_NO_ENCTYPE,
-                        "its AP-REP is not encrypted with the session key", err);
+        return unasked(ap, "its AP-REP is encrypted with", rep->enc_part.etype, "the session key's",
+                       err);
     }
     st = kb_decrypt(ap->session_key, KB_USAGE_AP_REP, rep->enc_part.cipher, plain, &len);
     if (st != KB_OK) {
@@ -125,8 +143,7 @@ static enum kb_status take_subkey(struct kb_ap *ap, const kb_encryption_key *sub
     enum kb_status st;
 
     if ((ap->etypes & kb_ap_etype_bit(subkey->keytype)) == 0) {
-        return unusable(ap, KB_E_SERVICE_REPLY, KB_NO_ENCTYPE,
-                        "the enctype of its subkey was not offered", err);
+        return unasked(ap, "its subkey is of", subkey->keytype, "one that it was offered", err);
     }
     st = kb_key_new(subkey->keytype, subkey->keyvalue, &key);
     if (st != KB_OK) {
@@ -191,6 +208,7 @@ static enum kb_status take_rep(struct kb_ap *ap, const struct kb_env *env, const
     }
     /* An absent number is zero (RFC 4120 5.5.1). */
     kb_ap_establish(ap, part.seq_number);
+    kb_ap_tell_old(ap, env);
     return KB_OK;
 }
 

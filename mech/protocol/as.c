@@ -192,6 +192,17 @@ void kb_as_explain(struct kb_as *as, const struct kb_krberror *error, struct kb_
 
 /* --- sending --- */
 
+/* Once in a login for each enctype: a second proof, and the reply, are made with the same key. */
+static void tell_client_key(struct kb_as *as, const struct kb_principal *client, int32_t etype)
+{
+    struct kb_text name;
+
+    if (as->told_etype != etype) {
+        as->told_etype = etype;
+        kb_old_used(as->env.events, KB_OLD_CLIENT, kb_text_principal(&name, client), etype);
+    }
+}
+
 enum kb_step kb_as_send(struct kb_as *as, int64_t offset, const struct kb_pa_method *method,
                         enum kb_as_state next, struct kb_send *out_send)
 {
@@ -210,6 +221,9 @@ enum kb_step kb_as_send(struct kb_as *as, int64_t offset, const struct kb_pa_met
     }
     kb_event_as_req(as->env.events, kb_text_principal(&name, as->request.client),
                     proof ? method->name : "no pre-authentication");
+    if (proof) {
+        tell_client_key(as, as->request.client, as->proof_how.etype);
+    }
     as->requests++;
     as->proofs += proof ? 1 : 0;
     as->state = next;
@@ -231,6 +245,7 @@ enum kb_step kb_as_ask(struct kb_as *as, int64_t offset, struct kb_send *out_sen
 static enum kb_step unusable(struct kb_as *as, const struct kb_fault *fault)
 {
     struct kb_text name;
+    char etype[40];
 
     kb_text_principal(&name, as->request.client);
     if (fault->what == NULL) {
@@ -240,8 +255,8 @@ static enum kb_step unusable(struct kb_as *as, const struct kb_fault *fault)
                      name.text, as->peer, as->request.keys->what);
         kb_as_add_both_sides(as, &as->error);
     } else {
-        kb_error_set(&as->error, fault->code, "%s: the reply of KDC %.64s cannot be used: %s",
-                     name.text, as->peer, fault->what);
+        kb_error_set(&as->error, fault->code, "%s: the reply of KDC %.64s cannot be used: %s%s",
+                     name.text, as->peer, fault->what, kb_fault_etype(fault, etype));
     }
     return kb_as_failed(as);
 }
@@ -263,6 +278,7 @@ static enum kb_step accept(struct kb_as *as, const struct kb_as_reply *reply)
     as->has_clock_offset = true;
     as->clock_offset = reply->clock_offset;
     as->state = KB_AS_DONE;
+    tell_client_key(as, as->tgt->client, as->learned.etype);
     kb_event_tgt(as->env.events, kb_text_principal(&name, as->tgt->client), as->peer,
                  part->endtime - part->authtime, as->clock_offset);
     if (part->has_key_expiration) {
@@ -286,7 +302,7 @@ static enum kb_step take_reply(struct kb_as *as, kb_bytes message, struct kb_are
     } else if (st == KB_NO_MEMORY || st == KB_NO_CRYPTO) {
         step = kb_as_failed_with(as, st);
     } else {
-        step = unusable(as, &(struct kb_fault){KB_E_KDC_REPLY, kb_status_text(st)});
+        step = unusable(as, &(struct kb_fault){.code = KB_E_KDC_REPLY, .what = kb_status_text(st)});
     }
     kb_key_free(reply.session_key);
     return step;

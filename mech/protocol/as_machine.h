@@ -10,6 +10,7 @@
 #include "mech/protocol/preauth.h"
 #include "mech/protocol/text.h"
 #include "mech/report/events.h"
+#include "mech/report/old.h"
 
 enum kb_as_state {
     KB_AS_START,       /* nothing was sent */
@@ -55,6 +56,7 @@ struct kb_as {
     kb_bytes default_salt;
     char wanted[200]; /* the enctypes that the KDC named, for messages */
 
+    int32_t told_etype;           /* the client key's, that the log was told of */
     struct kb_key_hint proof_how; /* of the last proof; etype 0: none was made */
     struct kb_key *proof_key;
     struct kb_as_derived derived[KB_AS_MAX_DERIVED];

@@ -6,7 +6,7 @@
 
 static enum kb_status fail(struct kb_fault *fault, enum kb_error_code code, const char *what)
 {
-    *fault = (struct kb_fault){code, what};
+    *fault = (struct kb_fault){.code = code, .what = what};
     return KB_ERROR;
 }
 
@@ -21,7 +21,9 @@ static enum kb_status check_clear(const struct kb_as *as, const struct kb_kdcrep
         return fail(fault, KB_E_KDC_REPLY, "it is for another client");
     }
     if (!kb_etype_allowed(policy->etypes, policy->num_etypes, rep->msg.enc_part.etype)) {
-        return fail(fault, KB_E_NO_ENCTYPE, "it is encrypted with a type that was not asked for");
+        return kb_fault_unasked(fault,
+                                "it is encrypted with an encryption type that was not asked for",
+                                rep->msg.enc_part.etype);
     }
     return KB_OK;
 }

@@ -42,6 +42,9 @@ struct kb_ap {
 /* kb_ap_establish: the peer's first number is known, messages can come. */
 void kb_ap_establish(struct kb_ap *ap, uint32_t peer_seq);
 
+/* kb_ap_tell_old warns of an established context whose messages are under an old enctype. */
+void kb_ap_tell_old(const struct kb_ap *ap, const struct kb_env *env);
+
 /* kb_ap_time is the time by the realm's clock, by which acceptors judge us. */
 struct kb_timestamp kb_ap_time(const struct kb_ap *ap, const struct kb_env *env);
 

@@ -1,5 +1,7 @@
 #include "mech/protocol/kdcrep.h"
 
+#include <stdio.h>
+
 #define PVNO 5
 #define TKT_INVALID 0x01000000u
 #define TKT_POSTDATED 0x02000000u
@@ -91,8 +93,25 @@ enum kb_status kb_kdcrep_open(struct kb_kdcrep *rep, struct kb_key *key, uint32_
 
 static enum kb_status fail(struct kb_fault *fault, enum kb_error_code code, const char *what)
 {
-    *fault = (struct kb_fault){code, what};
+    *fault = (struct kb_fault){.code = code, .what = what};
     return KB_ERROR;
+}
+
+enum kb_status kb_fault_unasked(struct kb_fault *fault, const char *what, int32_t etype)
+{
+    *fault = (struct kb_fault){KB_E_NO_ENCTYPE, what, true, etype};
+    return KB_ERROR;
+}
+
+const char *kb_fault_etype(const struct kb_fault *fault, char buf[40])
+{
+    char name[24];
+
+    buf[0] = '\0';
+    if (fault->names_etype) {
+        snprintf(buf, 40, " (%s)", kb_enctype_name(fault->etype, name));
+    }
+    return buf;
 }
 
 static enum kb_status check_times(const kb_enc_kdc_rep_part *part,
@@ -123,8 +142,8 @@ static enum kb_status make_session_key(const kb_encryption_key *key,
     enum kb_status st;
 
     if (!kb_etype_allowed(terms->etypes, terms->num_etypes, key->keytype)) {
-        return fail(fault, KB_E_NO_ENCTYPE,
-                    "its session key is of an encryption type that was not asked for");
+        return kb_fault_unasked(
+            fault, "its session key is of an encryption type that was not asked for", key->keytype);
     }
     st = kb_key_new(key->keytype, key->keyvalue, out);
     return st == KB_OK || st == KB_NO_MEMORY

@@ -30,7 +30,16 @@ struct kb_kdcrep {
 struct kb_fault {
     enum kb_error_code code;
     const char *what;
+    bool names_etype; /* and which enctype the KDC chose, to be told behind it */
+    int32_t etype;
 };
+
+/* kb_fault_etype appends that enctype's name, " (rc4-hmac)", or nothing. */
+const char *kb_fault_etype(const struct kb_fault *fault, char buf[40]);
+
+/* kb_fault_unasked says that a part of the reply is of an enctype that was not asked for; returns
+ * KB_ERROR. */
+enum kb_status kb_fault_unasked(struct kb_fault *fault, const char *what, int32_t etype);
 
 /* kb_kdcrep_decode reads a whole message of the given msg-type, and nothing that is encrypted. */
 KB_MUST_USE enum kb_status kb_kdcrep_decode(kb_bytes message, int32_t msg_type,

@@ -134,6 +134,8 @@ static enum kb_step enter_realm(struct kb_tgs *tgs, struct kb_send *out_send)
     tgs->realm = realm;
     tgs->visited[tgs->num_visited++] = copy;
     tgs->retried = false;
+    kb_old_used(tgs->env.events, KB_OLD_TGT, kb_text_escaped(&service, realm),
+                kb_key_enctype(tgs->tgt->session_key)->etype);
     return ask(tgs, tgs->clock_offset, !tgs->request.forwarded, out_send);
 }
 
@@ -280,6 +282,8 @@ static enum kb_step accept(struct kb_tgs *tgs, const struct kb_tgs_reply *reply)
     if (reply->answer == KB_TGS_ALIAS) {
         kb_event_alias(tgs->env.events, kb_text_principal(&asked, tgs->asked), got.text);
     }
+    kb_old_used(tgs->env.events, KB_OLD_TICKET, got.text,
+                kb_key_enctype(tgs->ticket->session_key)->etype);
     kb_event_ticket(tgs->env.events, got.text, tgs->peer, tgs->ticket->endtime - tgs->terms.now);
     tgs->state = KB_TGS_DONE;
     return KB_DONE;
@@ -304,6 +308,7 @@ static enum kb_step take_reply(struct kb_tgs *tgs, kb_bytes message, struct kb_a
     struct kb_tgs_reply reply;
     struct kb_fault fault;
     struct kb_text name;
+    char etype[40];
     enum kb_status st = kb_tgs_check_reply(tgs, message, scratch, &reply, &fault);
     enum kb_step step;
 
@@ -312,9 +317,10 @@ static enum kb_step take_reply(struct kb_tgs *tgs, kb_bytes message, struct kb_a
     }
     if (st != KB_OK) {
         kb_error_set(&tgs->error, st == KB_ERROR ? fault.code : KB_E_KDC_REPLY,
-                     "%s: the reply of KDC %.64s cannot be used: %s",
+                     "%s: the reply of KDC %.64s cannot be used: %s%s",
                      kb_text_principal(&name, tgs->asked), tgs->peer,
-                     st == KB_ERROR ? fault.what : kb_status_text(st));
+                     st == KB_ERROR ? fault.what : kb_status_text(st),
+                     kb_fault_etype(&fault, etype));
         return failed(tgs);
     }
     kb_trail_part(tgs->env.events, tgs->peer, &kb_type_enc_kdc_rep_part, &reply.rep.part);

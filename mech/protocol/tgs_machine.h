@@ -9,6 +9,7 @@
 #include "mech/protocol/text.h"
 #include "mech/protocol/tgs.h"
 #include "mech/report/events.h"
+#include "mech/report/old.h"
 
 enum kb_tgs_state {
     KB_TGS_START, /* nothing was sent to this realm */

@@ -3,7 +3,7 @@
 
 static enum kb_status fail(struct kb_fault *fault, enum kb_error_code code, const char *what)
 {
-    *fault = (struct kb_fault){code, what};
+    *fault = (struct kb_fault){.code = code, .what = what};
     return KB_ERROR;
 }
 
@@ -59,6 +59,12 @@ static enum kb_status check(struct kb_tgs *tgs, struct kb_tgs_reply *reply, stru
 
     if (!kb_equal(msg->crealm, client->realm) || !kb_name_equal(&msg->cname, &client->name)) {
         return fail(fault, KB_E_KDC_REPLY, "it is for another client");
+    }
+    /* Both keys that it may be under are of one enctype. */
+    if (msg->enc_part.etype != kb_key_enctype(tgs->subkey)->etype) {
+        return kb_fault_unasked(fault,
+                                "it is encrypted with an encryption type that is not its key's",
+                                msg->enc_part.etype);
     }
     st = open_reply(tgs, &reply->rep, arena);
     switch (st) {

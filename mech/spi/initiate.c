@@ -8,6 +8,7 @@
 #include "mech/options/settings.h"
 #include "mech/protocol/krberror.h"
 #include "mech/protocol/token.h"
+#include "mech/report/old.h"
 #include "mech/spi/fail.h"
 
 /* Mostly enough for an AP-REQ: then a warm login allocates nothing for it. */
@@ -110,10 +111,23 @@ static OM_uint32 give_token(OM_uint32 *minor, const struct kb_gss_ctx *ctx, uint
     return GSS_S_COMPLETE;
 }
 
-/* A warm login tells nothing, so its events are made only for who wants the messages themselves. */
+static bool has_old(const kb_opt_ETYPES *types)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < types->num; i++) {
+        found = found || kb_old_is(types->items[i]);
+    }
+    return found;
+}
+
+/* A warm login tells nothing, so its events are made only for who wants the messages themselves, or
+ * may have to be warned. */
 static struct kb_events *events_for(const struct kb_options *options, struct kb_listener *listener)
 {
-    return kb_tell_wanted(options, listener) ? kb_tell_events(options, listener) : NULL;
+    return kb_tell_wanted(options, listener) || has_old(&options->ticket_types)
+               ? kb_tell_events(options, listener)
+               : NULL;
 }
 
 /* The AP-REQ for a ticket that is at hand. */
@@ -132,8 +146,8 @@ static OM_uint32 make_request(OM_uint32 *minor, struct kb_gss_ctx *ctx,
     OM_uint32 major;
     bool md5;
 
-    request->etypes = login->options->encryption_types.items;
-    request->num_etypes = login->options->encryption_types.num;
+    request->etypes = login->options->ticket_types.items;
+    request->num_etypes = login->options->ticket_types.num;
     request->clock_offset = request->credential->clock_offset;
     if (bindings != GSS_C_NO_CHANNEL_BINDINGS) {
         given = bindings_of(bindings);
