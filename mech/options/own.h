@@ -4,6 +4,7 @@
 #ifndef KB_OWN_H
 #define KB_OWN_H
 
+#include "mech/options/etypes.h"
 #include "mech/options/layers.h"
 #include "mech/options/settings.h"
 
@@ -12,6 +13,7 @@ struct kb_own {
     _Atomic unsigned refs;
     struct kb_arena arena;
     struct kb_unit unit;
+    struct kb_etype_list allowable; /* of kb_settings_allow; none: no restriction */
 };
 
 struct kb_settings {

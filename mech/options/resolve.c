@@ -230,6 +230,40 @@ static enum kb_status check_conflicts(const struct kb_options *options, struct k
     return KB_OK;
 }
 
+static bool is_ours(void *options, int32_t etype)
+{
+    const kb_opt_ETYPES *types = &((const struct kb_options *)options)->ticket_types;
+
+    for (size_t i = 0; i < types->num; i++) {
+        if (types->items[i] == etype) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What the program restricts the enctypes to, in its order. */
+static enum kb_status restrict_tickets(struct kb_options *options, const struct kb_own *own,
+                                       struct kb_arena *arena, struct kb_error *err)
+{
+    struct kb_etype_list list;
+
+    if (own == NULL || own->allowable.num == 0) {
+        return KB_OK;
+    }
+    list = own->allowable;
+    kb_etypes_keep(&list, is_ours, options);
+    if (list.num == 0) {
+        (void)kb_error_set(
+            err, KB_E_NO_ENCTYPE,
+            "The program allows only encryption types that EncryptionTypes does not");
+        err->no_hint = true; /* it says what to compare */
+        return KB_ERROR;
+    }
+    return kb_value_etypes(arena, list.items, list.num, &options->ticket_types) ? KB_OK
+                                                                                : no_memory(err);
+}
+
 static enum kb_status fill(struct kb_options *options, const struct kb_options_query *query,
                            const struct kb_options_hooks *hooks, struct kb_error *err)
 {
@@ -256,6 +290,9 @@ static enum kb_status fill(struct kb_options *options, const struct kb_options_q
     }
     options->priv->is_momentary = r.identity.looked_into_cache;
     if (kb_krb5conf_apply(options, r.arena, layers->krb5conf, err) != KB_OK) {
+        return KB_ERROR;
+    }
+    if (restrict_tickets(options, options->priv->own, r.arena, err) != KB_OK) {
         return KB_ERROR;
     }
     return check_conflicts(options, err);

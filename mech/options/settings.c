@@ -148,6 +148,9 @@ static enum kb_status make_with(struct kb_own *own, const struct kb_own *old, kb
     if (text == NULL || (old != NULL && !copy_settings(own, old, kb_option_find(name)))) {
         return kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
     }
+    if (old != NULL) {
+        own->allowable = old->allowable;
+    }
     return kb_unit_add(&own->unit, &own->arena, name, text, &like, err);
 }
 
@@ -170,6 +173,26 @@ static enum kb_status try_set(struct kb_settings *settings, kb_bytes name, kb_by
     }
     kb_own_put(old);
     return st;
+}
+
+static enum kb_status try_allow(struct kb_settings *settings, const struct kb_etype_list *list,
+                                bool *done)
+{
+    struct kb_own *own = own_new(settings->layer), *old;
+
+    if (own == NULL) {
+        return KB_NO_MEMORY;
+    }
+    old = kb_settings_own(settings);
+    if (old != NULL && !copy_settings(own, old, NULL)) {
+        kb_own_put(old);
+        kb_own_put(own);
+        return KB_NO_MEMORY;
+    }
+    own->allowable = *list;
+    *done = replace(settings, old, own);
+    kb_own_put(old);
+    return KB_OK;
 }
 
 static enum kb_status set(struct kb_settings *settings, kb_bytes name, kb_bytes value, bool raw,
@@ -257,6 +280,28 @@ enum kb_status kb_settings_set_password(struct kb_settings *settings, kb_bytes p
                                         struct kb_error *err)
 {
     return placed(settings, set(settings, KB_LIT("Password"), password, true, err), err);
+}
+
+enum kb_status kb_settings_allow(struct kb_settings *settings, const int32_t *etypes, size_t num,
+                                 struct kb_error *err)
+{
+    struct kb_etype_list list = {.num = 0};
+    enum kb_status st = KB_OK;
+    bool done = false;
+
+    for (size_t i = 0; i < num; i++) {
+        kb_etypes_add(&list, etypes[i]);
+    }
+    if (num > 0 && list.num == 0) {
+        (void)kb_error_set(err, KB_E_NO_ENCTYPE,
+                           "The program allows no encryption type that is supported here");
+        err->no_hint = true;
+        return KB_ERROR;
+    }
+    while (st == KB_OK && !done) {
+        st = try_allow(settings, &list, &done);
+    }
+    return st == KB_OK ? st : kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
 }
 
 enum kb_status kb_options_process_set(kb_bytes text, struct kb_error *err)

@@ -31,6 +31,13 @@ KB_MUST_USE enum kb_status kb_settings_set_text(struct kb_settings *settings, kb
 KB_MUST_USE enum kb_status kb_settings_set_password(struct kb_settings *settings, kb_bytes password,
                                                     struct kb_error *err);
 
+/* kb_settings_allow restricts the enctypes of service tickets and of contexts to those in a list,
+ * in its order, as far as EncryptionTypes (or krb5.conf) allows them: a program cannot bring in
+ * what nobody named (gss_krb5_set_allowable_enctypes). num 0: no longer. KB_ERROR: we have none of
+ * them. */
+KB_MUST_USE enum kb_status kb_settings_allow(struct kb_settings *settings, const int32_t *etypes,
+                                             size_t num, struct kb_error *err);
+
 /* kb_settings_reset forgets them all. */
 void kb_settings_reset(struct kb_settings *settings);
 

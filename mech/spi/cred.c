@@ -306,6 +306,47 @@ OM_uint32 gssi_inquire_cred_by_oid(OM_uint32 *minor, const gss_cred_id_t handle,
                                           : kb_call_ask_cred(minor, cred, name, data);
 }
 
+/* gss_krb5_set_allowable_enctypes(3): the value is this struct of libgssapi's. */
+struct allowable_enctypes {
+    OM_uint32 num;
+    const int32_t *etypes; /* NULL: all again */
+};
+
+/* 1.2.840.113554.1.2.2.5.4 */
+static bool is_set_allowable_enctypes(const gss_OID object)
+{
+    static const uint8_t oid[] = {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 0x01, 0x02, 0x02, 0x05, 0x04};
+
+    return object != GSS_C_NO_OID && object->length == sizeof(oid) &&
+           memcmp(object->elements, oid, sizeof(oid)) == 0;
+}
+
+static OM_uint32 allow_enctypes(OM_uint32 *minor, struct kb_gss_cred *cred, const gss_OID object,
+                                const gss_buffer_t value)
+{
+    struct allowable_enctypes req;
+    struct kb_error err = {0};
+    size_t num = 0;
+
+    if (value == GSS_C_NO_BUFFER || value->length != sizeof(req)) {
+        return kb_unsupported_minor(minor);
+    }
+    memcpy(&req, value->value, sizeof(req));
+    while (req.etypes != NULL && num < req.num && req.etypes[num] != 0) {
+        num++;
+    }
+    if (req.etypes != NULL && num == 0) {
+        (void)kb_error_set(&err, KB_E_NO_ENCTYPE, "The program allows no encryption type at all");
+        return kb_fail(minor, &err);
+    }
+    if (kb_cred_allow(cred, req.etypes, num, &err) != KB_OK) {
+        return kb_fail(minor, &err);
+    }
+    return cred->inner != GSS_C_NO_CREDENTIAL
+               ? gss_set_cred_option(minor, &cred->inner, object, value)
+               : GSS_S_COMPLETE;
+}
+
 OM_uint32 gssi_set_cred_option(OM_uint32 *minor, gss_cred_id_t *handle, const gss_OID object,
                                const gss_buffer_t value)
 {
@@ -324,6 +365,9 @@ OM_uint32 gssi_set_cred_option(OM_uint32 *minor, gss_cred_id_t *handle, const gs
     if (kb_oid_equal(object, GSS_KRB5_CRED_NO_CI_FLAGS_X)) {
         atomic_store(&cred->no_ci_flags, true);
         return GSS_S_COMPLETE;
+    }
+    if (is_set_allowable_enctypes(object)) {
+        return allow_enctypes(minor, cred, object, value);
     }
     return kb_call_cred(minor, cred, object, value);
 }

@@ -288,6 +288,22 @@ enum kb_status kb_cred_configure(struct kb_gss_cred *cred, kb_bytes text, struct
     return KB_OK;
 }
 
+enum kb_status kb_cred_allow(struct kb_gss_cred *cred, const int32_t *etypes, size_t num,
+                             struct kb_error *err)
+{
+    struct kb_settings *own = num > 0 ? settings_of(cred) : atomic_load(&cred->own);
+
+    if (own == NULL) {
+        return num == 0 ? KB_OK
+                        : kb_error_set(err, KB_E_NO_MEMORY, "No memory for a credential's options");
+    }
+    if (kb_settings_allow(own, etypes, num, err) != KB_OK) {
+        return KB_ERROR;
+    }
+    changed(cred, own);
+    return KB_OK;
+}
+
 void kb_cred_reset(struct kb_gss_cred *cred)
 {
     struct kb_settings *own = atomic_load(&cred->own);

@@ -50,6 +50,10 @@ KB_MUST_USE enum kb_status kb_cred_configure(struct kb_gss_cred *cred, kb_bytes 
                                              struct kb_error *err);
 void kb_cred_reset(struct kb_gss_cred *cred);
 
+/* kb_cred_allow restricts the enctypes of its tickets and contexts (kb_settings_allow). */
+KB_MUST_USE enum kb_status kb_cred_allow(struct kb_gss_cred *cred, const int32_t *etypes,
+                                         size_t num, struct kb_error *err);
+
 /* kb_cred_listen takes over a reference (NULL: nobody listens). */
 void kb_cred_listen(struct kb_gss_cred *cred, struct kb_listener *listener);
 

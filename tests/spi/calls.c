@@ -5,10 +5,11 @@
  *   store N=V | acquire-store                     … with a cred store of all these
  *   cred N=V | cred-ask N | cred-reset | cred-callbacks NAME | cred-quiet | cred-interrupt
  *   cred-later MS                                 its interrupt, by a thread
+ *   cred-enctypes N,N,...                         gss_krb5_set_allowable_enctypes; 0: all again
  *   krb5 TARGET | spnego TARGET | once TARGET     a context, established with an acceptor in this
  *                                                 process; `once` without mutual authentication
  *   first TARGET                                  its first token alone
- *   ctx N=V | ctx-ask N | token                   that context
+ *   ctx N=V | ctx-ask N | token | session         that context; the enctype of its session key
  *   process-password | cred-password              Password=, from a line of the standard input
  *   search DROWSSAP                               for a password in memory, given backwards
  *   export | odd                                  what else has to go well
@@ -24,6 +25,7 @@
 #include <unistd.h>
 
 #include <gssapi/gssapi_kerbside.h>
+#include <gssapi/gssapi_krb5.h>
 
 #include "tests/spi/say.h"
 
@@ -239,6 +241,18 @@ static void do_cred_ask(char **args)
     OM_uint32 major = kerbside_query_cred(&minor, cred, args[0], &value);
 
     answer("cred-ask", args[0], major, &value);
+}
+
+static void do_cred_enctypes(char **args)
+{
+    krb5_enctype list[16];
+    OM_uint32 num = 0;
+
+    for (const char *at = args[0]; *at != '\0' && num < 16; at += strspn(at, ",")) {
+        list[num++] = (krb5_enctype)strtol(at, (char **)&at, 10);
+    }
+    outcome("cred-enctypes", args[0],
+            gss_krb5_set_allowable_enctypes(&minor, cred, num, list[0] != 0 ? list : NULL));
 }
 
 static void do_cred_reset(char **args)
@@ -539,6 +553,25 @@ static void do_odd(char **args)
     gss_release_buffer_set(&ignored, &set);
 }
 
+/* GSS_C_INQ_SSPI_SESSION_KEY: the key, and an OID whose last number is its enctype. */
+static void do_session(char **args)
+{
+    static unsigned char session_key[] = "\x2a\x86\x48\x86\xf7\x12\x01\x02\x02\x05\x05";
+    gss_OID_desc oid = {11, session_key};
+    gss_buffer_set_t set = GSS_C_NO_BUFFER_SET;
+    OM_uint32 major = gss_inquire_sec_context_by_oid(&minor, ctx, &oid, &set);
+
+    (void)args;
+    if (major == GSS_S_COMPLETE && set != NULL && set->count == 2) {
+        const unsigned char *of = set->elements[1].value;
+
+        printf("session: %d\n", of[set->elements[1].length - 1]);
+    } else {
+        outcome("session", "", major);
+    }
+    gss_release_buffer_set(&ignored, &set);
+}
+
 /* --- many threads --- */
 
 static atomic_uint wrong;
@@ -677,6 +710,7 @@ int main(int argc, char **argv)
         {"release", do_release, 0},
         {"cred", do_cred, 1},
         {"cred-ask", do_cred_ask, 1},
+        {"cred-enctypes", do_cred_enctypes, 1},
         {"cred-reset", do_cred_reset, 0},
         {"cred-callbacks", do_cred_callbacks, 1},
         {"cred-quiet", do_cred_quiet, 0},
@@ -688,6 +722,7 @@ int main(int argc, char **argv)
         {"first", do_first, 1},
         {"ctx", do_ctx, 1},
         {"ctx-ask", do_ctx_ask, 1},
+        {"session", do_session, 0},
         {"token", do_token, 0},
         {"process-password", do_process_password, 0},
         {"cred-password", do_cred_password, 0},

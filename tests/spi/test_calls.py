@@ -260,6 +260,25 @@ class TestCredential(Case):
         self.assertIn("00070000", lines[3])
         self.assertIn("no password, keytab or cache", lines[3])
 
+    def test_allowable_enctypes(self):
+        """gss_krb5_set_allowable_enctypes: a program restricts, in its own order, what EncryptionTypes
+        allows; it brings in nothing that nobody named, and tickets got before are not used."""
+        session = ["krb5", HTTP, "session"]
+
+        def sessions(options, *words):
+            lines = self.calls(self.env(self.realm.identity("keytab") + " " + options), *words)
+            return [line.split(": ", 1)[1] for line in lines if line.startswith("session: ")], lines
+        for kind in ("acquire", "acquire-krb5"):
+            got, lines = sessions("", kind, *session, "cred-enctypes", "17", *session,
+                                  "cred-enctypes", "19,18", *session, "cred-enctypes", "0", *session)
+            self.assertEqual(got, ["20", "17", "19", "20"], lines)
+        got, lines = sessions("EncryptionTypes=aes-sha1", "acquire", "cred-enctypes", "20,23,17", *session)
+        self.assertEqual(got, ["17"], lines)
+        got, lines = sessions("EncryptionTypes=aes-sha1", "acquire", "cred-enctypes", "20,23", "krb5", HTTP)
+        self.assertRegex(self.said(lines, "krb5 " + HTTP), "program allows .* EncryptionTypes")
+        lines = self.calls(self.env(self.realm.identity("keytab")), "acquire", "cred-enctypes", "999")
+        self.assertIn("no encryption type", self.said(lines, "cred-enctypes 999"))
+
     def test_outlives_the_process_settings(self):
         lines = self.calls(self.env(), "process", "User=" + self.principal("alice"),
                            "process", "KeytabFile=" + self.realm.path("alice.keytab"),

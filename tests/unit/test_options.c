@@ -588,6 +588,42 @@ static void a_copy_of_settings_is_independent(void **state)
     kb_settings_free(NULL);
 }
 
+/* gss_krb5_set_allowable_enctypes: tickets only, in the program's order, of what is allowed. */
+static void a_program_restricts_enctypes(void **state)
+{
+    static const int32_t some[] = {17, 999, 20, 17}, others[] = {19}, nothing[] = {999, 0};
+    struct kb_options_query query = {0};
+    const struct kb_options *options;
+    struct kb_settings *own = kb_settings_new(), *copy;
+    struct kb_error err = {0};
+
+    (void)state;
+    place_line("User=alice@R KeytabFile=/x EncryptionTypes=aes256-sha2,aes-sha1");
+    place_renew();
+    assert_int_equal(kb_settings_allow(own, some, NUM(some), &err), KB_OK);
+    assert_int_equal(kb_settings_set_text(own, KB_LIT("Timeout=5"), &err), KB_OK);
+    copy = kb_settings_copy(own);
+    options = get(NULL, NULL, copy);
+    assert_etypes("AS", &options->encryption_types, (int32_t[12]){20, 18, 17});
+    assert_etypes("tickets", &options->ticket_types, (int32_t[12]){17, 20});
+    assert_int_equal(options->timeout, 5);
+    kb_options_put(options);
+    assert_int_equal(kb_settings_allow(own, NULL, 0, &err), KB_OK);
+    options = get(NULL, NULL, own);
+    assert_etypes("all", &options->ticket_types, (int32_t[12]){20, 18, 17});
+    assert_int_equal(options->timeout, 5);
+    kb_options_put(options);
+    assert_int_equal(kb_settings_allow(own, nothing, NUM(nothing), &err), KB_ERROR);
+    assert_int_equal(err.code, KB_E_NO_ENCTYPE);
+    err = (struct kb_error){0};
+    assert_int_equal(kb_settings_allow(own, others, NUM(others), &err), KB_OK);
+    query.own = own;
+    assert_int_equal(kb_options_get(&query, &options, &err), KB_ERROR);
+    assert_int_equal(err.code, KB_E_NO_ENCTYPE);
+    kb_settings_free(own);
+    kb_settings_free(copy);
+}
+
 int main(void)
 {
 #define IN_A_PLACE(test) cmocka_unit_test_setup_teardown(test, place_set_up, place_tear_down)
@@ -607,6 +643,7 @@ int main(void)
         IN_A_PLACE(later_layers_win),
         IN_A_PLACE(a_descriptor_is_read_once),
         IN_A_PLACE(a_copy_of_settings_is_independent),
+        IN_A_PLACE(a_program_restricts_enctypes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
