@@ -265,7 +265,7 @@ def main():
     exit_on_signals()
     needed("bench_init", "bench_messages", "bench_bare")
     table = Table()
-    with tempfile.TemporaryDirectory() as directory, Realm() as realm:
+    with tempfile.TemporaryDirectory() as directory, Realm(more_enctypes=True) as realm:
         install(directory)
         bench = Bench(realm, args.rounds, table)
         for part in args.part or parts:

@@ -9,16 +9,19 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "tests", "realm")]
-from realm import Realm, exit_on_signals                    # noqa: E402
 from kdc import write                                       # noqa: E402
 from plot import draw                                       # noqa: E402
-from side import Side, install, needed, program, show       # noqa: E402
+from realm import Realm, exit_on_signals                    # noqa: E402
+from side import NotThere, Side, install, needed, program, show     # noqa: E402
 
 SIZES = (64, 256, 1024, 4096, 16384, 65536, 262144, 1048576)
-ETYPES = ("aes256-cts-hmac-sha1-96", "aes128-cts-hmac-sha1-96", "aes256-cts-hmac-sha384-192",
-          "aes128-cts-hmac-sha256-128")
-NUMBERS = {"aes128-cts-hmac-sha1-96": 17, "aes256-cts-hmac-sha1-96": 18,
-           "aes128-cts-hmac-sha256-128": 19, "aes256-cts-hmac-sha384-192": 20}
+# Name: its number, and what the time of a call is held against.
+ETYPES = {"aes256-cts-hmac-sha1-96": (18, "OpenSSL"), "aes128-cts-hmac-sha1-96": (17, "OpenSSL"),
+          "aes256-cts-hmac-sha384-192": (20, "OpenSSL"),
+          "aes128-cts-hmac-sha256-128": (19, "OpenSSL"),
+          "camellia256-cts-cmac": (26, "MIT"), "camellia128-cts-cmac": (25, "MIT"),
+          "arcfour-hmac": (23, None), "des3-cbc-sha1": (16, None)}
+BLOCKS = ("arcfour-hmac", "des3-cbc-sha1")    # their tokens are those of RFC 1964, with padding
 OPS = ("wrap", "unwrap", "get_mic", "verify_mic", "wrap_iov", "unwrap_iov", "get_mic_iov",
        "verify_mic_iov", "wrap-sign", "unwrap-sign", "wrap_iov-sign", "unwrap_iov-sign")
 
@@ -38,23 +41,23 @@ class Pair:
 
     def __init__(self, realm, etype):
         self.etype = etype
-        target = etype + "@localhost"
         conf = realm.path(f"only-{etype}.conf")
         with open(realm.krb5_conf) as source:
-            write(conf, source.read().replace("[libdefaults]", "[libdefaults]\n"
-                                              f"  permitted_enctypes = {etype}"))
-        user = "user-" + etype
+            write(conf, source.read().replace("[libdefaults]", f"""[libdefaults]
+  permitted_enctypes = {etype}"""))
+        user, target = "user-" + etype, etype + "@localhost"
         options = realm.identity("keytab", user) + f" EncryptionTypes={etype}"
         common = {"krb5_conf": conf, "KRB5RCACHENAME": "none:",
                   "KRB5_KTNAME": "FILE:" + realm.path("service.keytab")}
-        self.ours = Side([program("bench_messages"), target], realm.env(options=options, **common))
-        self.mit = Side([program("bench_messages"), target],
+        program_of = [program("bench_messages"), *(["-p"] if etype in BLOCKS else []), target]
+        self.ours = Side(program_of, realm.env(options=options, **common))
+        self.mit = Side(program_of,
                         realm.env(plugin=False, **{**common, "KRB5CCNAME": "MEMORY:"},
                                   KRB5_CLIENT_KTNAME="FILE:" + realm.path(user + ".keytab")))
         self.bare = Side([program("bench_bare"), etype], os.environ)
         for side in (self.ours, self.mit):
             number = int(side.ask("enctype"))
-            if number != NUMBERS[etype]:
+            if number != ETYPES[etype][0]:
                 sys.exit(f"bench: the key is of enctype {number}, and was to be {etype}")
 
     def __enter__(self):
@@ -93,7 +96,13 @@ class Messages:
         for etype in self.etypes:
             print(f"\n{etype}: CPU of a call\n  {'':16}{'':>8}{'kerbside':>13}{'MIT':>13}"
                   f"{'OpenSSL':>13}{'MIT/ours':>10}{'share':>8}{'bound':>7}", flush=True)
-            with Pair(self.realm, etype) as pair:
+            try:
+                pair = Pair(self.realm, etype)
+            except NotThere as failure:
+                print(f"  {failure}")
+                self.verdict(f"{etype}: {failure}", False)
+                continue
+            with pair:
                 for op in self.ops:
                     for size in self.sizes:
                         self.line(pair, op, size)
@@ -110,10 +119,13 @@ class Messages:
             if size == self.sizes[0]:
                 self.verdict(f"{pair.etype} {op}: not there", False)
             return
-        share = bare / ours
-        verdict = self.verdict(f"{pair.etype} {op} {told(size)}: {share:.2f}", share >= bound(size))
+        share, least, what = bare / ours, bound(size), ETYPES[pair.etype][1]
+        # Camellia: "no slower than MIT, OpenSSL is the limit"; a twentieth is what clocks differ by.
+        holds = {"OpenSSL": share >= least, "MIT": ours <= 1.05 * max(mit, bare), None: True}[what]
+        asked = {"OpenSSL": f"{least:.2f}", "MIT": "MIT's", None: ""}[what]
+        verdict = self.verdict(f"{pair.etype} {op} {told(size)}: {share:.2f}", holds)
         print(f"  {op:16}{told(size):>8}{show(ours, 'ns'):>13}{show(mit, 'ns'):>13}"
-              f"{show(bare, 'ns'):>13}{mit / ours:>9.1f}x{share:>8.2f}{bound(size):>7.2f}{verdict}",
+              f"{show(bare, 'ns'):>13}{mit / ours:>9.1f}x{share:>8.2f}{asked:>7}{verdict}",
               flush=True)
 
     def figure(self, pair, what, ours, mit, unit, holds, told_bound):
@@ -170,7 +182,7 @@ def main():
     args = parser.parse_args()
     exit_on_signals()
     needed("bench_messages", "bench_bare")
-    with tempfile.TemporaryDirectory() as directory, Realm() as realm:
+    with tempfile.TemporaryDirectory() as directory, Realm(more_enctypes=True) as realm:
         install(directory)
         messages = Messages(realm, args.rounds, args.etype or ETYPES, args.op or OPS,
                             args.size or SIZES)

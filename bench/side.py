@@ -29,6 +29,10 @@ def show(value, unit):
         else f"{value / 1e6:.2f} ms" if unit == "ms" else f"{value:,.0f}{unit}"
 
 
+class NotThere(Exception):
+    """A side that cannot do what is to be measured; what it said is on stderr."""
+
+
 class Side:
     """A program that answers requests, a line each; with `ready` it says so before the first."""
 
@@ -42,7 +46,7 @@ class Side:
     def expect(self, word):
         line = self.process.stdout.readline().strip()
         if line != word:
-            sys.exit(f"bench: {self.name} says {line!r}")
+            raise NotThere(f"{self.name} does not start")
 
     def ask(self, request):
         self.process.stdin.write(request + "\n")

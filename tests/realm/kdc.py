@@ -17,6 +17,8 @@ SBIN = ":/usr/sbin:/sbin:/usr/local/sbin"
 
 ENCTYPES = ("aes256-cts-hmac-sha384-192", "aes128-cts-hmac-sha256-128",
             "aes256-cts-hmac-sha1-96", "aes128-cts-hmac-sha1-96")
+# Those that a realm has when it is asked to (more_enctypes).
+MORE_ENCTYPES = ("camellia256-cts-cmac", "camellia128-cts-cmac", "arcfour-hmac", "des3-cbc-sha1")
 PAST = "2020-01-01"
 
 
@@ -100,6 +102,10 @@ class MIT:
 
     def change_password(self, name, password):
         self._admin(f"cpw -pw {quote(password)} {quote(name)}")
+
+    def session_enctypes(self, name, enctypes):
+        """The enctypes of session keys that this service takes, whatever its own keys are."""
+        self._admin(f"setstr {quote(name)} session_enctypes {quote(','.join(enctypes))}")
 
     def delete(self, *names):
         self._admin(*(f"delprinc -force {quote(n)}" for n in names))

@@ -18,8 +18,8 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from kdc import ENCTYPES, KINDS, peers, write  # noqa: E402
-from process import Child, Failed, free_port   # noqa: E402
+from kdc import ENCTYPES, KINDS, MORE_ENCTYPES, peers, write  # noqa: E402
+from process import Child, Failed, free_port                  # noqa: E402
 
 MECH_OID = "1.3.6.1.4.1.32473.88.1"
 
@@ -55,20 +55,29 @@ STANDARD = [
     Principal("host/localhost", preauth=False),
     Principal("other/localhost", preauth=False),
 ]
-for _e in ENCTYPES:
-    STANDARD.append(Principal("user-" + _e, "correct horse battery", enctypes=(_e,)))
-    STANDARD.append(Principal(_e + "/localhost", enctypes=(_e,), preauth=False))
+
+
+def of_enctypes(enctypes):
+    """user-ETYPE and ETYPE/localhost with one key each, of that enctype."""
+    return [p for e in enctypes
+            for p in (Principal("user-" + e, "correct horse battery", enctypes=(e,)),
+                      Principal(e + "/localhost", enctypes=(e,), preauth=False))]
+
+
+STANDARD += of_enctypes(ENCTYPES)
 
 
 class Realm:
     """kind: mit or heimdal. clock_offset: seconds by which the KDC's clock is ahead. udp=False: TCP
     only (MIT). ipv6=True: listens on ::1 as well. max_udp_reply: larger replies are refused over
-    UDP with RESPONSE_TOO_BIG. standard=False: an empty database."""
+    UDP with RESPONSE_TOO_BIG. standard=False: an empty database. more_enctypes=True: Camellia, RC4
+    and triple DES as well, for users, services and session keys (MIT)."""
 
     def __init__(self, kind="mit", name="KERBSIDE.TEST", clock_offset=0, udp=True, ipv6=False,
-                 max_udp_reply=0, standard=True):
+                 max_udp_reply=0, standard=True, more_enctypes=False):
         self.name, self.udp, self.max_udp_reply = name, udp, max_udp_reply
         self.clock_offset, self.standard = clock_offset, standard
+        self.more_enctypes = more_enctypes
         self.addresses = ["127.0.0.1"] + (["::1"] if ipv6 else [])
         self.families = [socket.AF_INET] + ([socket.AF_INET6] if ipv6 else [])
         self.children, self.child, self.dir = [], None, None
@@ -101,10 +110,13 @@ class Realm:
         self.kdc.configure()
         self.kdc_start()
         if self.standard:
-            self.add(*STANDARD)
-            services = [p.name for p in STANDARD if "/" in p.name]
+            standard = STANDARD + of_enctypes(MORE_ENCTYPES if self.more_enctypes else ())
+            self.add(*standard)
+            services = [p.name for p in standard if "/" in p.name]
             self.keytab("service.keytab", *services)
             self.keytab("alice.keytab", "alice")
+        if self.more_enctypes:
+            self.kdc.session_enctypes(f"krbtgt/{self.name}", ENCTYPES + MORE_ENCTYPES)
 
     def close(self):
         atexit.unregister(self.close)
@@ -156,6 +168,8 @@ class Realm:
   dns_canonicalize_hostname = false
   rdns = false
   qualify_shortname = ""
+  allow_rc4 = {str(self.more_enctypes).lower()}
+  allow_des3 = {str(self.more_enctypes).lower()}
 [realms]
   {self.name} = {{
     kdc = 127.0.0.1:{self.port}
