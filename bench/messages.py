@@ -137,15 +137,15 @@ class Messages:
         """What is not a share of OpenSSL's speed."""
         sides = (pair.ours, pair.mit)
         print(f"  {'':46}{'kerbside':>10}{'MIT':>10}")
-        best = {}
+        # MIT's mechanism is not safe there: it fails, or frees twice, in one run of six.
+        best = [float("inf")] * 2
         for _ in range(5 * self.rounds):
-            for who, side in enumerate(sides):
-                for threads in (1, 2):
-                    took = float(side.ask(f"threads wrap 16384 {threads}"))
-                    best[who, threads] = min(took, best.get((who, threads), took))
-        ratios = [best[who, 1] / best[who, 2] for who in (0, 1)]
-        self.figure(pair, "wrap of 16 KiB, two threads beside one", *ratios, "times",
-                    ratios[0] >= 1.5, ">= 1.5")
+            for i in (0, 1):
+                took = float(pair.ours.ask(f"threads wrap 16384 {i + 1}"))
+                best[i] = min(best[i], took)
+        ratio = best[0] / best[1]
+        self.figure(pair, "wrap of 16 KiB, two threads beside one", ratio, None, "times",
+                    ratio >= 1.5, ">= 1.5")
         rates = []
         for side in sides:
             small, large = [size / pair.least(f"time wrap {size}", (side,), 2 * self.rounds)[0]
