@@ -114,37 +114,59 @@ static void bare_sign(struct bench *b)
     bare_mac(b, b->plain, b->len + 16);
 }
 
-static EVP_CIPHER_CTX *bare_context(size_t key_len, int encrypts)
+static bool is_camellia(const struct kb_enctype *enctype)
+{
+    return enctype->etype == KB_ENCTYPE_CAMELLIA128 || enctype->etype == KB_ENCTYPE_CAMELLIA256;
+}
+
+static EVP_CIPHER_CTX *bare_context(const struct kb_enctype *enctype, int encrypts)
 {
     static const uint8_t raw[32] = {1}, iv[16];
+    bool is_short = enctype->key_len == 16;
+    const EVP_CIPHER *aes = is_short ? EVP_aes_128_cbc() : EVP_aes_256_cbc();
+    const EVP_CIPHER *camellia = is_short ? EVP_camellia_128_cbc() : EVP_camellia_256_cbc();
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 
-    must(ctx != NULL &&
-             EVP_CipherInit_ex2(ctx, key_len == 16 ? EVP_aes_128_cbc() : EVP_aes_256_cbc(), raw, iv,
-                                encrypts, NULL) == 1,
+    must(ctx != NULL && EVP_CipherInit_ex2(ctx, is_camellia(enctype) ? camellia : aes, raw, iv,
+                                           encrypts, NULL) == 1,
          "EVP_CipherInit_ex2");
     EVP_CIPHER_CTX_set_padding(ctx, 0);
     return ctx;
 }
 
+/* What the MAC is made of: a hash for HMAC, a cipher for CMAC. */
+static const char *mac_of(const struct kb_enctype *enctype)
+{
+    switch (enctype->etype) {
+    case KB_ENCTYPE_AES128_SHA256:
+        return "SHA256";
+    case KB_ENCTYPE_AES256_SHA384:
+        return "SHA384";
+    case KB_ENCTYPE_CAMELLIA128:
+        return "CAMELLIA-128-CBC";
+    case KB_ENCTYPE_CAMELLIA256:
+        return "CAMELLIA-256-CBC";
+    default:
+        return "SHA1";
+    }
+}
+
 static void bare_init(struct bare *bare, const struct kb_enctype *enctype)
 {
     static const uint8_t raw[32] = {2};
-    char digest[] = "SHA384";
-    OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+    bool is_cmac = is_camellia(enctype);
+    char name[20];
+    OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(
+                               is_cmac ? OSSL_MAC_PARAM_CIPHER : OSSL_MAC_PARAM_DIGEST, name, 0),
                            OSSL_PARAM_construct_end()};
-    EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    EVP_MAC *mac = EVP_MAC_fetch(NULL, is_cmac ? "CMAC" : "HMAC", NULL);
 
-    if (enctype->etype == KB_ENCTYPE_AES128_SHA256) {
-        strcpy(digest, "SHA256");
-    } else if (enctype->etype != KB_ENCTYPE_AES256_SHA384) {
-        strcpy(digest, "SHA1");
-    }
-    bare->encrypt = bare_context(enctype->key_len, 1);
-    bare->decrypt = bare_context(enctype->key_len, 0);
-    bare->mac = EVP_MAC_CTX_new(hmac);
-    EVP_MAC_free(hmac);
-    must(bare->mac != NULL && EVP_MAC_init(bare->mac, raw, enctype->key_len, params) == 1, "HMAC");
+    snprintf(name, sizeof(name), "%s", mac_of(enctype));
+    bare->encrypt = bare_context(enctype, 1);
+    bare->decrypt = bare_context(enctype, 0);
+    bare->mac = EVP_MAC_CTX_new(mac);
+    EVP_MAC_free(mac);
+    must(bare->mac != NULL && EVP_MAC_init(bare->mac, raw, enctype->key_len, params) == 1, "MAC");
 }
 
 static void bare_wipe(struct bare *bare)

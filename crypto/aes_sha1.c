@@ -24,7 +24,7 @@ static enum kb_status derive_random(struct kb_cipher *cipher, kb_bytes constant,
 
 enum kb_status kb_aes_sha1_dk(kb_bytes key, kb_bytes constant, uint8_t *out)
 {
-    struct kb_cipher *cipher = kb_cipher_new(key, true);
+    struct kb_cipher *cipher = kb_cipher_new(KB_AES, key, true);
     enum kb_status st;
 
     if (cipher == NULL) {
@@ -48,7 +48,7 @@ static enum kb_status derive_for(struct kb_cipher *cipher, uint32_t usage, uint8
 static enum kb_status derive(const struct kb_enctype *enctype, const uint8_t *key,
                              struct kb_derived *out)
 {
-    struct kb_cipher *cipher = kb_cipher_new(kb_bytes_of(key, enctype->key_len), true);
+    struct kb_cipher *cipher = kb_cipher_new(KB_AES, kb_bytes_of(key, enctype->key_len), true);
     bool seal = out->purpose == KB_TO_SEAL;
     uint8_t mac_key[KB_MAX_KEY_LEN];
     enum kb_status st;
@@ -78,7 +78,7 @@ static enum kb_status prf(const struct kb_enctype *enctype, const uint8_t *key,
 
     st = kb_aes_sha1_dk(kb_bytes_of(key, enctype->key_len), KB_LIT("prf"), derived);
     if (st == KB_OK) {
-        cipher = kb_cipher_new(kb_bytes_of(derived, enctype->key_len), true);
+        cipher = kb_cipher_new(KB_AES, kb_bytes_of(derived, enctype->key_len), true);
         st = cipher != NULL ? KB_OK : KB_NO_MEMORY;
     }
     if (st == KB_OK) {

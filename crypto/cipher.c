@@ -13,12 +13,19 @@ static void xor_block(uint8_t *to, const uint8_t *with)
     memcpy(to, a, KB_BLOCK);
 }
 
-struct kb_cipher *kb_cipher_new(kb_bytes key, bool encrypts)
+static const struct kb_ssl_cipher *functions_of(enum kb_block_cipher which, size_t key_len)
+{
+    if (which == KB_CAMELLIA) {
+        return kb_ssl_primitive_cipher(key_len == 16 ? KB_CAMELLIA128_CBC : KB_CAMELLIA256_CBC);
+    }
+    return key_len == 16 ? &kb_ssl()->aes128_cbc : &kb_ssl()->aes256_cbc;
+}
+
+struct kb_cipher *kb_cipher_new(enum kb_block_cipher which, kb_bytes key, bool encrypts)
 {
     static const uint8_t zero_iv[KB_BLOCK];
-    const struct kb_ssl *ssl = kb_ssl();
     struct kb_cipher *cipher = calloc(1, sizeof(*cipher));
-    const struct kb_ssl_cipher *f = key.len == 16 ? &ssl->aes128_cbc : &ssl->aes256_cbc;
+    const struct kb_ssl_cipher *f = functions_of(which, key.len);
     OSSL_FUNC_cipher_encrypt_init_fn *init = encrypts ? f->encrypt_init : f->decrypt_init;
 
     if (cipher == NULL) {
@@ -84,6 +91,41 @@ enum kb_status kb_cipher_block(struct kb_cipher *cipher, const uint8_t *in, uint
 {
     memmove(out, in, KB_BLOCK);
     return cbc_first(cipher, out, KB_BLOCK);
+}
+
+/* --- CBC-MAC --- */
+
+#define SCRATCH ((size_t)512)
+
+enum kb_status kb_cipher_absorb(struct kb_cipher *cipher, const uint8_t *data, size_t len,
+                                bool first)
+{
+    uint8_t scratch[SCRATCH];
+    size_t used = len < SCRATCH ? len : SCRATCH;
+    enum kb_status st = KB_OK;
+
+    while (st == KB_OK && len > 0) {
+        size_t n = len < SCRATCH ? len : SCRATCH, written = 0;
+        const uint8_t *from = data;
+
+        if (first) {
+            n = KB_BLOCK;
+            memcpy(scratch, data, KB_BLOCK);
+            xor_block(scratch, cipher->chain);
+            from = scratch;
+            first = false;
+        }
+        if (cipher->functions->cipher(cipher->ctx, scratch, &written, n, from, n) != 1 ||
+            written != n) {
+            st = KB_NO_CRYPTO;
+        } else {
+            memcpy(cipher->chain, scratch + n - KB_BLOCK, KB_BLOCK);
+        }
+        data += n;
+        len -= n;
+    }
+    kb_wipe(scratch, used);
+    return st;
 }
 
 /* --- ciphertext stealing --- */

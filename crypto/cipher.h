@@ -1,4 +1,4 @@
-/* cipher.h - AES-CBC contexts that are kept, and ciphertext stealing over gather lists.
+/* cipher.h - CBC contexts that are kept, and ciphertext stealing over gather lists.
  *
  * A kb_cipher is one context of OpenSSL's provider, keyed for one direction, without padding. It is
  * never re-initialised: `chain` holds what the next block will be chained with (the last block of
@@ -17,6 +17,9 @@
 
 #define KB_BLOCK 16
 
+/* Block ciphers of 16 bytes; Camellia is there once kb_primitive_need has found it. */
+enum kb_block_cipher { KB_AES, KB_CAMELLIA };
+
 struct kb_cipher {
     const struct kb_ssl_cipher *functions;
     void *ctx; /* the provider's */
@@ -25,13 +28,19 @@ struct kb_cipher {
 };
 
 /* kb_cipher_new keys a context with 16 or 32 bytes; NULL: memory is short (or OpenSSL refuses). */
-struct kb_cipher *kb_cipher_new(kb_bytes key, bool encrypts);
+struct kb_cipher *kb_cipher_new(enum kb_block_cipher which, kb_bytes key, bool encrypts);
 
 void kb_cipher_free(struct kb_cipher *cipher);
 
 /* kb_cipher_block ciphers one block by itself (ECB). */
 KB_MUST_USE enum kb_status kb_cipher_block(struct kb_cipher *cipher, const uint8_t *in,
                                            uint8_t *out);
+
+/* kb_cipher_absorb encrypts whole blocks, chained with what came before, or with zeros where they
+ * are the `first` of a message, and keeps of the ciphertext only the last block, in `chain`:
+ * CBC-MAC. */
+KB_MUST_USE enum kb_status kb_cipher_absorb(struct kb_cipher *cipher, const uint8_t *data,
+                                            size_t len, bool first);
 
 /* kb_cts walks over the DATA of a message: a confounder of one block, then the pieces. */
 struct kb_cts {

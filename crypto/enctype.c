@@ -9,6 +9,8 @@ static const struct kb_enctype enctypes[] = {
     {KB_ENCTYPE_AES128_SHA1,   "aes128-cts-hmac-sha1-96",    "aes128-cts aes128-sha1",       15, 16, 16, 12, 1, false,  4096, &kb_aes_sha1},
     {KB_ENCTYPE_AES256_SHA384, "aes256-cts-hmac-sha384-192", "aes256-sha2",                  20, 32, 16, 24, 1, false, 32768, &kb_aes256_sha2},
     {KB_ENCTYPE_AES128_SHA256, "aes128-cts-hmac-sha256-128", "aes128-sha2",                  19, 16, 16, 16, 1, false, 32768, &kb_aes128_sha2},
+    {KB_ENCTYPE_CAMELLIA256,   "camellia256-cts-cmac",       "camellia256-cts",              18, 32, 16, 16, 1, false, 32768, &kb_camellia},
+    {KB_ENCTYPE_CAMELLIA128,   "camellia128-cts-cmac",       "camellia128-cts",              17, 16, 16, 16, 1, false, 32768, &kb_camellia},
 };
 
 /* Names for messages only: IANA's registry, and what Windows names below zero ([MS-KILE] 3.1.5.2). */
@@ -31,8 +33,6 @@ static const struct {
     { 16, "des3-cbc-sha1"},
     { 23, "rc4-hmac"},
     { 24, "rc4-hmac-exp"},
-    { 25, "camellia128-cts-cmac"},
-    { 26, "camellia256-cts-cmac"},
     { 65, "subkey-keymaterial"},
     {-128, "rc4-md4"},
     {-133, "rc4-hmac-old"},

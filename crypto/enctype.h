@@ -1,4 +1,4 @@
-/* enctype.h - the table of encryption types: one row each. RFC 3961, 3962, 8009.
+/* enctype.h - the table of encryption types: one row each. RFC 3961, 3962, 6803, 8009.
  *
  * A row is constant and lives for ever. Nothing here loads OpenSSL, so lists of enctypes can be
  * parsed and offered before the first key is needed. */

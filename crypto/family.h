@@ -6,6 +6,7 @@
 #define KB_FAMILY_H
 
 #include "crypto/cipher.h"
+#include "crypto/cmac.h"
 #include "crypto/enctype.h"
 #include "crypto/hmac.h"
 #include "crypto/key.h"
@@ -23,14 +24,23 @@ struct kb_derived {
      * key without making one. */
     _Atomic(struct kb_cipher *) idle[2][KB_MAX_IDLE];
     uint8_t ke[KB_MAX_KEY_LEN];
-    struct kb_hmac_key mac; /* under Ki or Kc */
+    union { /* of Ki or Kc */
+        struct kb_hmac_key mac;
+        struct { /* of a family with CMAC, whose contexts are kept too; raw: for further ones */
+            _Atomic(struct kb_cipher *) idle[KB_MAX_IDLE];
+            struct kb_cmac_key key;
+            uint8_t raw[KB_MAX_KEY_LEN];
+        } cmac;
+    };
 };
 
 struct kb_enctype_ops {
     enum kb_hash hash;
+    enum kb_block_cipher cipher;
+    bool cmac;          /* RFC 6803: the MAC is CMAC; else HMAC */
     bool mac_of_cipher; /* RFC 8009: the MAC is over the ciphertext; else over the plaintext */
     uint16_t prf_len;
-    /* Fills ke (KB_TO_SEAL only) and mac of `out`, whose usage and purpose are set. */
+    /* Fills ke (KB_TO_SEAL only) and mac or cmac of `out`, whose usage and purpose are set. */
     enum kb_status (*derive)(const struct kb_enctype *enctype, const uint8_t *key,
                              struct kb_derived *out);
     enum kb_status (*prf)(const struct kb_enctype *enctype, const uint8_t *key,
@@ -51,7 +61,7 @@ struct kb_enctype_ops {
     void (*fix_key)(uint8_t *key);
 };
 
-extern const struct kb_enctype_ops kb_aes_sha1, kb_aes128_sha2, kb_aes256_sha2;
+extern const struct kb_enctype_ops kb_aes_sha1, kb_aes128_sha2, kb_aes256_sha2, kb_camellia;
 
 /* kb_aes_sha1_dk is DK of RFC 3961 5.1 with AES: writes key_len bytes. */
 KB_MUST_USE enum kb_status kb_aes_sha1_dk(kb_bytes key, kb_bytes constant, uint8_t *out);
@@ -59,5 +69,9 @@ KB_MUST_USE enum kb_status kb_aes_sha1_dk(kb_bytes key, kb_bytes constant, uint8
 /* kb_aes_sha2_kdf is KDF-HMAC-SHA2 of RFC 8009 3 without a context; at most a digest. */
 KB_MUST_USE enum kb_status kb_aes_sha2_kdf(enum kb_hash hash, kb_bytes key, kb_bytes label,
                                            uint8_t *out, size_t out_len);
+
+/* kb_camellia_kdf is KDF-FEEDBACK-CMAC of RFC 6803 3: writes key_len bytes. */
+KB_MUST_USE enum kb_status kb_camellia_kdf(const struct kb_enctype *enctype, const uint8_t *key,
+                                           kb_bytes constant, uint8_t *out);
 
 #endif

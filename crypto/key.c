@@ -82,9 +82,12 @@ struct kb_key *kb_key_ref(struct kb_key *key)
     return key;
 }
 
-static void derived_free(struct kb_derived *derived)
+static void derived_free(const struct kb_key *key, struct kb_derived *derived)
 {
     for (size_t i = 0; i < KB_MAX_IDLE; i++) {
+        if (key->enctype->ops->cmac) {
+            kb_cipher_free(atomic_load_explicit(&derived->cmac.idle[i], memory_order_relaxed));
+        }
         kb_cipher_free(atomic_load_explicit(&derived->idle[false][i], memory_order_relaxed));
         kb_cipher_free(atomic_load_explicit(&derived->idle[true][i], memory_order_relaxed));
     }
@@ -100,7 +103,7 @@ void kb_key_free(struct kb_key *key)
     }
     for (derived = atomic_load(&key->derived); derived != NULL; derived = next) {
         next = derived->next;
-        derived_free(derived);
+        derived_free(key, derived);
     }
     kb_secret_free(KB_SECRET_64, key);
 }
@@ -135,7 +138,7 @@ static struct kb_derived *publish(struct kb_key *key, struct kb_derived *fresh)
     do {
         same = look(head, seen, fresh->usage, fresh->purpose);
         if (same != NULL) {
-            derived_free(fresh);
+            derived_free(key, fresh);
             return same;
         }
         seen = head;
@@ -162,7 +165,7 @@ static enum kb_status derive(struct kb_key *key, uint32_t usage, enum kb_purpose
     fresh->purpose = purpose;
     st = key->enctype->ops->derive(key->enctype, key->raw, fresh);
     if (st != KB_OK) {
-        derived_free(fresh);
+        derived_free(key, fresh);
         return st;
     }
     *out = publish(key, fresh);
@@ -178,35 +181,49 @@ static enum kb_status derived_for(struct kb_key *key, uint32_t usage, enum kb_pu
 
 /* A thread takes a context out of its place and puts it back into any; where all are in use it
  * makes one more, where all places are filled it frees one. */
-static struct kb_cipher *cipher_take(const struct kb_key *key, struct kb_derived *derived,
-                                     bool encrypts)
+static struct kb_cipher *take(const struct kb_key *key, _Atomic(struct kb_cipher *) *idle,
+                              const uint8_t *raw, bool encrypts)
 {
     for (size_t i = 0; i < KB_MAX_IDLE; i++) {
-        _Atomic(struct kb_cipher *) *place = &derived->idle[encrypts][i];
-        struct kb_cipher *cipher = atomic_load_explicit(place, memory_order_relaxed);
+        struct kb_cipher *cipher = atomic_load_explicit(&idle[i], memory_order_relaxed);
 
         if (cipher != NULL) {
-            cipher = atomic_exchange_explicit(place, NULL, memory_order_acquire);
+            cipher = atomic_exchange_explicit(&idle[i], NULL, memory_order_acquire);
         }
         if (cipher != NULL) {
             return cipher;
         }
     }
-    return kb_cipher_new(kb_bytes_of(derived->ke, key->enctype->key_len), encrypts);
+    return kb_cipher_new(key->enctype->ops->cipher, kb_bytes_of(raw, key->enctype->key_len),
+                         encrypts);
 }
 
-static void cipher_give_back(struct kb_derived *derived, struct kb_cipher *cipher)
+static void give_back(_Atomic(struct kb_cipher *) *idle, struct kb_cipher *cipher)
 {
     for (size_t i = 0; i < KB_MAX_IDLE; i++) {
         struct kb_cipher *none = NULL;
 
-        if (atomic_compare_exchange_strong_explicit(&derived->idle[cipher->encrypts][i], &none,
-                                                    cipher, memory_order_release,
+        if (atomic_compare_exchange_strong_explicit(&idle[i], &none, cipher, memory_order_release,
                                                     memory_order_relaxed)) {
             return;
         }
     }
     kb_cipher_free(cipher);
+}
+
+/* The context of a CMAC; NULL: the MAC is an HMAC, which needs none, or memory is short. */
+static struct kb_cipher *take_cmac(const struct kb_key *key, struct kb_derived *derived)
+{
+    return key->enctype->ops->cmac ? take(key, derived->cmac.idle, derived->cmac.raw, true) : NULL;
+}
+
+static void end_cmac(struct kb_derived *derived, struct kb_cipher *cmac, enum kb_status st)
+{
+    if (cmac != NULL && st == KB_OK) {
+        give_back(derived->cmac.idle, cmac);
+    } else {
+        kb_cipher_free(cmac);
+    }
 }
 
 static enum kb_status pass(struct kb_key *key, uint32_t usage, bool encrypts, uint8_t *confounder,
@@ -223,13 +240,14 @@ static enum kb_status pass(struct kb_key *key, uint32_t usage, bool encrypts, ui
         return st;
     }
     message.keys = derived;
-    message.cipher = cipher_take(key, derived, encrypts);
-    if (message.cipher == NULL) {
-        return KB_NO_MEMORY;
-    }
-    st = kb_message_pass(&message, digest);
+    message.cipher = take(key, derived->idle[encrypts], derived->ke, encrypts);
+    message.cmac = take_cmac(key, derived);
+    st = message.cipher != NULL && (message.cmac != NULL || !key->enctype->ops->cmac)
+             ? kb_message_pass(&message, digest)
+             : KB_NO_MEMORY;
+    end_cmac(derived, message.cmac, st);
     if (st == KB_OK) {
-        cipher_give_back(derived, message.cipher);
+        give_back(derived->idle[encrypts], message.cipher);
     } else {
         kb_cipher_free(message.cipher);
     }
@@ -344,6 +362,7 @@ enum kb_status kb_checksum_pieces(struct kb_key *key, uint32_t usage, const stru
 {
     uint8_t digest[KB_MAX_DIGEST_LEN];
     struct kb_derived *derived;
+    struct kb_cipher *cmac;
     enum kb_status st;
 
     if (key->enctype->ops->sum != NULL) {
@@ -354,7 +373,11 @@ enum kb_status kb_checksum_pieces(struct kb_key *key, uint32_t usage, const stru
     if (st != KB_OK) {
         return st;
     }
-    st = kb_message_sum(derived, pieces, num, digest);
+    cmac = take_cmac(key, derived);
+    st = cmac != NULL || !key->enctype->ops->cmac
+             ? kb_message_sum(derived, cmac, pieces, num, digest)
+             : KB_NO_MEMORY;
+    end_cmac(derived, cmac, st);
     if (st == KB_OK) {
         memcpy(out, digest, key->enctype->mac_len);
     }

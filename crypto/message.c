@@ -2,10 +2,38 @@
 
 #define STEP ((size_t)8192) /* bytes between two looks at the other pass */
 
+/* --- HMAC or CMAC --- */
+
+static void mac_begin(struct kb_mac *mac, const struct kb_derived *keys, struct kb_cipher *cmac)
+{
+    mac->is_cmac = cmac != NULL;
+    if (mac->is_cmac) {
+        kb_cmac_begin(&mac->cmac, &keys->cmac.key, cmac);
+    } else {
+        kb_hmac_begin(&mac->hmac, &keys->mac);
+    }
+}
+
+static inline void mac_add(struct kb_mac *mac, const void *data, size_t len)
+{
+    if (mac->is_cmac) {
+        kb_cmac_add(&mac->cmac, data, len);
+    } else {
+        kb_hmac_add(&mac->hmac, data, len);
+    }
+}
+
+static enum kb_status mac_end(struct kb_mac *mac, uint8_t digest[KB_MAX_DIGEST_LEN])
+{
+    return mac->is_cmac ? kb_cmac_end(&mac->cmac, digest) : kb_hmac_end(&mac->hmac, digest);
+}
+
+/* --- messages --- */
+
 /* The walk of the MAC: all pieces in their order. */
 struct hash_walk {
     bool source; /* of DATA the bytes that are read, else those that are written */
-    struct kb_hmac mac;
+    struct kb_mac mac;
     const struct kb_piece *next, *end;
     const uint8_t *confounder; /* NULL once it is hashed */
     size_t offset;             /* in *next */
@@ -21,7 +49,7 @@ static const uint8_t *side(const struct hash_walk *walk, const struct kb_piece *
 static void hash_to(struct hash_walk *walk, size_t limit)
 {
     if (walk->confounder != NULL) {
-        kb_hmac_add(&walk->mac, walk->confounder, KB_BLOCK);
+        mac_add(&walk->mac, walk->confounder, KB_BLOCK);
         walk->confounder = NULL;
         walk->done = KB_BLOCK;
     }
@@ -34,7 +62,7 @@ static void hash_to(struct hash_walk *walk, size_t limit)
             walk->done += n;
         }
         if (n > 0) {
-            kb_hmac_add(&walk->mac, side(walk, piece) + walk->offset, n);
+            mac_add(&walk->mac, side(walk, piece) + walk->offset, n);
         }
         walk->offset += n;
         if (walk->offset < piece->len) {
@@ -56,9 +84,9 @@ static void hash_begin(struct hash_walk *walk, const struct kb_message *message,
     walk->confounder = message->confounder;
     walk->offset = 0;
     walk->done = 0;
-    kb_hmac_begin(&walk->mac, &message->keys->mac);
+    mac_begin(&walk->mac, message->keys, message->cmac);
     if (message->enctype->ops->mac_of_cipher) {
-        kb_hmac_add(&walk->mac, iv, sizeof(iv));
+        mac_add(&walk->mac, iv, sizeof(iv));
     }
 }
 
@@ -93,20 +121,21 @@ enum kb_status kb_message_pass(const struct kb_message *message, uint8_t digest[
     if (!hash_first) {
         hash_to(&hash, SIZE_MAX);
     }
-    summed = kb_hmac_end(&hash.mac, digest);
+    summed = mac_end(&hash.mac, digest);
     return st != KB_OK ? st : summed;
 }
 
-enum kb_status kb_message_sum(const struct kb_derived *keys, const struct kb_piece *pieces,
-                              size_t num, uint8_t digest[KB_MAX_DIGEST_LEN])
+enum kb_status kb_message_sum(const struct kb_derived *keys, struct kb_cipher *cmac,
+                              const struct kb_piece *pieces, size_t num,
+                              uint8_t digest[KB_MAX_DIGEST_LEN])
 {
-    struct kb_hmac mac;
+    struct kb_mac mac;
 
-    kb_hmac_begin(&mac, &keys->mac);
+    mac_begin(&mac, keys, cmac);
     for (size_t i = 0; i < num; i++) {
         if (pieces[i].len > 0) {
-            kb_hmac_add(&mac, kb_piece_source(&pieces[i]), pieces[i].len);
+            mac_add(&mac, kb_piece_source(&pieces[i]), pieces[i].len);
         }
     }
-    return kb_hmac_end(&mac, digest);
+    return mac_end(&mac, digest);
 }

@@ -11,18 +11,28 @@ struct kb_message {
     const struct kb_enctype *enctype;
     const struct kb_derived *keys;
     struct kb_cipher *cipher; /* under keys->ke, in the right direction */
+    struct kb_cipher *cmac;   /* under the MAC's key, where that is CMAC; else NULL */
     uint8_t *confounder;
     const struct kb_piece *pieces;
     size_t num;
 };
 
+/* The MAC of derived keys, HMAC or CMAC: one computation, on the stack. */
+struct kb_mac {
+    bool is_cmac;
+    union {
+        struct kb_hmac hmac;
+        struct kb_cmac cmac;
+    };
+};
+
 /* kb_message_pass ciphers the confounder (in place) and the DATA, and writes the whole digest of
- * the MAC over them and the SIGN pieces. After a failure `cipher` is not to be used again. */
+ * the MAC over them and the SIGN pieces. After a failure neither context is to be used again. */
 KB_MUST_USE enum kb_status kb_message_pass(const struct kb_message *message,
                                            uint8_t digest[KB_MAX_DIGEST_LEN]);
 
-/* kb_message_sum is the MAC over all pieces, of either kind. */
-KB_MUST_USE enum kb_status kb_message_sum(const struct kb_derived *keys,
+/* kb_message_sum is the MAC over all pieces, of either kind; `cmac` as in a kb_message. */
+KB_MUST_USE enum kb_status kb_message_sum(const struct kb_derived *keys, struct kb_cipher *cmac,
                                           const struct kb_piece *pieces, size_t num,
                                           uint8_t digest[KB_MAX_DIGEST_LEN]);
 

@@ -47,6 +47,23 @@ static inline void use_mode(void)
     }
 }
 
+/* The FIPS provider has AES and SHA; Camellia and what is older it has not. */
+static inline bool lacks(int32_t etype)
+{
+    return kb_provider_mode() == KB_CRYPTO_FIPS &&
+           (etype < KB_ENCTYPE_AES128_SHA1 || etype > KB_ENCTYPE_AES256_SHA384);
+}
+
+/* next_len goes through the lengths of messages: every one up to 4 KiB, then a few longer ones.
+ * Under valgrind, which has its library preloaded, it takes longer steps. */
+static inline size_t next_len(size_t len)
+{
+    const char *preloaded = getenv("LD_PRELOAD");
+    size_t step = preloaded != NULL && strstr(preloaded, "vgpreload") != NULL ? 37 : 1;
+
+    return len + (len < 70 ? 1 : len < 4096 ? step : 1237);
+}
+
 /* A kb_rng whose ctx is a kb_bytes: it is handed out from the start on, and fails at its end. */
 static inline enum kb_status fixed_fill(void *ctx, uint8_t *out, size_t len)
 {

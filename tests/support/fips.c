@@ -21,6 +21,23 @@ static const struct {
                   {OSSL_OP_DIGEST, "DIGEST"},
                   {OSSL_OP_KDF, "KDF"}};
 
+#define MAX_CIPHERS 200
+
+/* Those of the default provider without what no FIPS provider has. */
+static const OSSL_ALGORITHM *approved(const OSSL_ALGORITHM *all)
+{
+    static OSSL_ALGORITHM kept[MAX_CIPHERS + 1];
+    size_t num = 0;
+
+    for (; all != NULL && all->algorithm_names != NULL && num < MAX_CIPHERS; all++) {
+        if (strncmp(all->algorithm_names, "AES-", 4) == 0) {
+            kept[num++] = *all;
+        }
+    }
+    kept[num] = (OSSL_ALGORITHM){0};
+    return kept;
+}
+
 static const OSSL_ALGORITHM *query(void *ctx, int operation, int *no_cache)
 {
     const char *lacks = getenv("FIPS_LACKS");
@@ -29,7 +46,9 @@ static const OSSL_ALGORITHM *query(void *ctx, int operation, int *no_cache)
     for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++) {
         if (operations[i].operation == operation &&
             (lacks == NULL || strcmp(lacks, operations[i].name) != 0)) {
-            return OSSL_PROVIDER_query_operation(real, operation, no_cache);
+            const OSSL_ALGORITHM *all = OSSL_PROVIDER_query_operation(real, operation, no_cache);
+
+            return operation == OSSL_OP_CIPHER ? approved(all) : all;
         }
     }
     return NULL;

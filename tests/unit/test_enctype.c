@@ -38,6 +38,10 @@ static void names(void **state)
         {"aes128-sha2", 19},
         {"aes256-cts-hmac-sha384-192", 20},
         {"aes256-sha2", 20},
+        {"camellia128-cts-cmac", 25},
+        {"camellia128-cts", 25},
+        {"camellia256-cts-cmac", 26},
+        {"camellia256-cts", 26},
         {"AES256-CTS", 18},
         {"Aes128-Cts-Hmac-SHA256-128", 19},
     };

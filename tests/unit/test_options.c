@@ -59,7 +59,7 @@ static void nothing_configured_is_not_ours(void **state)
     assert_int_equal(options->kdc_port, 88);
     assert_true(options->enabled);
     assert_string_equal(options->log_file, "syslog:");
-    assert_int_equal(options->encryption_types.num, 4);
+    assert_int_equal(options->encryption_types.num, 6);
     assert_int_equal(options->encryption_types.items[0], 20);
     kb_options_put(options);
 }

@@ -1,14 +1,58 @@
-/* crypto/s2k: string-to-key of RFC 3962 4 and RFC 8009 4, and the hash and HMAC below it. */
+/* crypto/s2k: string-to-key of RFC 3962 4, RFC 6803 4 and RFC 8009 4, and the hash and HMAC below
+ * it. */
 #include "tests/support/crypto.h"
 
 #include "crypto/hmac.h"
 #include "crypto/s2k.h"
 
-static const struct {
+static const struct row {
     int32_t etype;
     const char *password, *salt, *params, *key;
 } rows[] = {
     /* clang-format off */
+    /* RFC 6803 10, by way of MIT t_str2key.c */
+    {KB_ENCTYPE_CAMELLIA128, "70617373776f7264",
+     "415448454e412e4d49542e4544557261656275726e", "00000001",
+     "57d0297298ffd9d35de5a47fb4bde24b"},
+    {KB_ENCTYPE_CAMELLIA256, "70617373776f7264",
+     "415448454e412e4d49542e4544557261656275726e", "00000001",
+     "b9d6828b2056b7be656d88a123b1fac68214ac2b727ecf5f69afe0c4df2a6d2c"},
+    {KB_ENCTYPE_CAMELLIA128, "70617373776f7264",
+     "415448454e412e4d49542e4544557261656275726e", "00000002",
+     "73f1b53aa0f310f93b1de8ccaa0cb152"},
+    {KB_ENCTYPE_CAMELLIA256, "70617373776f7264",
+     "415448454e412e4d49542e4544557261656275726e", "00000002",
+     "83fc5866e5f8f4c6f38663c65c87549f342bc47ed394dc9d3cd4d163ade375e3"},
+    {KB_ENCTYPE_CAMELLIA128, "70617373776f7264",
+     "415448454e412e4d49542e4544557261656275726e", "000004b0",
+     "8e571145452855575fd916e7b04487aa"},
+    {KB_ENCTYPE_CAMELLIA256, "70617373776f7264",
+     "415448454e412e4d49542e4544557261656275726e", "000004b0",
+     "77f421a6f25e138395e837e5d85d385b4c1bfd772e112cd9208ce72a530b15e6"},
+    {KB_ENCTYPE_CAMELLIA128, "70617373776f7264",
+     "1234567878563412", "00000005",
+     "00498fd916bfc1c2b1031c170801b381"},
+    {KB_ENCTYPE_CAMELLIA256, "70617373776f7264",
+     "1234567878563412", "00000005",
+     "11083a00bdfe6a41b2f19716d6202f0afa94289afe8b27a049bd28b1d76c389a"},
+    {KB_ENCTYPE_CAMELLIA128, "58585858585858585858585858585858585858585858585858585858585858585858585858585858585858585858585858585858585858585858585858585858",
+     "706173732070687261736520657175616c7320626c6f636b2073697a65", "000004b0",
+     "8bf6c3ef709b981dbb585d086843be05"},
+    {KB_ENCTYPE_CAMELLIA256, "58585858585858585858585858585858585858585858585858585858585858585858585858585858585858585858585858585858585858585858585858585858",
+     "706173732070687261736520657175616c7320626c6f636b2073697a65", "000004b0",
+     "119fe2a1cb0b1be010b9067a73db63ed4665b4e53a98d178035dcfe843a6b9b0"},
+    {KB_ENCTYPE_CAMELLIA128, "5858585858585858585858585858585858585858585858585858585858585858585858585858585858585858585858585858585858585858585858585858585858",
+     "7061737320706872617365206578636565647320626c6f636b2073697a65", "000004b0",
+     "5752ac8d6ad1ccfe8430b312871c2f74"},
+    {KB_ENCTYPE_CAMELLIA256, "5858585858585858585858585858585858585858585858585858585858585858585858585858585858585858585858585858585858585858585858585858585858",
+     "7061737320706872617365206578636565647320626c6f636b2073697a65", "000004b0",
+     "614d5dfc0ba6d390b412b89ae4d5b088b612b316510994679ddb4383c7126ddf"},
+    {KB_ENCTYPE_CAMELLIA128, "f09d849e",
+     "4558414d504c452e434f4d7069616e697374", "00000032",
+     "cc75c7fd260f1c1658011fcc0d560616"},
+    {KB_ENCTYPE_CAMELLIA256, "f09d849e",
+     "4558414d504c452e434f4d7069616e697374", "00000032",
+     "163b768c6db148b4eec7163df5aed70e206b68cec078bc069ed68a7ed36b1ecc"},
     /* RFC 3962 B and RFC 8009 A, by way of MIT t_str2key.c: 1 to 32768 rounds, salts that are no
      * text, a password of a hash block and one of a byte more, U+1D11E */
     {KB_ENCTYPE_AES128_SHA1, "70617373776f7264",
@@ -62,38 +106,47 @@ static const struct {
     /* clang-format on */
 };
 
+static void vector(const struct row *row)
+{
+    struct kb_key *key;
+
+    assert_int_equal(kb_string_to_key(row->etype, unhex(row->password), unhex(row->salt),
+                                      unhex(row->params), &key),
+                     KB_OK);
+    assert_bytes(kb_key_bytes(key), unhex(row->key), row->key);
+    assert_int_equal(kb_key_enctype(key)->etype, row->etype);
+    kb_key_free(key);
+}
+
 static void vectors(void **state)
 {
     (void)state;
     for (size_t i = 0; i < NUM(rows); i++) {
-        struct kb_key *key;
-
-        assert_int_equal(kb_string_to_key(rows[i].etype, unhex(rows[i].password),
-                                          unhex(rows[i].salt), unhex(rows[i].params), &key),
-                         KB_OK);
-        assert_bytes(kb_key_bytes(key), unhex(rows[i].key), rows[i].key);
-        assert_int_equal(kb_key_enctype(key)->etype, rows[i].etype);
-        kb_key_free(key);
+        if (!lacks(rows[i].etype)) {
+            vector(&rows[i]);
+        }
     }
 }
 
-/* Without parameters the enctype's own count holds: RFC 3962 4, RFC 8009 4. */
+/* Without parameters the enctype's own count holds: RFC 3962 4, RFC 6803 4, RFC 8009 4. */
 static void default_parameters(void **state)
 {
     static const struct {
         int32_t etype;
         const char *params;
     } same[] = {
-        {KB_ENCTYPE_AES128_SHA1, "00001000"},
-        {KB_ENCTYPE_AES256_SHA1, "00001000"},
-        {KB_ENCTYPE_AES128_SHA256, "00008000"},
-        {KB_ENCTYPE_AES256_SHA384, "00008000"},
+        {KB_ENCTYPE_AES128_SHA1, "00001000"},   {KB_ENCTYPE_AES256_SHA1, "00001000"},
+        {KB_ENCTYPE_AES128_SHA256, "00008000"}, {KB_ENCTYPE_AES256_SHA384, "00008000"},
+        {KB_ENCTYPE_CAMELLIA128, "00008000"},   {KB_ENCTYPE_CAMELLIA256, "00008000"},
     };
 
     (void)state;
     for (size_t i = 0; i < NUM(same); i++) {
         struct kb_key *a, *b;
 
+        if (lacks(same[i].etype)) {
+            continue;
+        }
         assert_int_equal(kb_string_to_key(same[i].etype, KB_LIT("p"), KB_LIT("s"), KB_NONE, &a),
                          KB_OK);
         assert_int_equal(
@@ -153,6 +206,9 @@ static void empty_and_long_strings(void **state)
     for (size_t i = 0; kb_enctype_at(i) != NULL; i++) {
         int32_t etype = kb_enctype_at(i)->etype;
 
+        if (lacks(etype)) {
+            continue;
+        }
         assert_int_equal(kb_string_to_key(etype, KB_NONE, KB_NONE, unhex("00000001"), &key), KB_OK);
         kb_key_free(key);
         assert_int_equal(kb_string_to_key(etype, kb_bytes_of(text, sizeof(text)),
