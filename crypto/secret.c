@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-static const size_t block_len[] = {[KB_SECRET_64] = 64, [KB_SECRET_256] = 256};
+static const size_t block_len[] = {
+    [KB_SECRET_64] = 64, [KB_SECRET_256] = 256, [KB_SECRET_512] = 512};
 
 #ifdef __has_feature /* clang */
 #if __has_feature(address_sanitizer)
@@ -44,7 +45,7 @@ struct pool {
     _Atomic(struct region *) recent;  /* where the last block came from or went to */
 };
 
-static struct pool pools[2];
+static struct pool pools[sizeof(block_len) / sizeof(block_len[0])];
 
 static void *take_from(struct region *region, size_t len)
 {

@@ -9,9 +9,9 @@
 
 #include "asn1/bytes.h"
 
-enum kb_secret_size { KB_SECRET_64, KB_SECRET_256 };
+enum kb_secret_size { KB_SECRET_64, KB_SECRET_256, KB_SECRET_512 };
 
-/* kb_secret_new gives zeroed memory of 64 or 256 bytes; NULL when memory is short. */
+/* kb_secret_new gives zeroed memory of 64, 256 or 512 bytes; NULL when memory is short. */
 void *kb_secret_new(enum kb_secret_size size);
 
 /* kb_secret_free wipes and releases. NULL is accepted. */

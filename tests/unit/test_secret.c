@@ -5,7 +5,7 @@
 
 #include "crypto/secret.h"
 
-static const size_t lens[] = {[KB_SECRET_64] = 64, [KB_SECRET_256] = 256};
+static const size_t lens[] = {[KB_SECRET_64] = 64, [KB_SECRET_256] = 256, [KB_SECRET_512] = 512};
 
 static bool all_zero(const uint8_t *block, size_t len)
 {
@@ -23,7 +23,7 @@ static void many(void **state)
     static uint8_t *blocks[3000];
 
     (void)state;
-    for (int size = KB_SECRET_64; size <= KB_SECRET_256; size++) {
+    for (int size = KB_SECRET_64; size <= KB_SECRET_512; size++) {
         for (int round = 0; round < 2; round++) {
             for (size_t i = 0; i < NUM(blocks); i++) {
                 blocks[i] = kb_secret_new((enum kb_secret_size)size);
