@@ -43,27 +43,33 @@ size_t kb_frame_len(kb_bytes mech, size_t message_len)
     return 1 + length_len(len) + len;
 }
 
-void kb_frame(kb_bytes mech, uint16_t token_id, kb_bytes message, uint8_t *out)
+uint8_t *kb_frame_begin(kb_bytes mech, uint16_t token_id, size_t message_len, uint8_t *out)
 {
     *out++ = TAG_TOKEN;
-    out = put_length(out, framed_len(mech, message.len));
+    out = put_length(out, framed_len(mech, message_len));
     *out++ = TAG_OID;
     *out++ = (uint8_t)mech.len;
     memcpy(out, mech.ptr, mech.len);
     out += mech.len;
     kb_put_u16be(out, token_id);
+    return out + TOKEN_ID_LEN;
+}
+
+void kb_frame(kb_bytes mech, uint16_t token_id, kb_bytes message, uint8_t *out)
+{
+    out = kb_frame_begin(mech, token_id, message.len, out);
     if (message.len > 0) {
-        memcpy(out + TOKEN_ID_LEN, message.ptr, message.len);
+        memcpy(out, message.ptr, message.len);
     }
 }
 
-/* A definite, minimal length: as DER has it. */
-static size_t get_length(struct kb_reader *r)
+/* A definite length, minimal or not. */
+static size_t get_any_length(struct kb_reader *r, size_t *out_octets)
 {
     size_t first = kb_get_u8(r);
     size_t octets = first & 0x7f;
-    size_t len;
 
+    *out_octets = 1;
     if (first < 0x80) {
         return first;
     }
@@ -71,8 +77,17 @@ static size_t get_length(struct kb_reader *r)
         r->bad = true;
         return 0;
     }
-    len = (size_t)kb_get_be(r, octets);
-    if (length_len(len) != 1 + octets) {
+    *out_octets = 1 + octets;
+    return (size_t)kb_get_be(r, octets);
+}
+
+/* A definite, minimal length: as DER has it. */
+static size_t get_length(struct kb_reader *r)
+{
+    size_t octets;
+    size_t len = get_any_length(r, &octets);
+
+    if (length_len(len) != octets) {
         r->bad = true;
     }
     return len;
@@ -111,5 +126,31 @@ enum kb_status kb_unframe(kb_bytes token, kb_bytes *out_mech, uint16_t *out_toke
         return KB_MALFORMED;
     }
     *out_message = r.rest;
+    return KB_OK;
+}
+
+enum kb_status kb_unframe_old(kb_bytes token, size_t elsewhere, kb_bytes mech, kb_bytes *out_rest)
+{
+    struct kb_reader r = kb_reader(token);
+    size_t octets, len;
+
+    *out_rest = token;
+    if (token.len == 0) {
+        return KB_CUT_SHORT;
+    }
+    if (kb_get_u8(&r) != TAG_TOKEN) {
+        return KB_OK;
+    }
+    len = get_any_length(&r, &octets);
+    if (r.bad || len < elsewhere || len - elsewhere < r.rest.len) {
+        return KB_MALFORMED;
+    }
+    if (len - elsewhere > r.rest.len) {
+        return KB_CUT_SHORT;
+    }
+    if (kb_get_u8(&r) != TAG_OID || !kb_equal(kb_get_bytes(&r, get_length(&r)), mech) || r.bad) {
+        return KB_MALFORMED;
+    }
+    *out_rest = r.rest;
     return KB_OK;
 }

@@ -133,11 +133,76 @@ static void lengths_are_der(void **state)
     }
 }
 
+/* As MIT reads the frames of per-message tokens; the rest begins with the token id. */
+static void old_frames_are_read_loosely(void **state)
+{
+    static const uint8_t oid[] = {0x2a, 0x01};
+    static const struct {
+        const char *hex;
+        size_t elsewhere;
+        enum kb_status want;
+        size_t rest_len;
+    } rows[] = {
+        {"", 0, KB_CUT_SHORT, 0},
+        {"020141", 0, KB_OK, 3}, /* no frame */
+        {"020141", 9, KB_OK, 3},
+        {"600706022a01020141", 0, KB_OK, 3},
+        {"60810706022a01020141", 0, KB_OK, 3},
+        {"608400000007 06022a01020141", 0, KB_OK, 3},
+        {"60880000000000000007 06022a01020141", 0, KB_OK, 3},
+        {"6089000000000000000007 06022a01020141", 0, KB_MALFORMED, 0},
+        {"608006022a01020141", 0, KB_MALFORMED, 0}, /* indefinite */
+        {"600606022a01020141", 0, KB_MALFORMED, 0},
+        {"600806022a01020141", 0, KB_CUT_SHORT, 0},
+        {"600806022a01020141", 1, KB_OK, 3},
+        {"600706022a01020141", 1, KB_MALFORMED, 0},
+        {"600706022a01020141", 8, KB_MALFORMED, 0},
+        {"6082010706022a01020141", 256, KB_OK, 3},
+        {"6082010606022a01020141", 256, KB_MALFORMED, 0},
+        {"6082010806022a01020141", 256, KB_CUT_SHORT, 0},
+        {"600706022a02020141", 0, KB_MALFORMED, 0}, /* another mechanism's */
+        {"600706012a01020141", 0, KB_MALFORMED, 0},
+        {"600705022a01020141", 0, KB_MALFORMED, 0},
+        {"600406022a01", 0, KB_OK, 0}, /* the token id is the caller's to look for */
+        {"600306022a", 0, KB_MALFORMED, 0},
+        {"60", 0, KB_MALFORMED, 0},
+        {"6088ffffffffffffffff06022a01020141", 0, KB_CUT_SHORT, 0},
+    };
+    uint8_t bytes[64];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char hex[128];
+        size_t len = 0;
+        kb_bytes in, rest;
+        uint8_t *copy;
+
+        for (const char *p = rows[i].hex; *p != '\0'; p++) {
+            if (*p != ' ') {
+                hex[len++] = *p;
+            }
+        }
+        hex[len] = '\0';
+        in = unhex(hex, bytes);
+        copy = copy_of(in);
+        if (kb_unframe_old(kb_bytes_of(copy, in.len), rows[i].elsewhere,
+                           kb_bytes_of(oid, sizeof(oid)), &rest) != rows[i].want) {
+            fail_msg("%s", rows[i].hex);
+        }
+        if (rows[i].want == KB_OK) {
+            assert_int_equal(rest.len, rows[i].rest_len);
+            assert_ptr_equal(rest.ptr + rest.len, copy + in.len);
+        }
+        free(copy);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(recorded_frames_are_taken_and_remade),
         cmocka_unit_test(lengths_are_der),
+        cmocka_unit_test(old_frames_are_read_loosely),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
