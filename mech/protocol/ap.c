@@ -74,6 +74,9 @@ struct kb_timestamp kb_ap_time(const struct kb_ap *ap, const struct kb_env *env)
     return kb_timestamp_shift(env->now(env->now_ctx), ap->clock_offset);
 }
 
+/* 1.2.840.113554.1.2.2 */
+static const uint8_t krb5_oid[] = {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 0x01, 0x02, 0x02};
+
 static struct kb_ap *context_of(const struct kb_ap_request *request)
 {
     struct kb_credential *credential = request->credential;
@@ -82,6 +85,7 @@ static struct kb_ap *context_of(const struct kb_ap_request *request)
     if (ap == NULL) {
         return NULL;
     }
+    ap->mech = request->mech.len > 0 ? request->mech : kb_bytes_of(krb5_oid, sizeof(krb5_oid));
     ap->flags = flags_of(request);
     ap->session_key = kb_key_ref(credential->session_key);
     ap->client = kb_principal_ref(credential->client);
@@ -117,6 +121,9 @@ void kb_ap_free(struct kb_ap *ap)
 {
     if (ap == NULL) {
         return;
+    }
+    if (ap->format != NULL && ap->format->release != NULL) {
+        ap->format->release(ap);
     }
     kb_key_free(ap->session_key);
     kb_key_free(ap->message_key);

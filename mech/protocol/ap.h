@@ -36,6 +36,9 @@ struct kb_channel_bindings {
 
 struct kb_ap_request {
     struct kb_credential *credential; /* of the service */
+    /* The mechanism's OID (DER contents), constant memory that outlives the context: messages of
+     * RFC 1964 are framed by it. Empty: krb5's. */
+    kb_bytes mech;
     uint32_t flags;                   /* KB_GSS_*: what is asked of the peer and granted */
     const struct kb_channel_bindings *bindings; /* NULL: none */
     bool bindings_required; /* GSS_C_CHANNEL_BOUND_FLAG: KERB_AP_OPTIONS_CBT */

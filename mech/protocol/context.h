@@ -14,6 +14,7 @@ struct kb_ap {
     /* Immutable once established. */
     enum kb_ap_state { KB_AP_WAITING, KB_AP_ESTABLISHED, KB_AP_FAILED } state;
     const struct kb_token_format *format; /* of its messages, once established */
+    kb_bytes mech;                        /* OID in their frames, not ours; RFC 1964 only */
     uint32_t flags;                       /* KB_GSS_* */
     bool acceptor;                        /* which side we are: false, but in tests */
     bool acceptor_subkey;                 /* message_key came from the acceptor */
@@ -28,7 +29,8 @@ struct kb_ap {
     struct kb_timestamp sent;  /* ctime and cusec of the authenticator */
     int64_t clock_offset;
 
-    _Atomic uint64_t send_seq; /* of the next message */
+    _Atomic uint64_t send_seq;       /* of the next message */
+    _Atomic(struct kb_v1_keys *) v1; /* token_v1_cipher.c's, from the first message on */
 
     /* Guards `received`. A leaf: nothing is called with it held. */
     pthread_mutex_t lock;

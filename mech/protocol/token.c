@@ -3,11 +3,11 @@
 #include <stdatomic.h>
 
 #include "mech/protocol/token_format.h"
+#include "mech/protocol/token_v1.h"
 
 const struct kb_token_format *kb_token_format_of(const struct kb_key *key)
 {
-    (void)key;
-    return &kb_token_cfx;
+    return kb_v1_algorithm_of(key) != NULL ? &kb_token_v1 : &kb_token_cfx;
 }
 
 static uint64_t take_seq(struct kb_ap *ap)

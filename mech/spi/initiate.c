@@ -92,11 +92,17 @@ static struct kb_channel_bindings bindings_of(gss_channel_bindings_t given)
     };
 }
 
+/* libgssapi's own, which stays. */
+static kb_bytes oid_of(const struct kb_gss_ctx *ctx)
+{
+    return kb_bytes_of(ctx->mech->oid->elements, ctx->mech->oid->length);
+}
+
 /* The token as it goes out: framed by the OID that was asked for, bare with DCE_STYLE. */
 static OM_uint32 give_token(OM_uint32 *minor, const struct kb_gss_ctx *ctx, uint16_t id,
                             kb_bytes message, gss_buffer_t out)
 {
-    kb_bytes oid = kb_bytes_of(ctx->mech->oid->elements, ctx->mech->oid->length);
+    kb_bytes oid = oid_of(ctx);
 
     if (ctx->dce_style) {
         return kb_give_bytes(minor, message, out);
@@ -146,6 +152,7 @@ static OM_uint32 make_request(OM_uint32 *minor, struct kb_gss_ctx *ctx,
     OM_uint32 major;
     bool md5;
 
+    request->mech = oid_of(ctx);
     request->etypes = login->options->ticket_types.items;
     request->num_etypes = login->options->ticket_types.num;
     request->clock_offset = request->credential->clock_offset;
@@ -245,9 +252,7 @@ static enum kb_status unframe(const struct kb_gss_ctx *ctx, kb_bytes token, kb_b
         return KB_OK;
     }
     st = kb_unframe(token, &oid, &id, out);
-    if (st == KB_OK &&
-        (!kb_equal(oid, kb_bytes_of(ctx->mech->oid->elements, ctx->mech->oid->length)) ||
-         !is_message(id, *out))) {
+    if (st == KB_OK && (!kb_equal(oid, oid_of(ctx)) || !is_message(id, *out))) {
         st = KB_WRONG_TYPE;
     }
     return st;

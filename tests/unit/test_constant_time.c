@@ -23,6 +23,7 @@
 
 #include "crypto/key.h"
 #include "mech/protocol/token.h"
+#include "mech/protocol/token_v1.h"
 #include "tests/support/context.h"
 
 #if defined(__has_include) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
@@ -94,6 +95,7 @@ struct bench {
     uint8_t message[MESSAGE_LEN], sealed[ROOM], out[ROOM], kept[ROOM];
     size_t sealed_len;
     struct kb_iov iov; /* over `sealed`: header, data, padding, trailer */
+    size_t padding_len;
     struct kb_piece pieces[2 + KB_SPARE_PIECES];
 };
 
@@ -180,7 +182,7 @@ static void lay_out(struct bench *b)
     uint8_t *data = b->sealed + b->iov.header.len;
 
     b->pieces[0] = kb_piece_data(data, MESSAGE_LEN);
-    b->pieces[1] = kb_piece_data(data + MESSAGE_LEN, b->pieces[1].len);
+    b->pieces[1] = kb_piece_data(data + MESSAGE_LEN, b->padding_len);
     b->iov.header.ptr = b->sealed;
     b->iov.trailer.ptr = b->pieces[1].ptr + b->pieces[1].len;
     b->sealed_len = (size_t)(b->iov.trailer.ptr - b->sealed) + b->iov.trailer.len;
@@ -193,6 +195,7 @@ static void make_iov(struct bench *b, bool conf)
     b->iov = (struct kb_iov){
         .has_trailer = true, .pieces = b->pieces, .num = 2, .padding = &b->pieces[1]};
     must(kb_wrap_iov_len(b->sender, conf, &b->iov) == KB_OK, "kb_wrap_iov_len");
+    b->padding_len = b->pieces[1].len;
     lay_out(b);
     memcpy(b->pieces[0].ptr, b->message, MESSAGE_LEN);
     must(kb_wrap_iov(b->sender, &kb_rng_system, conf, &b->iov) == KB_OK, "kb_wrap_iov");
@@ -251,10 +254,36 @@ static const struct verdict verdicts[] = {
 };
 /* clang-format on */
 
+/* What of a token is marked: its checksum, at its end. In those of RFC 1964 the sequence number,
+ * which is read once the token is verified, is encrypted under the checksum, and the last octet
+ * says how much padding there is: there the confounder is marked, and so what the checksum should
+ * have been, and of a MIC nothing but the message. */
+static uint8_t *secret_of(struct bench *b, const struct verdict *v, size_t *len)
+{
+    const struct kb_v1_algorithm *old = kb_v1_algorithm_of(b->key);
+
+    *len = v->tag_only ? kb_key_enctype(b->key)->mac_len : b->sealed_len;
+    if (!v->tag_only || old == NULL) {
+        return b->sealed + b->sealed_len - *len;
+    }
+    *len = v->message_too ? 0 : KB_V1_CONFOUNDER_LEN;
+    return b->sealed + b->sealed_len - MESSAGE_LEN - kb_v1_pad_len(old, MESSAGE_LEN) - *len;
+}
+
+/* Where an alteration gets as far as the comparison: the end of what is sealed, but the message of
+ * an old MIC. */
+static uint8_t *place_of(struct bench *b, const struct verdict *v)
+{
+    return v->tag_only && v->message_too && kb_v1_algorithm_of(b->key) != NULL
+               ? b->message
+               : b->sealed + b->sealed_len - 1;
+}
+
 /* The number of errors: memcheck reports a place once, and counts each time. */
 static unsigned verify(struct bench *b, const struct verdict *v, bool altered)
 {
-    size_t secret = v->tag_only ? kb_key_enctype(b->key)->mac_len : b->sealed_len;
+    uint8_t *secret, *place = place_of(b, v);
+    size_t len;
     unsigned before;
     enum kb_status st;
 
@@ -263,8 +292,9 @@ static unsigned verify(struct bench *b, const struct verdict *v, bool altered)
     if (v->verify == unwrap_iov) {
         lay_out(b);
     }
-    b->sealed[b->sealed_len - 1] ^= altered;
-    VALGRIND_MAKE_MEM_UNDEFINED(b->sealed + b->sealed_len - secret, secret);
+    *place ^= altered;
+    secret = secret_of(b, v, &len);
+    VALGRIND_MAKE_MEM_UNDEFINED(secret, len);
     if (v->message_too) {
         VALGRIND_MAKE_MEM_UNDEFINED(b->message, sizeof(b->message));
     }
@@ -274,6 +304,9 @@ static unsigned verify(struct bench *b, const struct verdict *v, bool altered)
     VALGRIND_MAKE_MEM_DEFINED(b->sealed, sizeof(b->sealed));
     VALGRIND_MAKE_MEM_DEFINED(b->message, sizeof(b->message));
     VALGRIND_MAKE_MEM_DEFINED(b->out, sizeof(b->out));
+    if (place == b->message) {
+        *place ^= altered;
+    }
     must(st == (altered ? KB_BAD_INTEGRITY : KB_OK), "a verdict");
     return before;
 }
