@@ -85,6 +85,22 @@ static bool add_section(const struct kb_ssl_more *more, const CONF *conf, char *
     return added > 0 && added < MAX_ADDED;
 }
 
+/* A legacy provider that the file activates is opened first: it is linked to libcrypto, and OpenSSL
+ * would let it bind to the host's. Where it cannot be opened, OpenSSL cannot either. */
+static void open_legacy(const struct kb_ssl_more *more, const CONF *conf)
+{
+    const char *providers = more->NCONF_get_string(conf, "kerbside_sect", "providers");
+    const char *legacy =
+        providers != NULL ? more->NCONF_get_string(conf, providers, "legacy") : NULL;
+    const char *module = legacy != NULL ? more->NCONF_get_string(conf, legacy, "module") : NULL;
+    const char *dir = secure_getenv("OPENSSL_MODULES");
+
+    if (legacy != NULL && more->NCONF_get_string(conf, legacy, "activate") != NULL) {
+        (void)kb_ssl_open_module(dir != NULL ? dir : more->OPENSSL_info(OPENSSL_INFO_MODULES_DIR),
+                                 module != NULL ? module : "legacy.so");
+    }
+}
+
 /* Twice: the names of the two sections have to be known for our own, and a CONF takes no second
  * text. */
 static bool load_text(const struct kb_ssl *ssl, const struct kb_ssl_more *more, char *text,
@@ -97,6 +113,9 @@ static bool load_text(const struct kb_ssl *ssl, const struct kb_ssl_more *more, 
         more->NCONF_free(conf);
     }
     conf = loaded ? parse(ssl, more, text, len) : NULL;
+    if (conf != NULL) {
+        open_legacy(more, conf);
+    }
     loaded = conf != NULL && more->CONF_modules_load(conf, "kerbside_conf", 0) > 0;
     if (conf != NULL) {
         more->NCONF_free(conf);

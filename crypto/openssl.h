@@ -191,6 +191,10 @@ KB_MUST_USE enum kb_status kb_ssl_fail(const char *what, const char *detail);
 #define KB_SSL_OPEN_FLAGS (RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND)
 #endif
 
+/* primitive.c: opens a module of OpenSSL's for good, before OpenSSL does it without DEEPBIND:
+ * `file` in `dir`, or by itself where it has a whole path. NULL, or why it cannot be opened. */
+const char *kb_ssl_open_module(const char *dir, const char *file);
+
 /* primitive.c: the functions of one that kb_primitive_need has found. */
 const struct kb_ssl_cipher *kb_ssl_primitive_cipher(enum kb_primitive which);
 

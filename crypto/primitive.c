@@ -51,30 +51,36 @@ static enum kb_status missing(enum kb_primitive which, const char *before, const
 
 /* --- the internal mode --- */
 
+const char *kb_ssl_open_module(const char *dir, const char *file)
+{
+    const char *why;
+    char path[4096];
+    int len = file[0] == '/' ? snprintf(path, sizeof(path), "%s", file)
+                             : snprintf(path, sizeof(path), "%s/%s", dir, file);
+
+    if (len >= (int)sizeof(path)) {
+        return "its path is too long";
+    }
+    if (dlopen(path, KB_SSL_OPEN_FLAGS) != NULL) { /* never closed */
+        return NULL;
+    }
+    why = dlerror();
+    return why != NULL ? why : file;
+}
+
 /* The module is opened twice: OpenSSL opens it without DEEPBIND, and finds it opened. For that both
  * must mean the same file, so OpenSSL is told the directory too: else it would look at
  * OPENSSL_MODULES (not in a set-uid program), which means the host's OpenSSL as likely as ours.
  * NULL, or why it cannot be had. */
-static const char *open_legacy(const struct kb_ssl *ssl, const struct kb_ssl_more *more, char *why,
-                               size_t size)
+static const char *open_legacy(const struct kb_ssl *ssl, const struct kb_ssl_more *more)
 {
     const char *dir = more->OPENSSL_info(OPENSSL_INFO_MODULES_DIR);
-    char path[4096];
+    const char *why = kb_ssl_open_module(dir != NULL ? dir : "", "legacy.so");
 
-    if (dir == NULL || snprintf(path, sizeof(path), "%s/legacy.so", dir) >= (int)sizeof(path)) {
-        return "it has no directory for modules";
+    if (why == NULL && more->OSSL_PROVIDER_set_default_search_path(ssl->lib_ctx, dir) != 1) {
+        why = "memory is short";
     }
-    if (dlopen(path, KB_SSL_OPEN_FLAGS) == NULL) { /* never closed */
-        const char *error = dlerror();
-
-        snprintf(why, size, "its legacy provider cannot be loaded (%s)",
-                 error != NULL ? error : "legacy.so");
-        return why;
-    }
-    if (more->OSSL_PROVIDER_set_default_search_path(ssl->lib_ctx, dir) != 1) {
-        return "its legacy provider cannot be loaded";
-    }
-    return NULL;
+    return why;
 }
 
 /* Loading it anew, where another primitive did already, costs a reference to it. */
@@ -88,14 +94,16 @@ static enum kb_status find_internal(const struct kb_ssl *ssl, enum kb_primitive 
 
     if (legacy) {
         lacking = kb_ssl_bind_more(ssl->handle, &more);
-        lacking = lacking == NULL ? open_legacy(ssl, &more, why, sizeof(why)) : lacking;
+        lacking = lacking == NULL ? open_legacy(ssl, &more) : lacking;
     }
-    if (lacking != NULL) {
-        return missing(which, "OpenSSL has no", "", lacking);
-    }
-    provider = ssl->OSSL_PROVIDER_load(ssl->lib_ctx, legacy ? "legacy" : "default");
+    provider = lacking == NULL
+                   ? ssl->OSSL_PROVIDER_load(ssl->lib_ctx, legacy ? "legacy" : "default")
+                   : NULL;
     if (provider == NULL) {
-        return missing(which, "OpenSSL has no", "", "its legacy provider cannot be loaded");
+        snprintf(why, sizeof(why), "its %s provider cannot be loaded%s%s%s",
+                 legacy ? "legacy" : "default", lacking != NULL ? " (" : "",
+                 lacking != NULL ? lacking : "", lacking != NULL ? ")" : "");
+        return missing(which, "OpenSSL has no", "", why);
     }
     return find_in(ssl, provider, which)
                ? KB_OK

@@ -16,6 +16,7 @@
 
 #include "crypto/provider.h"
 #include "crypto/s2k.h"
+#include "crypto/stream.h"
 
 /* Some that Kerbside calls, and some that libcrypto calls itself on the way. Sanitizer builds load
  * without RTLD_DEEPBIND, so there is nothing to show there. */
@@ -29,21 +30,28 @@
         (void)!write(2, text, sizeof(text) - 1);                                                   \
         _exit(99);                                                                                 \
     }
+BOGUS(ASN1_TYPE_new)
 BOGUS(CRYPTO_free)
 BOGUS(CRYPTO_malloc)
 BOGUS(CRYPTO_zalloc)
 BOGUS(ERR_set_mark)
+BOGUS(DES_set_key_unchecked)
+BOGUS(ERR_new)
 BOGUS(EVP_CIPHER_CTX_new)
 BOGUS(EVP_CIPHER_fetch)
 BOGUS(EVP_CipherInit_ex2)
 BOGUS(EVP_CipherUpdate)
 BOGUS(EVP_MD_fetch)
+BOGUS(MD4_Init)
+BOGUS(MD4_Update)
 BOGUS(OPENSSL_LH_insert)
 BOGUS(OPENSSL_LH_retrieve)
 BOGUS(OPENSSL_cleanse)
 BOGUS(OPENSSL_init_crypto)
 BOGUS(OSSL_LIB_CTX_new)
+BOGUS(OSSL_LIB_CTX_new_child)
 BOGUS(OSSL_PARAM_locate)
+BOGUS(OSSL_PARAM_locate_const)
 BOGUS(SHA1_Init)
 BOGUS(SHA1_Update)
 #endif
@@ -227,6 +235,52 @@ static void the_right_functions(void **state)
     kb_key_free(key);
 }
 
+/* RFC 6229 2 and RFC 1320 A.5: what the legacy provider has, a module that is linked to libcrypto.
+ */
+static bool legacy_works(void)
+{
+    static const uint8_t key[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+    static const uint8_t rc4[] = {0x9a, 0xc7, 0xcc, 0x9a}, md4[] = {0xa4, 0x48, 0x01, 0x7a};
+    struct kb_stream *stream = NULL;
+    kb_bytes abc = KB_LIT("abc");
+    uint8_t out[16] = {0};
+    bool ok = kb_stream_new(KB_RC4, kb_bytes_of(key, 16), KB_NONE, true, &stream) == KB_OK;
+
+    ok = ok && kb_stream_cipher(stream, out, out, sizeof(rc4)) == KB_OK;
+    ok = ok && memcmp(out, rc4, sizeof(rc4)) == 0;
+    ok = ok && kb_primitive_hash(KB_MD4, &abc, 1, out) == KB_OK;
+    ok = ok && memcmp(out, md4, sizeof(md4)) == 0;
+    kb_stream_free(stream);
+    return ok;
+}
+
+static void the_right_functions_of_modules(void **state)
+{
+    char path[] = "/tmp/kerbside-cnf-XXXXXX";
+    static const char conf[] = "openssl_conf = main\n[main]\nproviders = all\n[all]\n"
+                               "default = it\nlegacy = it\n[it]\nactivate = 1\n";
+    int fd = mkstemp(path), status;
+    pid_t pid;
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, conf, strlen(conf)), strlen(conf));
+    close(fd);
+    for (int mode = 0; mode < 2; mode++) {
+        pid = fork();
+        if (pid == 0) {
+            setenv("OPENSSL_CONF", path, 1);
+            leave(kb_provider_choose(mode == 0 ? KB_CRYPTO_INTERNAL : KB_CRYPTO_SYSTEM) &&
+                          legacy_works()
+                      ? 0
+                      : 1);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+    }
+    unlink(path);
+}
+
 /* A host's exit handlers may run OpenSSL's clean-up before they release their GSS objects. */
 static void after_the_clean_up(void **state)
 {
@@ -265,6 +319,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_before_the_first_use),
         cmocka_unit_test(failure_is_said_and_tried_again),
+        cmocka_unit_test(the_right_functions_of_modules),
         cmocka_unit_test(threads_and_forks),
         cmocka_unit_test(the_right_functions),
         cmocka_unit_test(after_the_clean_up),
