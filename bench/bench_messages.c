@@ -415,10 +415,11 @@ static void *work(void *arg)
 
     pthread_barrier_wait(w->start);
     w->started = kb_clock_ns(CLOCK_MONOTONIC);
-    for (size_t i = 0; i < w->calls; i++) {
+    do {
         call_one(w->bench, 0);
-    }
-    w->ended = kb_clock_ns(CLOCK_MONOTONIC);
+        w->calls++;
+        w->ended = kb_clock_ns(CLOCK_MONOTONIC);
+    } while (w->ended - w->started < KB_SLICE_NS);
     return NULL;
 }
 
@@ -429,22 +430,24 @@ static void threads(struct bench *b, const char *name, size_t size, unsigned num
     pthread_t thread[MAX_THREADS];
     pthread_barrier_t start;
     uint64_t started = UINT64_MAX, ended = 0;
+    size_t calls = 0;
 
     if (!begin(b, name, size) || at_hand.op->prepare != NULL || num < 1 || num > MAX_THREADS) {
         exit(2);
     }
     pthread_barrier_init(&start, NULL, num);
     for (unsigned i = 0; i < num; i++) {
-        worker[i] = (struct worker){b, &start, 1 + 1000000 / (size + 500), 0, 0};
+        worker[i] = (struct worker){.bench = b, .start = &start};
         pthread_create(&thread[i], NULL, work, &worker[i]);
     }
     for (unsigned i = 0; i < num; i++) {
         pthread_join(thread[i], NULL);
         started = worker[i].started < started ? worker[i].started : started;
         ended = worker[i].ended > ended ? worker[i].ended : ended;
+        calls += worker[i].calls;
     }
     pthread_barrier_destroy(&start);
-    printf("%.1f\n", (double)(ended - started) / (double)(num * worker[0].calls));
+    printf("%.1f\n", (double)(ended - started) / (double)calls);
     end(b);
 }
 
