@@ -133,6 +133,21 @@ static void wipe_data(const struct kb_iov *iov)
     }
 }
 
+/* DATA that stands elsewhere goes to where it will be sent from. */
+static void bring_data(struct kb_iov *iov)
+{
+    for (size_t i = 0; i < iov->num; i++) {
+        struct kb_piece *piece = &iov->pieces[i];
+
+        if (piece->kind == KB_PIECE_DATA && piece->from != NULL) {
+            if (piece->len > 0) {
+                memcpy(piece->ptr, piece->from, piece->len);
+            }
+            piece->from = NULL;
+        }
+    }
+}
+
 enum kb_status kb_wrap_iov_len(const struct kb_ap *ap, bool conf, struct kb_iov *iov)
 {
     return ap->state == KB_AP_ESTABLISHED ? ap->format->wrap_iov_len(ap, conf, iov) : KB_NOT_FOUND;
@@ -146,6 +161,9 @@ enum kb_status kb_wrap_iov(struct kb_ap *ap, const struct kb_rng *rng, bool conf
 
     if (ap->state != KB_AP_ESTABLISHED) {
         return KB_NOT_FOUND;
+    }
+    if (!conf || !ap->format->reads_from) {
+        bring_data(iov);
     }
     seq = take_seq(ap);
     st = ap->format->wrap_iov(ap, rng, conf, iov, seq);

@@ -42,10 +42,11 @@ struct kb_room {
 };
 
 /* A Wrap token in parts. What is ciphered stands in `pieces` as KB_PIECE_DATA, what is only covered
- * by the MAC as KB_PIECE_SIGN, in the MAC's order. The array has KB_SPARE_PIECES more than `num`, in
- * which a format works; of the caller's it changes only lengths. Without a trailer all that would
- * stand there is rotated into the header (RRC). Old tokens have their padding in a DATA piece, to
- * which `padding` points (NULL: there is none); RFC 4121 has none, it gets the length 0. */
+ * by the MAC as KB_PIECE_SIGN, in the MAC's order and with `ptr` set. The array has KB_SPARE_PIECES
+ * more than `num`, in which a format works; of the caller's it changes only lengths. Without a
+ * trailer all that would stand there is rotated into the header (RRC). Old tokens have their
+ * padding in a DATA piece, to which `padding` points (NULL: there is none); RFC 4121 has none, it
+ * gets the length 0. */
 struct kb_iov {
     struct kb_room header, trailer;
     bool has_trailer;
@@ -55,12 +56,12 @@ struct kb_iov {
 };
 
 /* kb_wrap_iov_len sets the lengths of header, trailer and padding for the DATA that is there.
- * KB_WRONG_TYPE: the format cannot do without a part that is not there. */
+ * KB_MALFORMED: the format cannot do without a part that is not there. */
 KB_MUST_USE enum kb_status kb_wrap_iov_len(const struct kb_ap *ap, bool conf, struct kb_iov *iov);
 
-/* kb_wrap_iov ciphers the DATA where it lies and writes the other parts, whose lengths say how much
- * room there is and then how much of it was used. KB_TOO_BIG: one of them is too short; nothing has
- * been written. */
+/* kb_wrap_iov ciphers the DATA, where it lies or out of its `from`, and writes the other parts,
+ * whose lengths say how much room there is and then how much of it was used. KB_TOO_BIG: one of
+ * them is too short; nothing has been written. */
 KB_MUST_USE enum kb_status kb_wrap_iov(struct kb_ap *ap, const struct kb_rng *rng, bool conf,
                                        struct kb_iov *iov);
 

@@ -198,6 +198,7 @@ static enum kb_status verify_mic(struct kb_ap *ap, kb_bytes message, kb_bytes to
 
 const struct kb_token_format kb_token_cfx = {
     .wide = true,
+    .reads_from = true,
     .wrap_len = wrap_len,
     .wrap_max = wrap_max,
     .wrap = wrap,

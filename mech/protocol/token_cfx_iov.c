@@ -65,8 +65,7 @@ static enum kb_status seal(struct kb_ap *ap, const struct kb_rng *rng, struct kb
     put_header(out, &header);
     memset(tail, FILLER, ec);
     memcpy(tail + ec, out, HEADER_LEN);
-    iov->pieces[iov->num] =
-        (struct kb_piece){.kind = KB_PIECE_DATA, .ptr = tail, .len = ec + HEADER_LEN};
+    iov->pieces[iov->num] = kb_piece_data(tail, ec + HEADER_LEN);
     if (!iov->has_trailer) {
         kb_put_u16be(out + 6, (uint16_t)(trailer_len(ap, true, ec) - ec));
     }
@@ -124,8 +123,7 @@ static enum kb_status open_pieces(struct kb_ap *ap, const struct header *header,
 {
     enum kb_status st;
 
-    pieces[num] = (struct kb_piece){
-        .kind = KB_PIECE_DATA, .ptr = tail, .len = (size_t)header->ec + HEADER_LEN};
+    pieces[num] = kb_piece_data(tail, (size_t)header->ec + HEADER_LEN);
     st = kb_decrypt_pieces(ap->message_key, seal_usage(!ap->acceptor), confounder, pieces, num + 1,
                            mac);
     return st == KB_OK && !same_header(tail + header->ec, header) ? KB_MALFORMED : st;
@@ -239,50 +237,102 @@ static struct laid_out lay_out(uint8_t *rest, size_t rest_len, size_t rotation,
     return at;
 }
 
-/* Whole, but for the confounder and the MAC, is deciphered in `data`, which has the room. */
-static enum kb_status open_stream(struct kb_ap *ap, const struct header *header, uint8_t *rest,
-                                  size_t rest_len, struct kb_iov *iov, struct kb_piece *data)
+/* Puts two pieces into the place of one of DATA, and makes it one again. */
+static void split_piece(struct kb_iov *iov, struct kb_piece *piece, struct kb_piece first,
+                        struct kb_piece second)
+{
+    size_t behind = (size_t)(iov->pieces + iov->num - (piece + 1));
+
+    memmove(piece + 2, piece + 1, behind * sizeof(*piece));
+    piece[0] = first;
+    piece[1] = second;
+    iov->num++;
+}
+
+static void join_pieces(struct kb_iov *iov, struct kb_piece *piece, uint8_t *ptr, size_t len)
+{
+    size_t behind = (size_t)(iov->pieces + iov->num - (piece + 2));
+
+    memmove(piece + 1, piece + 2, behind * sizeof(*piece));
+    *piece = kb_piece_data(ptr, len);
+    iov->num--;
+}
+
+static enum kb_status open_in_place(struct kb_ap *ap, const struct header *header, uint8_t *rest,
+                                    size_t rest_len, struct kb_iov *iov, struct kb_piece *data)
+{
+    size_t tail_len = trailer_len(ap, true, header->ec);
+    size_t confounder_len = kb_key_enctype(ap->message_key)->confounder_len;
+    struct laid_out at =
+        lay_out(rest, rest_len, rotation_of(ap, header) % rest_len, confounder_len, tail_len);
+
+    *data = kb_piece_data(at.data, rest_len - confounder_len - tail_len);
+    return open_pieces(ap, header, at.confounder, iov->pieces, iov->num, at.tail,
+                       at.tail + header->ec + HEADER_LEN);
+}
+
+/* Deciphers out of the token into `data`, which has room for the filler and the header too; in two
+ * pieces where the token is rotated into the message. */
+static enum kb_status open_elsewhere(struct kb_ap *ap, const struct header *header, kb_bytes rest,
+                                     struct kb_iov *iov, struct kb_piece *data)
 {
     const struct kb_enctype *enctype = kb_key_enctype(ap->message_key);
     size_t confounder_len = enctype->confounder_len, mac_len = enctype->mac_len;
-    size_t tail_len = trailer_len(ap, true, header->ec), rotation;
-    uint8_t confounder[KB_MAX_OVERHEAD], mac[KB_MAX_OVERHEAD];
-    kb_bytes from = kb_bytes_of(rest, rest_len);
-    size_t len, inner_len = (size_t)header->ec + HEADER_LEN;
-    struct laid_out at;
+    size_t inner_len = (size_t)header->ec + HEADER_LEN, rotation = rotation_of(ap, header);
+    size_t len = rest.len - confounder_len - inner_len - mac_len;
+    uint8_t confounder[KB_MAX_OVERHEAD], mac[KB_MAX_OVERHEAD], *out = data->ptr;
+    kb_bytes parts[2];
     enum kb_status st;
 
-    if (rest_len < confounder_len + tail_len) {
-        return KB_CUT_SHORT;
-    }
-    rotation = rotation_of(ap, header) % rest_len;
-    len = rest_len - confounder_len - tail_len;
-    if (data->ptr == NULL) {
-        at = lay_out(rest, rest_len, rotation, confounder_len, tail_len);
-        data->ptr = at.data;
-        data->len = len;
-        return open_pieces(ap, header, at.confounder, iov->pieces, iov->num, at.tail,
-                           at.tail + inner_len);
-    }
-    unrotate(from, rotation, 0, confounder, confounder_len);
-    unrotate(from, rotation, confounder_len, data->ptr, len + inner_len);
-    unrotate(from, rotation, confounder_len + len + inner_len, mac, mac_len);
-    data->len = len;
-    st = open_pieces(ap, header, confounder, iov->pieces, iov->num, data->ptr + len, mac);
-    kb_wipe(data->ptr + len, inner_len);
+    unrotate(rest, rotation, 0, confounder, confounder_len);
+    unrotated(rest, rotation, confounder_len, len, parts);
+    unrotate(rest, rotation, confounder_len + len, out + len, inner_len);
+    unrotate(rest, rotation, confounder_len + len + inner_len, mac, mac_len);
+    split_piece(iov, data, kb_piece_from(parts[0], out),
+                kb_piece_from(parts[1], out + parts[0].len));
+    st = open_pieces(ap, header, confounder, iov->pieces, iov->num, out + len, mac);
+    join_pieces(iov, data, out, len);
+    kb_wipe(out + len, inner_len);
     return st;
 }
 
+static enum kb_status open_stream(struct kb_ap *ap, const struct header *header, uint8_t *rest,
+                                  size_t rest_len, struct kb_iov *iov, struct kb_piece *data)
+{
+    size_t confounder_len = kb_key_enctype(ap->message_key)->confounder_len;
+
+    if (rest_len < confounder_len + trailer_len(ap, true, header->ec)) {
+        return KB_CUT_SHORT;
+    }
+    return data->ptr == NULL ? open_in_place(ap, header, rest, rest_len, iov, data)
+                             : open_elsewhere(ap, header, kb_bytes_of(rest, rest_len), iov, data);
+}
+
 /* Verified where it lies, in two pieces where it is rotated; only then copied. */
+static enum kb_status check_elsewhere(struct kb_ap *ap, const struct header *header, kb_bytes rest,
+                                      struct kb_iov *iov, struct kb_piece *data)
+{
+    size_t mac_len = kb_key_enctype(ap->message_key)->mac_len, len = rest.len - mac_len;
+    uint8_t mac[KB_MAX_CHECKSUM_LEN], *out = data->ptr;
+    kb_bytes parts[2];
+    enum kb_status st;
+
+    unrotated(rest, header->rrc, 0, len, parts);
+    unrotate(rest, header->rrc, len, mac, mac_len);
+    split_piece(iov, data, sign_piece(parts[0]), sign_piece(parts[1]));
+    st = check_pieces(ap, header, iov->pieces, iov->num, mac);
+    join_pieces(iov, data, out, st == KB_OK ? len : 0);
+    if (st == KB_OK) {
+        unrotate(rest, header->rrc, 0, out, len);
+    }
+    return st;
+}
+
 static enum kb_status check_stream(struct kb_ap *ap, const struct header *header, uint8_t *rest,
                                    size_t rest_len, struct kb_iov *iov, struct kb_piece *data)
 {
     size_t mac_len = kb_key_enctype(ap->message_key)->mac_len;
-    kb_bytes from = kb_bytes_of(rest, rest_len);
-    uint8_t mac[KB_MAX_CHECKSUM_LEN], *out = data->ptr;
-    size_t rotation, len, first;
     struct laid_out at;
-    enum kb_status st;
 
     if (header->ec != mac_len) {
         return KB_MALFORMED;
@@ -290,27 +340,12 @@ static enum kb_status check_stream(struct kb_ap *ap, const struct header *header
     if (rest_len < mac_len) {
         return KB_CUT_SHORT;
     }
-    rotation = header->rrc % rest_len;
-    len = rest_len - mac_len;
-    if (out == NULL) {
-        at = lay_out(rest, rest_len, rotation, 0, mac_len);
-        data->ptr = at.data;
-        data->len = len;
-        return check_pieces(ap, header, iov->pieces, iov->num, at.tail);
+    if (data->ptr != NULL) {
+        return check_elsewhere(ap, header, kb_bytes_of(rest, rest_len), iov, data);
     }
-    first = len < rest_len - rotation ? len : rest_len - rotation;
-    memmove(data + 2, data + 1, (size_t)(iov->pieces + iov->num - (data + 1)) * sizeof(*data));
-    data[0] = sign_piece(kb_bytes_of(rest + rotation, first));
-    data[1] = sign_piece(kb_bytes_of(rest, len - first));
-    unrotate(from, rotation, len, mac, mac_len);
-    st = check_pieces(ap, header, iov->pieces, iov->num + 1, mac);
-    memmove(data + 1, data + 2, (size_t)(iov->pieces + iov->num - (data + 1)) * sizeof(*data));
-    *data = (struct kb_piece){.kind = KB_PIECE_DATA, .ptr = out};
-    if (st == KB_OK) {
-        unrotate(from, rotation, 0, out, len);
-        data->len = len;
-    }
-    return st;
+    at = lay_out(rest, rest_len, header->rrc % rest_len, 0, mac_len);
+    *data = kb_piece_data(at.data, rest_len - mac_len);
+    return check_pieces(ap, header, iov->pieces, iov->num, at.tail);
 }
 
 enum kb_status kb_cfx_unwrap_stream(struct kb_ap *ap, uint8_t *token, size_t len,

@@ -14,7 +14,8 @@
 #include "mech/protocol/token.h"
 
 struct kb_token_format {
-    bool wide; /* sequence numbers have 64 bits, else 32 */
+    bool wide;       /* sequence numbers have 64 bits, else 32 */
+    bool reads_from; /* wrap_iov seals DATA out of `from`, else it finds all in `ptr` */
     size_t (*wrap_len)(const struct kb_ap *ap, bool conf, size_t len);
     size_t (*wrap_max)(const struct kb_ap *ap, bool conf, size_t token_len);
     enum kb_status (*wrap)(struct kb_ap *ap, const struct kb_rng *rng, bool conf, kb_bytes message,
