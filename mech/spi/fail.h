@@ -7,6 +7,8 @@
 #include "mech/options/options.h"
 #include "mech/report/error.h"
 
+struct kb_listener;
+
 /* kb_fail keeps the error's text for this thread and returns its major. */
 OM_uint32 kb_fail(OM_uint32 *minor, const struct kb_error *err);
 

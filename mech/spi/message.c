@@ -2,8 +2,6 @@
 #include "mech/spi/handle.h"
 #include "mech/spi/ours.h"
 
-#define kb_unsupported(minor, ctx, ...) kb_unsupported_minor(minor)
-
 #define KB_ENTRY(name, parameters)
 #define KB_NAME_ENTRY(name, parameters, arguments)
 #define KB_CONTEXT_ENTRY(name, parameters, arguments, ours)                                        \

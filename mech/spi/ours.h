@@ -34,4 +34,24 @@ OM_uint32 kb_ours_inquire(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_name_t *
                           gss_name_t *target, OM_uint32 *lifetime, OM_uint32 *flags, int *local,
                           int *open);
 
+/* iov.c: lists of buffers, and associated data. */
+OM_uint32 kb_ours_wrap_iov(OM_uint32 *minor, struct kb_gss_ctx *ctx, int conf_req, gss_qop_t qop,
+                           int *conf, gss_iov_buffer_desc *iov, int iov_count);
+OM_uint32 kb_ours_unwrap_iov(OM_uint32 *minor, struct kb_gss_ctx *ctx, int *conf, gss_qop_t *qop,
+                             gss_iov_buffer_desc *iov, int iov_count);
+OM_uint32 kb_ours_wrap_iov_length(OM_uint32 *minor, struct kb_gss_ctx *ctx, int conf_req,
+                                  gss_qop_t qop, int *conf, gss_iov_buffer_desc *iov,
+                                  int iov_count);
+OM_uint32 kb_ours_get_mic_iov(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_qop_t qop,
+                              gss_iov_buffer_desc *iov, int iov_count);
+OM_uint32 kb_ours_verify_mic_iov(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_qop_t *qop,
+                                 gss_iov_buffer_desc *iov, int iov_count);
+OM_uint32 kb_ours_get_mic_iov_length(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_qop_t qop,
+                                     gss_iov_buffer_desc *iov, int iov_count);
+OM_uint32 kb_ours_wrap_aead(OM_uint32 *minor, struct kb_gss_ctx *ctx, int conf_req, gss_qop_t qop,
+                            gss_buffer_t assoc, gss_buffer_t payload, int *conf,
+                            gss_buffer_t token);
+OM_uint32 kb_ours_unwrap_aead(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffer_t token,
+                              gss_buffer_t assoc, gss_buffer_t payload, int *conf, gss_qop_t *qop);
+
 #endif

@@ -2,7 +2,8 @@
  *
  * KB_FAIL_MALLOC=N; 0 or unset: none. Only calls whose return address lies in the plugin count, so
  * that libgssapi's own handling of a short memory is not what is tested. When the process ends, it
- * says on stderr whether the Nth was reached. */
+ * says on stderr whether the Nth was reached. A program may begin to count where it likes:
+ * kb_fail_malloc(N), and ask kb_fail_malloc_reached. */
 #include <dlfcn.h>
 #include <link.h>
 #include <stdatomic.h>
@@ -54,6 +55,18 @@ __attribute__((constructor)) static void set_up(void)
     const char *text = getenv("KB_FAIL_MALLOC");
 
     left = text != NULL && atol(text) > 0 ? atol(text) : -1;
+}
+
+__attribute__((visibility("default"))) void kb_fail_malloc(long n);
+__attribute__((visibility("default"))) void kb_fail_malloc(long n)
+{
+    left = n > 0 ? n : -1;
+}
+
+__attribute__((visibility("default"))) int kb_fail_malloc_reached(void);
+__attribute__((visibility("default"))) int kb_fail_malloc_reached(void)
+{
+    return left <= 0;
 }
 
 __attribute__((destructor)) static void tell(void)
