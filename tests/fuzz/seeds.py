@@ -48,6 +48,15 @@ def token(wire, vectors):
             yield bytes.fromhex(message.get("hex") or message.get("token"))
 
 
+def iov(wire, vectors):
+    """Lists: shape, kinds and lengths of the pieces, their bytes; then a recorded token."""
+    for number, seed in enumerate(token(wire, vectors)):
+        kinds = [number % 2, 0, 1][: number % 4]
+        lens = [7 * number % 50, 16, 3]
+        yield (bytes([number % 32, len(kinds)]) + b"".join(map(bytes, zip(kinds, lens)))
+               + bytes(sum(lens[: len(kinds)])) + seed)
+
+
 def ap(wire, vectors):
     """Answers to an AP-REQ, and what they hold encrypted."""
     for recording in recordings(wire, "gss"):
@@ -188,6 +197,7 @@ SEEDS = {
     "decode": decode,
     "der": der,
     "fetch": fetch,
+    "iov": iov,
     "keytab": keytab,
     "options": options,
     "token": token,
