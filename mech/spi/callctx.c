@@ -178,11 +178,20 @@ static void add_base64(struct kb_buf *out, kb_bytes bytes)
 static void show_token(const struct kb_background *background, const struct kb_options *options,
                        struct kb_buf *out)
 {
-    if (options->encode_auth_token) {
-        add_base64(out, background->ap_req);
+    struct kb_buf token;
+
+    kb_buf_init(&token, MAX_ANSWER);
+    kb_buf_add(&token, background->before);
+    kb_buf_add(&token, background->ticket->ticket);
+    kb_buf_add(&token, background->behind);
+    if (token.status != KB_OK) {
+        out->status = token.status;
+    } else if (options->encode_auth_token) {
+        add_base64(out, kb_buf_bytes(&token));
     } else {
-        kb_buf_add(out, background->ap_req);
+        kb_buf_add(out, kb_buf_bytes(&token));
     }
+    kb_buf_wipe(&token);
 }
 
 OM_uint32 kb_call_ask_ctx(OM_uint32 *minor, struct kb_gss_ctx *ctx, kb_bytes name,

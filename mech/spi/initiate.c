@@ -28,28 +28,44 @@ void kb_background_free(struct kb_background *background)
     }
 }
 
+/* Where in the AP-REQ its ticket stands: near the start. */
+static size_t offset_of_ticket(kb_bytes ap_req, kb_bytes ticket)
+{
+    size_t at = 0;
+
+    while (at + ticket.len < ap_req.len && memcmp(ap_req.ptr + at, ticket.ptr, ticket.len) != 0) {
+        at++;
+    }
+    return at;
+}
+
 static enum kb_status keep_background(struct kb_gss_ctx *ctx, const struct kb_login *login,
                                       const struct kb_target *target, struct kb_credential *ticket,
                                       kb_bytes ap_req)
 {
     bool half_open = !kb_ap_established(ctx->ap);
     size_t text_len = half_open ? target->asked.len + 1 : 0;
-    struct kb_background *background = malloc(sizeof(*background) + text_len + ap_req.len);
-    char *bytes;
+    size_t before = offset_of_ticket(ap_req, ticket->ticket);
+    size_t behind = ap_req.len - before - ticket->ticket.len;
+    struct kb_background *background = malloc(sizeof(*background) + text_len + before + behind);
+    char *bytes, *request;
 
     if (background == NULL) {
         return KB_NO_MEMORY;
     }
     bytes = background->bytes;
+    request = bytes + text_len;
     *background = (struct kb_background){.options = kb_options_ref(login->options),
                                          .listener = kb_listener_ref(login->listener),
-                                         .ap_req = kb_bytes_of(bytes + text_len, ap_req.len)};
-    memcpy(bytes + text_len, ap_req.ptr, ap_req.len);
+                                         .ticket = kb_credential_ref(ticket),
+                                         .before = kb_bytes_of(request, before),
+                                         .behind = kb_bytes_of(request + before, behind)};
+    memcpy(request, ap_req.ptr, before);
+    memcpy(request + before, ap_req.ptr + ap_req.len - behind, behind);
     if (half_open) {
         memcpy(bytes, target->asked.ptr, target->asked.len);
         bytes[target->asked.len] = '\0';
         background->identity = kb_identity_ref(login->identity);
-        background->ticket = kb_credential_ref(ticket);
         background->target = (struct kb_target){.asked = kb_bytes_of(bytes, target->asked.len),
                                                 .host_based = target->host_based};
     }
@@ -61,9 +77,7 @@ static enum kb_status keep_background(struct kb_gss_ctx *ctx, const struct kb_lo
 static KB_MUST_USE bool settle(struct kb_background *background)
 {
     kb_identity_put(background->identity);
-    kb_credential_free(background->ticket);
     background->identity = NULL;
-    background->ticket = NULL;
     return kb_background_bare(background);
 }
 

@@ -8,12 +8,15 @@
 
 /* What stands behind a context of ours, in one block: its options, its AP-REQ, and while the
  * acceptor has not answered what the ticket was asked with: if he calls it expired, it is not used
- * again. */
+ * again.
+ *
+ * Of the AP-REQ only what is its own: the ticket in it, one or many kilobytes where a domain
+ * controller made it, is the one that all contexts with this service share. */
 struct kb_background {
     struct kb_listener *listener; /* the credential's; NULL: none */
-    kb_bytes ap_req;              /* AuthToken: without the frame of GSS-API */
-    struct kb_identity *identity; /* NULL once it is established, as the ticket */
     struct kb_credential *ticket;
+    kb_bytes before, behind;      /* AuthToken: the AP-REQ on either side of its ticket */
+    struct kb_identity *identity; /* NULL once it is established */
     struct kb_target target;
     /* Guarded by callctx.c's lock: the options that it began with, what the program set in the
      * context itself, and the options with it. NULL: nothing. */
