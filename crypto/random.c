@@ -1,4 +1,5 @@
-/* One page holds the pool: WIPEONFORK zeroes it in a child, which finds it empty and unlocked. */
+/* One page holds the pools: WIPEONFORK zeroes it in a child, which finds them empty and unlocked.
+ */
 #include "crypto/random.h"
 
 #include <errno.h>
@@ -6,7 +7,10 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
-#define POOL_SIZE 1024 /* bytes asked of the system at once: some 20 warm logins */
+#include "crypto/affinity.h"
+
+#define NUM_POOLS 4
+#define POOL_SIZE 1008 /* bytes asked of the system at once: some 20 warm logins, 60 messages */
 #define MAX_POOLED 128 /* a larger draw goes to the system */
 
 struct pool {
@@ -16,7 +20,9 @@ struct pool {
     uint8_t bytes[POOL_SIZE];
 };
 
-static _Atomic(struct pool *) the_pool;
+_Static_assert(sizeof(struct pool) % 64 == 0, "no two share a cache line");
+
+static _Atomic(struct pool *) the_pools;
 
 static enum kb_status from_system(uint8_t *out, size_t len)
 {
@@ -35,26 +41,27 @@ static enum kb_status from_system(uint8_t *out, size_t len)
     return KB_OK;
 }
 
-/* NULL where the kernel does not wipe on fork: then there is no pool. */
-static struct pool *map_pool(void)
+/* NULL where the kernel does not wipe on fork: then there are no pools. */
+static struct pool *map_pools(void)
 {
-    struct pool *pool =
-        mmap(NULL, sizeof(*pool), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const size_t len = NUM_POOLS * sizeof(struct pool);
+    struct pool *pools =
+        mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     struct pool *other = NULL;
 
-    if (pool == MAP_FAILED) {
+    if (pools == MAP_FAILED) {
         return NULL;
     }
-    if (madvise(pool, sizeof(*pool), MADV_WIPEONFORK) != 0) {
-        munmap(pool, sizeof(*pool));
+    if (madvise(pools, len, MADV_WIPEONFORK) != 0) {
+        munmap(pools, len);
         return NULL;
     }
-    madvise(pool, sizeof(*pool), MADV_DONTDUMP);
-    if (!atomic_compare_exchange_strong(&the_pool, &other, pool)) {
-        munmap(pool, sizeof(*pool));
+    madvise(pools, len, MADV_DONTDUMP);
+    if (!atomic_compare_exchange_strong(&the_pools, &other, pools)) {
+        munmap(pools, len);
         return other;
     }
-    return pool;
+    return pools;
 }
 
 /* Holding `busy`. What is handed out is overwritten, so no later draw and no core shows it.
@@ -81,11 +88,12 @@ static bool draw(struct pool *pool, uint8_t *out, size_t len)
 
 static enum kb_status fill(void *ctx, uint8_t *out, size_t len)
 {
-    struct pool *pool = atomic_load_explicit(&the_pool, memory_order_acquire);
+    struct pool *pool = atomic_load_explicit(&the_pools, memory_order_acquire);
     bool drawn = false;
 
     (void)ctx;
-    if (len <= MAX_POOLED && (pool != NULL || (pool = map_pool()) != NULL)) {
+    if (len <= MAX_POOLED && (pool != NULL || (pool = map_pools()) != NULL)) {
+        pool += kb_thread_number() % NUM_POOLS;
         /* Whoever finds it busy asks the system rather than wait. */
         if (!atomic_exchange_explicit(&pool->busy, true, memory_order_acquire)) {
             drawn = draw(pool, out, len);
