@@ -77,10 +77,34 @@ struct kb_timestamp kb_ap_time(const struct kb_ap *ap, const struct kb_env *env)
 /* 1.2.840.113554.1.2.2 */
 static const uint8_t krb5_oid[] = {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 0x01, 0x02, 0x02};
 
+/* The window is held for some nanoseconds: whoever finds it taken rather looks again than sleeps.
+ */
+static void init_lock(pthread_mutex_t *lock)
+{
+    pthread_mutexattr_t attr;
+
+    pthread_mutexattr_init(&attr);
+#ifdef __GLIBC__
+    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+#endif
+    pthread_mutex_init(lock, &attr);
+    pthread_mutexattr_destroy(&attr);
+}
+
+struct kb_ap *kb_ap_alloc(void)
+{
+    struct kb_ap *ap = calloc(1, sizeof(*ap));
+
+    if (ap != NULL) {
+        init_lock(&ap->lock);
+    }
+    return ap;
+}
+
 static struct kb_ap *context_of(const struct kb_ap_request *request)
 {
     struct kb_credential *credential = request->credential;
-    struct kb_ap *ap = calloc(1, sizeof(*ap));
+    struct kb_ap *ap = kb_ap_alloc();
 
     if (ap == NULL) {
         return NULL;
@@ -95,7 +119,6 @@ static struct kb_ap *context_of(const struct kb_ap_request *request)
     ap->endtime = credential->endtime - request->clock_offset / 1000000;
     ap->clock_offset = request->clock_offset;
     ap->bound = request->bindings != NULL;
-    pthread_mutex_init(&ap->lock, NULL);
     return ap;
 }
 

@@ -10,32 +10,49 @@
 #include "mech/protocol/ap.h"
 #include "mech/protocol/seqstate.h"
 
+/* What is written at each message lies a cache line away from what is read at each, and from what
+ * is written in the other direction: two threads take nothing from each other that they need not.
+ */
+#define KB_APART 64
+
 struct kb_ap {
-    /* Immutable once established. */
+    /* Immutable once established: what messages need, … */
     enum kb_ap_state { KB_AP_WAITING, KB_AP_ESTABLISHED, KB_AP_FAILED } state;
-    const struct kb_token_format *format; /* of its messages, once established */
-    kb_bytes mech;                        /* OID in their frames, not ours; RFC 1964 only */
     uint32_t flags;                       /* KB_GSS_* */
-    bool acceptor;                        /* which side we are: false, but in tests */
-    bool acceptor_subkey;                 /* message_key came from the acceptor */
-    bool bound;                           /* channel bindings were sent */
-    struct kb_key *session_key;           /* of the ticket */
+    const struct kb_token_format *format; /* of its messages, once established */
     struct kb_key *message_key; /* the initiator's subkey, then the acceptor's if it sends one */
+    _Atomic(struct kb_v1_keys *) v1; /* token_v1_cipher.c's, from the first message on */
+    kb_bytes mech;                   /* OID in their frames, not ours; RFC 1964 only */
+    bool acceptor;                   /* which side we are: false, but in tests */
+    bool acceptor_subkey;            /* message_key came from the acceptor */
+
+    /* … and what they do not. */
+    bool bound; /* channel bindings were sent */
+    uint32_t ticket_flags;
+    struct kb_key *session_key;      /* of the ticket */
     struct kb_key *initiator_subkey; /* NULL: message_key is it */
     const struct kb_principal *client, *server;
-    uint32_t ticket_flags;
     int64_t authtime, endtime; /* the latter by our clock */
     uint64_t etypes;           /* rows of the enctype table that an acceptor subkey may have */
-    struct kb_timestamp sent;  /* ctime and cusec of the authenticator */
     int64_t clock_offset;
 
-    _Atomic uint64_t send_seq;       /* of the next message */
-    _Atomic(struct kb_v1_keys *) v1; /* token_v1_cipher.c's, from the first message on */
+    _Atomic uint64_t send_seq; /* of the next message */
+    struct kb_timestamp sent;  /* ctime and cusec of the authenticator; immutable too */
 
+    char apart[KB_APART - sizeof(uint64_t) - sizeof(struct kb_timestamp)];
     /* Guards `received`. A leaf: nothing is called with it held. */
     pthread_mutex_t lock;
     struct kb_seqstate received;
 };
+
+_Static_assert(sizeof(void *) < 8 ||
+                   (offsetof(struct kb_ap, send_seq) >=
+                        offsetof(struct kb_ap, acceptor_subkey) + KB_APART &&
+                    offsetof(struct kb_ap, lock) >= offsetof(struct kb_ap, send_seq) + KB_APART),
+               "apart");
+
+/* kb_ap_alloc is an empty one, waiting, which kb_ap_free releases; NULL: no memory. */
+struct kb_ap *kb_ap_alloc(void);
 
 #define KB_PVNO 5
 #define KB_MSG_AP_REQ 14

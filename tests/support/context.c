@@ -11,7 +11,7 @@ static const uint8_t krb5_oid[] = {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 0x01, 0x0
 struct kb_ap *context_of(int32_t etype, kb_bytes key, bool acceptor, bool acceptor_subkey,
                          uint64_t first)
 {
-    struct kb_ap *ap = calloc(1, sizeof(*ap));
+    struct kb_ap *ap = kb_ap_alloc();
 
     if (ap == NULL || kb_key_new(etype, key, &ap->message_key) != KB_OK) {
         abort();
@@ -20,7 +20,6 @@ struct kb_ap *context_of(int32_t etype, kb_bytes key, bool acceptor, bool accept
     ap->state = KB_AP_ESTABLISHED;
     ap->acceptor = acceptor;
     ap->acceptor_subkey = acceptor_subkey;
-    pthread_mutex_init(&ap->lock, NULL);
     atomic_init(&ap->send_seq, 0);
     context_receives(ap, first);
     return ap;
