@@ -4,23 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cli/doctor.h"
-#include "mech/login/clock.h"
-#include "mech/login/login.h"
+#include "cli/doctor_probe.h"
 #include "mech/net/resolve.h"
-#include "mech/protocol/as.h"
 #include "mech/protocol/krberror.h"
 #include "mech/protocol/preauth.h"
 
-#define PATIENCE_MS 3000 /* for one answer, or one name */
 #define MAX_KDCS 16
 #define SAID 1024 /* bytes of what is said of one transport */
-
-static const struct kb_principal *client_of(const struct kb_doctor *doctor)
-{
-    return doctor->identity != NULL ? kb_identity_principal(doctor->identity)
-                                    : doctor->options->user;
-}
 
 /* --- names --- */
 
@@ -37,7 +27,7 @@ static bool see_name(struct kb_doctor *doctor, const char *step, const char *hos
     if (kb_resolve_start(host, 0, &question) != KB_OK) {
         return false;
     }
-    kb_wait_start(&wait, PATIENCE_MS, true);
+    kb_wait_start(&wait, KB_PROBE_PATIENCE_MS, true);
     st = kb_resolve_wait(question, &wait, &resolved);
     kb_wait_stop(&wait);
     kb_buf_init(&list, 2048);
@@ -68,95 +58,9 @@ static bool see_name(struct kb_doctor *doctor, const char *step, const char *hos
     return st == KB_OK;
 }
 
-/* --- one KDC over one transport --- */
-
-struct probe {
-    struct kb_doctor *doctor;
-    struct kb_env env;
-    struct kb_policy policy;
-    struct kb_as *as;
-    struct kb_send send;
-    struct kb_kdc kdc; /* the one that is asked */
-    const char *name;  /* of it */
-    struct kb_arena arena;
-};
-
-static size_t the_one(void *ctx, kb_bytes realm, bool primary, struct kb_kdc *out, size_t max,
-                      struct kb_error *err)
-{
-    struct probe *probe = ctx;
-
-    (void)realm;
-    (void)primary;
-    (void)err;
-    if (max > 0) {
-        out[0] = probe->kdc;
-    }
-    return max > 0 ? 1 : 0;
-}
-
-static enum kb_verdict any_answer(void *machine, kb_bytes message)
-{
-    (void)machine;
-    return message.len > 0 ? KB_VERDICT_FINAL : KB_VERDICT_IGNORE;
-}
-
-static bool probe_start(struct probe *probe, struct kb_doctor *doctor)
-{
-    const struct kb_options *options = doctor->options;
-    struct kb_key_source none = {.what = "nothing"};
-    struct kb_as_request request = {.client = client_of(doctor), .keys = &none};
-
-    *probe =
-        (struct probe){.doctor = doctor,
-                       .policy = {.etypes = options->encryption_types.items,
-                                  .num_etypes = options->encryption_types.num,
-                                  .min_iterations_sha1 = (uint32_t)options->min_iterations_sha1,
-                                  .min_iterations_sha2 = (uint32_t)options->min_iterations_sha2,
-                                  .max_iterations = (uint32_t)options->max_iterations,
-                                  .clock_skew = (uint32_t)options->clock_skew,
-                                  .ticket_life = (uint32_t)options->ticket_life}};
-    request.policy = &probe->policy;
-    kb_arena_init(&probe->arena, NULL, 0, 1 << 20);
-    kb_clock_env(&probe->env, NULL);
-    probe->as = kb_as_new(&probe->env, &request);
-    return probe->as != NULL && kb_as_step(probe->as, KB_NONE, "", &probe->send) == KB_SEND;
-}
-
-static void probe_end(struct probe *probe)
-{
-    kb_as_free(probe->as);
-    kb_arena_wipe(&probe->arena);
-}
-
-/* Sends the request to one KDC; the reply lies in the probe's arena. */
-static enum kb_status ask(struct probe *probe, kb_bytes *out_reply, char peer[160], int64_t *out_ms,
-                          struct kb_error *err)
-{
-    struct kb_net_config config = {
-        .use_tcp = probe->kdc.transport == KB_TCP, .udp_limit = 65535, .max_packet_size = 65535};
-    struct kb_net_session *net;
-    enum kb_status st = KB_NO_MEMORY;
-    struct kb_wait wait;
-    int64_t start = kb_now_ms();
-
-    config.sockets = kb_login_socket_options(probe->doctor->options);
-    kb_wait_start(&wait, PATIENCE_MS, true);
-    net = kb_net_new(&config, the_one, probe, &wait);
-    if (net != NULL) {
-        st = kb_net_exchange(net, &probe->send, any_answer, NULL, &probe->arena, out_reply, NULL,
-                             err);
-        snprintf(peer, 160, "%s", kb_net_peer(net));
-        kb_net_free(net);
-    }
-    kb_wait_stop(&wait);
-    *out_ms = kb_now_ms() - start;
-    return st;
-}
-
 /* --- what it answered --- */
 
-static void see_clock(struct probe *probe, const struct kb_krberror *error, const char *peer)
+static void see_clock(struct kb_probe *probe, const struct kb_krberror *error, const char *peer)
 {
     int64_t offset, skew = probe->doctor->options->clock_skew;
 
@@ -177,7 +81,7 @@ static void see_clock(struct probe *probe, const struct kb_krberror *error, cons
 }
 
 /* The keys that the KDC has of the client, as far as they were asked for. */
-static void see_keys(struct probe *probe, const struct kb_krberror *error)
+static void see_keys(struct kb_probe *probe, const struct kb_krberror *error)
 {
     struct kb_pa_said said;
     struct kb_buf list;
@@ -200,9 +104,9 @@ static void see_keys(struct probe *probe, const struct kb_krberror *error)
 }
 
 /* What an error without any proof says for good about the user, the realm or the enctypes. */
-static void see_refusal(struct probe *probe, const struct kb_krberror *error, const char *peer)
+static void see_refusal(struct kb_probe *probe, const struct kb_krberror *error, const char *peer)
 {
-    const struct kb_krberror_about about = {.client = client_of(probe->doctor),
+    const struct kb_krberror_about about = {.client = kb_probe_client(probe->doctor),
                                             .peer = peer,
                                             .now = probe->env.now(probe->env.now_ctx),
                                             .etypes = probe->policy.etypes,
@@ -216,7 +120,7 @@ static void see_refusal(struct probe *probe, const struct kb_krberror *error, co
 }
 
 /* Reads the first answer of all: what it says holds for every KDC of the realm. */
-static void see_answer(struct probe *probe, kb_bytes reply, const char *peer)
+static void see_answer(struct kb_probe *probe, kb_bytes reply, const char *peer)
 {
     struct kb_krberror error;
 
@@ -253,7 +157,7 @@ static bool is_error(kb_bytes reply, struct kb_arena *arena, int32_t code)
 
 /* True: it answered. What is wrong with one of two transports is a warning; with both, a failure,
  * which is told when both are known. */
-static bool see_transport(struct probe *probe, enum kb_transport transport, char failure[SAID])
+static bool see_transport(struct kb_probe *probe, enum kb_transport transport, char failure[SAID])
 {
     const char *word = transport == KB_TCP ? "TCP" : transport == KB_UDP ? "UDP" : "its socket";
     struct kb_error err = {0};
@@ -262,7 +166,7 @@ static bool see_transport(struct probe *probe, enum kb_transport transport, char
     int64_t ms;
 
     probe->kdc.transport = transport;
-    if (ask(probe, &reply, peer, &ms, &err) != KB_OK) {
+    if (kb_probe_ask(probe, &reply, peer, &ms, &err) != KB_OK) {
         const char *cause = strstr(err.text, probe->name); /* behind "No KDC of R answered" */
 
         snprintf(failure, SAID, "over %s: %s", word, cause != NULL ? cause : err.text);
@@ -280,7 +184,7 @@ static bool see_transport(struct probe *probe, enum kb_transport transport, char
     return true;
 }
 
-static void see_both(struct probe *probe)
+static void see_both(struct kb_probe *probe)
 {
     static const char advice[] = "Check that the KDC runs there, and that no firewall drops its "
                                  "port (88, UDP and TCP).";
@@ -307,7 +211,7 @@ static void see_both(struct probe *probe)
 
 static void see_kdc(struct kb_doctor *doctor, const struct kb_kdc *kdc)
 {
-    struct probe probe;
+    struct kb_probe probe;
     char name[300], failure[SAID];
 
     if (kdc->transport == KB_UNIX) {
@@ -319,7 +223,8 @@ static void see_kdc(struct kb_doctor *doctor, const struct kb_kdc *kdc)
         !see_name(doctor, "kdc", kdc->host, true)) {
         return;
     }
-    if (!probe_start(&probe, doctor)) {
+    if (!kb_probe_start(&probe, doctor, doctor->options->encryption_types.items,
+                        doctor->options->encryption_types.num)) {
         kb_doctor_failed(doctor, KB_EXIT_SYSTEM, "kdc", NULL, "no request can be made");
     } else {
         probe.kdc = *kdc;
@@ -334,7 +239,7 @@ static void see_kdc(struct kb_doctor *doctor, const struct kb_kdc *kdc)
             see_both(&probe);
         }
     }
-    probe_end(&probe);
+    kb_probe_end(&probe);
 }
 
 /* A KDC that is down is a failure only while none has answered. */
@@ -350,7 +255,7 @@ static void forgive(struct kb_doctor *doctor)
 
 void kb_doctor_kdcs(struct kb_doctor *doctor)
 {
-    const struct kb_principal *client = client_of(doctor);
+    const struct kb_principal *client = kb_probe_client(doctor);
     struct kb_locate locate = {.options = doctor->options};
     struct kb_kdc kdcs[MAX_KDCS];
     struct kb_error err = {0};
