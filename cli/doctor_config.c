@@ -1,5 +1,7 @@
 /* kerbside doctor: the options as they hold for this target, who logs in, and with what. */
 #include "cli/doctor.h"
+#include "mech/login/security.h"
+#include "mech/report/old.h"
 #include "mech/store/keytab.h"
 
 static const char *place(const struct kb_origin *origin, char *buf, size_t len)
@@ -103,6 +105,31 @@ static void see_identity(struct kb_doctor *doctor)
     }
 }
 
+/* Old ones are named on purpose, or were forgotten; and OpenSSL may lack what they need. */
+static void see_old_etypes(struct kb_doctor *doctor)
+{
+    const struct kb_options *options = doctor->options;
+    const kb_opt_ETYPES *types = &options->encryption_types;
+    struct kb_error err = {0};
+    bool chosen = kb_security_choose(options, &err) == KB_OK; /* else the login says it */
+    char buf[300], name[24];
+
+    for (size_t i = 0; i < types->num; i++) {
+        err = (struct kb_error){0};
+
+        if (kb_old_is(types->items[i])) {
+            kb_doctor_warned(doctor, "enctypes",
+                             "Take it out once the KDC has AES keys for the user and the services.",
+                             "%s allows %s, an old and weak encryption type (%s)",
+                             place(&options->encryption_types_from, buf, sizeof(buf)),
+                             kb_enctype_name(types->items[i], name), kb_old_rfc(types->items[i]));
+        }
+        if (chosen && kb_security_has(types->items[i], &err) != KB_OK) {
+            kb_doctor_warned(doctor, "enctypes", kb_error_hint(err.code), "%s", err.text);
+        }
+    }
+}
+
 /* A keytab whose keys are all of enctypes that may not be used fails before anything is sent. */
 static void see_etypes(struct kb_doctor *doctor)
 {
@@ -126,5 +153,6 @@ void kb_doctor_configuration(struct kb_doctor *doctor)
     see_identity(doctor);
     if (doctor->identity != NULL) {
         see_etypes(doctor);
+        see_old_etypes(doctor);
     }
 }

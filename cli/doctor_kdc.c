@@ -1,13 +1,12 @@
 /* kerbside doctor: where the KDCs of the user's realm are, and what each says, over UDP and over
  * TCP, to an AS-REQ that proves nothing (so no account is ever locked by it): whether it serves the
- * realm and knows the user, what its clock shows, which enctypes it has keys of. */
+ * realm and knows the user, what its clock shows. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "cli/doctor_probe.h"
 #include "mech/net/resolve.h"
 #include "mech/protocol/krberror.h"
-#include "mech/protocol/preauth.h"
 
 #define MAX_KDCS 16
 #define SAID 1024 /* bytes of what is said of one transport */
@@ -80,29 +79,6 @@ static void see_clock(struct kb_probe *probe, const struct kb_krberror *error, c
     }
 }
 
-/* The keys that the KDC has of the client, as far as they were asked for. */
-static void see_keys(struct kb_probe *probe, const struct kb_krberror *error)
-{
-    struct kb_pa_said said;
-    struct kb_buf list;
-
-    if (kb_preauth_read(&error->padata, &probe->arena, &said) != KB_OK || said.num_keys == 0) {
-        return;
-    }
-    kb_buf_init(&list, 2048);
-    for (size_t i = 0; i < said.num_keys; i++) {
-        char buf[24];
-
-        if (said.keys[i].etype != KB_PA_ANY_ETYPE) {
-            kb_buf_printf(&list, "%s%s", list.len > 0 ? ", " : "",
-                          kb_enctype_name(said.keys[i].etype, buf));
-        }
-    }
-    kb_doctor_saw(probe->doctor, KB_SEEN_OK, "enctypes", "the KDC has keys of the user of %s",
-                  kb_buf_str(&list));
-    kb_buf_wipe(&list);
-}
-
 /* What an error without any proof says for good about the user, the realm or the enctypes. */
 static void see_refusal(struct kb_probe *probe, const struct kb_krberror *error, const char *peer)
 {
@@ -135,7 +111,12 @@ static void see_answer(struct kb_probe *probe, kb_bytes reply, const char *peer)
     see_clock(probe, &error, peer);
     switch (error.code) {
     case KB_KDC_PREAUTH_REQUIRED:
-        see_keys(probe, &error);
+        kb_doctor_keys(probe, &error);
+        break;
+    case KB_KDC_ETYPE_NOSUPP:
+        if (!kb_doctor_other_keys(probe) && !probe->doctor->client_refused) {
+            see_refusal(probe, &error, peer);
+        }
         break;
     case KB_KDC_RESPONSE_TOO_BIG:
     case KB_KDC_SVC_UNAVAILABLE:

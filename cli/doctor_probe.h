@@ -5,6 +5,7 @@
 
 #include "cli/doctor.h"
 #include "mech/protocol/as.h"
+#include "mech/protocol/krberror.h"
 
 #define KB_PROBE_PATIENCE_MS 3000 /* for one answer, or one name */
 
@@ -31,5 +32,11 @@ void kb_probe_end(struct kb_probe *probe);
 /* kb_probe_ask sends it; the reply lies in the probe's arena. */
 KB_MUST_USE enum kb_status kb_probe_ask(struct kb_probe *probe, kb_bytes *out_reply, char peer[160],
                                         int64_t *out_ms, struct kb_error *err);
+
+/* doctor_keys.c: kb_doctor_keys tells which keys the KDC has of the user, by PREAUTH_REQUIRED.
+ * Where there is none that may be used, the KDC is asked for all others: kb_doctor_other_keys;
+ * false where it names none of these either, and nothing was told. */
+void kb_doctor_keys(struct kb_probe *probe, const struct kb_krberror *error);
+bool kb_doctor_other_keys(struct kb_probe *probe);
 
 #endif

@@ -13,6 +13,10 @@
 KB_MUST_USE enum kb_status kb_security_choose(const struct kb_options *options,
                                               struct kb_error *err);
 
+/* kb_security_has tells whether OpenSSL, as kb_security_choose has settled it, has all that an
+ * enctype needs. KB_E_NO_PRIMITIVE: *err says what is missing and why. */
+KB_MUST_USE enum kb_status kb_security_has(int32_t etype, struct kb_error *err);
+
 /* kb_security_explain puts the reason of OpenSSL's absence in front of an error that says no more
  * than that. */
 void kb_security_explain(struct kb_error *err);

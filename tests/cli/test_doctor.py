@@ -290,7 +290,7 @@ class Doctor(unittest.TestCase):
     def test_no_enctype_in_common(self):
         self.realm.add(Principal("erna", "erna's", enctypes=("aes128-cts-hmac-sha1-96",)))
         self.verdict(self.me("EncryptionTypes=aes256-cts-hmac-sha384-192", user="erna"), FAILED,
-                     "login", "aes256-cts-hmac-sha384-192", "EncryptionTypes")
+                     "enctypes", "aes128-cts-hmac-sha1-96", "EncryptionTypes")
 
     def test_clock(self):
         try:
