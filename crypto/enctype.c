@@ -11,6 +11,10 @@ static const struct kb_enctype enctypes[] = {
     {KB_ENCTYPE_AES128_SHA256, "aes128-cts-hmac-sha256-128", "aes128-sha2",                  19, 16, 16, 16, 1, false, 32768, &kb_aes128_sha2},
     {KB_ENCTYPE_CAMELLIA256,   "camellia256-cts-cmac",       "camellia256-cts",              18, 32, 16, 16, 1, false, 32768, &kb_camellia},
     {KB_ENCTYPE_CAMELLIA128,   "camellia128-cts-cmac",       "camellia128-cts",              17, 16, 16, 16, 1, false, 32768, &kb_camellia},
+    {KB_ENCTYPE_RC4_HMAC,      "rc4-hmac",                   "arcfour-hmac arcfour-hmac-md5", -138, 16, 8, 16, 1, true,      0, &kb_rc4},
+    {KB_ENCTYPE_DES_CBC_MD5,   "des-cbc-md5",                "",                             8,  8,  8, 16, 8, true,      0, &kb_des},
+    {KB_ENCTYPE_DES_CBC_MD4,   "des-cbc-md4",                "",                             3,  8,  8, 16, 8, true,      0, &kb_des},
+    {KB_ENCTYPE_DES_CBC_CRC,   "des-cbc-crc",                "",                             8,  8,  8,  4, 8, true,      0, &kb_des},
 };
 
 /* Names for messages only: IANA's registry, and what Windows names below zero ([MS-KILE] 3.1.5.2). */

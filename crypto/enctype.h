@@ -10,6 +10,7 @@
 /* Assigned numbers (RFC 3961 8, RFC 8009 8). */
 enum {
     KB_ENCTYPE_DES_CBC_CRC = 1,
+    KB_ENCTYPE_DES_CBC_MD4 = 2,
     KB_ENCTYPE_DES_CBC_MD5 = 3,
     KB_ENCTYPE_DES3_CBC_SHA1 = 16,
     KB_ENCTYPE_AES128_SHA1 = 17,
@@ -32,10 +33,10 @@ struct kb_enctype {
     int32_t cksumtype;   /* the required checksum, RFC 3961 3 */
     uint16_t key_len;    /* bytes of a protocol key */
     uint16_t confounder_len;
-    uint16_t mac_len;            /* of the integrity tag in a ciphertext, and of the checksum */
-    uint16_t pad;                /* plaintexts are filled up to a multiple of it; 1: they are not */
-    bool old;                    /* RFC 6649, RFC 8429: used only where it is named */
-    uint32_t default_iterations; /* PBKDF2 rounds where no s2kparams are given */
+    uint16_t mac_len; /* of the integrity tag in a ciphertext; but for DES of the checksum */
+    uint16_t pad;     /* plaintexts are filled up to a multiple of it; 1: they are not */
+    bool old;         /* RFC 6649, RFC 8429: used only where it is named */
+    uint32_t default_iterations;      /* PBKDF2 rounds where no s2kparams are given */
     const struct kb_enctype_ops *ops; /* private to crypto/ */
 };
 

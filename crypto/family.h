@@ -13,6 +13,8 @@
 
 #define KB_MAX_IDLE 4
 
+struct kb_streams;
+
 /* What a key derives for one usage: Ke and Ki to seal messages, or Kc for checksums. */
 enum kb_purpose { KB_TO_SEAL, KB_TO_SUM };
 
@@ -39,6 +41,7 @@ struct kb_enctype_ops {
     enum kb_block_cipher cipher;
     bool cmac;          /* RFC 6803: the MAC is CMAC; else HMAC */
     bool mac_of_cipher; /* RFC 8009: the MAC is over the ciphertext; else over the plaintext */
+    bool mac_inside;    /* RFC 3961 6.2: the tag is ciphered, and padded, with the plaintext */
     uint16_t prf_len;
     /* Fills ke (KB_TO_SEAL only) and mac or cmac of `out`, whose usage and purpose are set. */
     enum kb_status (*derive)(const struct kb_enctype *enctype, const uint8_t *key,
@@ -59,9 +62,24 @@ struct kb_enctype_ops {
                           size_t num, uint8_t *out);
     /* Makes a key of random bytes (parity, weak keys); NULL: they are one. */
     void (*fix_key)(uint8_t *key);
+    /* Tells bytes that are not accepted as a key; NULL: all are. */
+    bool (*is_weak)(const uint8_t *key);
 };
 
-extern const struct kb_enctype_ops kb_aes_sha1, kb_aes128_sha2, kb_aes256_sha2, kb_camellia;
+extern const struct kb_enctype_ops kb_aes_sha1, kb_aes128_sha2, kb_aes256_sha2, kb_camellia, kb_des,
+    kb_rc4;
+
+/* kb_key_derived is what the key derives for a usage, made once and kept with it (crypto/key.c). */
+KB_MUST_USE enum kb_status kb_key_derived(struct kb_key *key, uint32_t usage,
+                                          enum kb_purpose purpose, struct kb_derived **out);
+
+/* kb_key_streams lends the pool of contexts that is kept with the key. KB_NO_MEMORY. */
+KB_MUST_USE enum kb_status kb_key_streams(struct kb_key *key, struct kb_streams **out);
+
+/* kb_rc4_sum is the checksum of RFC 4757 4 under Ksign, 16 bytes. KB_TOO_BIG: more pieces than
+ * anybody has. */
+KB_MUST_USE enum kb_status kb_rc4_sum(const struct kb_hmac_key *sign, uint32_t usage,
+                                      const struct kb_piece *pieces, size_t num, uint8_t *out);
 
 /* kb_aes_sha1_dk is DK of RFC 3961 5.1 with AES: writes key_len bytes. */
 KB_MUST_USE enum kb_status kb_aes_sha1_dk(kb_bytes key, kb_bytes constant, uint8_t *out);

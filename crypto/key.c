@@ -2,6 +2,7 @@
 
 #include "crypto/message.h"
 #include "crypto/secret.h"
+#include "crypto/streams.h"
 
 #include <stdlib.h>
 
@@ -10,6 +11,7 @@ struct kb_key {
     const struct kb_enctype *enctype;
     atomic_uint refs;
     _Atomic(struct kb_derived *) derived; /* only ever grows; freed with the key */
+    _Atomic(struct kb_streams *) streams; /* NULL until they are needed; freed with the key */
     uint8_t raw[KB_MAX_KEY_LEN];
 };
 
@@ -37,7 +39,8 @@ enum kb_status kb_key_new(int32_t etype, kb_bytes raw, struct kb_key **out)
     if (enctype == NULL) {
         return KB_NO_ENCTYPE;
     }
-    if (raw.len != enctype->key_len) {
+    if (raw.len != enctype->key_len ||
+        (enctype->ops->is_weak != NULL && enctype->ops->is_weak(raw.ptr))) {
         return KB_BAD_KEY;
     }
     *out = key_alloc(enctype);
@@ -94,6 +97,14 @@ static void derived_free(const struct kb_key *key, struct kb_derived *derived)
     kb_secret_free(KB_SECRET_256, derived);
 }
 
+static void streams_free(struct kb_streams *streams)
+{
+    if (streams != NULL) {
+        kb_streams_wipe(streams);
+        free(streams);
+    }
+}
+
 void kb_key_free(struct kb_key *key)
 {
     struct kb_derived *derived, *next;
@@ -105,6 +116,7 @@ void kb_key_free(struct kb_key *key)
         next = derived->next;
         derived_free(key, derived);
     }
+    streams_free(atomic_load(&key->streams));
     kb_secret_free(KB_SECRET_64, key);
 }
 
@@ -172,11 +184,32 @@ static enum kb_status derive(struct kb_key *key, uint32_t usage, enum kb_purpose
     return KB_OK;
 }
 
-static enum kb_status derived_for(struct kb_key *key, uint32_t usage, enum kb_purpose purpose,
-                                  struct kb_derived **out)
+enum kb_status kb_key_derived(struct kb_key *key, uint32_t usage, enum kb_purpose purpose,
+                              struct kb_derived **out)
 {
     *out = look(atomic_load_explicit(&key->derived, memory_order_acquire), NULL, usage, purpose);
     return *out != NULL ? KB_OK : derive(key, usage, purpose, out);
+}
+
+/* Where two threads make one, the slower frees its own. */
+enum kb_status kb_key_streams(struct kb_key *key, struct kb_streams **out)
+{
+    struct kb_streams *none = NULL;
+
+    *out = atomic_load_explicit(&key->streams, memory_order_acquire);
+    if (*out != NULL) {
+        return KB_OK;
+    }
+    *out = calloc(1, sizeof(**out));
+    if (*out == NULL) {
+        return KB_NO_MEMORY;
+    }
+    if (!atomic_compare_exchange_strong_explicit(&key->streams, &none, *out, memory_order_acq_rel,
+                                                 memory_order_acquire)) {
+        free(*out);
+        *out = none;
+    }
+    return KB_OK;
 }
 
 /* A thread takes a context out of its place and puts it back into any; where all are in use it
@@ -235,7 +268,7 @@ static enum kb_status pass(struct kb_key *key, uint32_t usage, bool encrypts, ui
     struct kb_derived *derived;
     enum kb_status st;
 
-    st = derived_for(key, usage, KB_TO_SEAL, &derived);
+    st = kb_key_derived(key, usage, KB_TO_SEAL, &derived);
     if (st != KB_OK) {
         return st;
     }
@@ -303,9 +336,10 @@ enum kb_status kb_decrypt_pieces(struct kb_key *key, uint32_t usage, uint8_t *co
 size_t kb_encrypted_len(const struct kb_key *key, size_t plain_len)
 {
     const struct kb_enctype *enctype = key->enctype;
-    size_t filled = (enctype->confounder_len + plain_len + enctype->pad - 1) / enctype->pad;
+    size_t inside = enctype->ops->mac_inside ? enctype->mac_len : 0;
+    size_t len = enctype->confounder_len + inside + plain_len;
 
-    return filled * enctype->pad + enctype->mac_len;
+    return (len + enctype->pad - 1) / enctype->pad * enctype->pad + enctype->mac_len - inside;
 }
 
 enum kb_status kb_encrypt(struct kb_key *key, uint32_t usage, const struct kb_rng *rng,
@@ -369,7 +403,7 @@ enum kb_status kb_checksum_pieces(struct kb_key *key, uint32_t usage, const stru
         st = kb_provider_load();
         return st == KB_OK ? key->enctype->ops->sum(key, usage, pieces, num, out) : st;
     }
-    st = derived_for(key, usage, KB_TO_SUM, &derived);
+    st = kb_key_derived(key, usage, KB_TO_SUM, &derived);
     if (st != KB_OK) {
         return st;
     }
@@ -390,23 +424,4 @@ enum kb_status kb_checksum_make(struct kb_key *key, uint32_t usage, kb_bytes dat
     struct kb_piece piece = kb_piece_sign(data);
 
     return kb_checksum_pieces(key, usage, &piece, 1, out);
-}
-
-enum kb_status kb_checksum_verify(struct kb_key *key, uint32_t usage, int32_t cksumtype,
-                                  kb_bytes data, kb_bytes sum)
-{
-    uint8_t want[KB_MAX_CHECKSUM_LEN];
-    enum kb_status st;
-
-    if (cksumtype != key->enctype->cksumtype) {
-        return KB_NO_ENCTYPE;
-    }
-    st = kb_checksum_make(key, usage, data, want);
-    if (st != KB_OK) {
-        return st;
-    }
-    /* What it should have been is a valid MAC for the attacker's data. */
-    st = kb_equal_secret(kb_bytes_of(want, key->enctype->mac_len), sum) ? KB_OK : KB_BAD_INTEGRITY;
-    kb_wipe(want, sizeof(want));
-    return st;
 }

@@ -37,7 +37,8 @@ enum kb_usage {
     KB_USAGE_AS_REQ_CHECKSUM = 56, /* PA-REQ-ENC-PA-REP, RFC 6806 11 */
 };
 
-/* kb_key_new copies `raw`. KB_NO_ENCTYPE, KB_BAD_KEY (length), KB_NO_MEMORY. */
+/* kb_key_new copies `raw`. KB_NO_ENCTYPE, KB_BAD_KEY (its length, or a weak key of DES),
+ * KB_NO_MEMORY. */
 KB_MUST_USE enum kb_status kb_key_new(int32_t etype, kb_bytes raw, struct kb_key **out);
 
 /* kb_key_random draws a new key (RFC 3961 random-to-key). */
@@ -111,8 +112,8 @@ KB_MUST_USE enum kb_status kb_decrypt_pieces(struct kb_key *key, uint32_t usage,
                                              uint8_t *confounder, struct kb_piece *pieces,
                                              size_t num, const uint8_t *mac);
 
-/* kb_checksum_pieces writes the enctype's required checksum (mac_len bytes) over all pieces, of
- * either kind, in their order. */
+/* kb_checksum_pieces writes the enctype's required checksum (kb_checksum_len of its cksumtype:
+ * crypto/checksum.h) over all pieces, of either kind, in their order. */
 KB_MUST_USE enum kb_status kb_checksum_pieces(struct kb_key *key, uint32_t usage,
                                               const struct kb_piece *pieces, size_t num,
                                               uint8_t *out);
@@ -120,8 +121,9 @@ KB_MUST_USE enum kb_status kb_checksum_pieces(struct kb_key *key, uint32_t usage
 KB_MUST_USE enum kb_status kb_checksum_make(struct kb_key *key, uint32_t usage, kb_bytes data,
                                             uint8_t *out);
 
-/* kb_checksum_verify compares in constant time; KB_BAD_INTEGRITY, KB_NO_ENCTYPE (cksumtype is not
- * one that this key makes). */
+/* kb_checksum_verify takes the enctype's required checksum, or another keyed one that is made for
+ * keys of this kind; never an unkeyed one. It compares in constant time; KB_BAD_INTEGRITY,
+ * KB_NO_ENCTYPE (cksumtype is not one of these). */
 KB_MUST_USE enum kb_status kb_checksum_verify(struct kb_key *key, uint32_t usage, int32_t cksumtype,
                                               kb_bytes data, kb_bytes checksum);
 

@@ -2,16 +2,21 @@
 
 #include "crypto/family.h"
 
+static bool is_des_type_0(const struct kb_enctype *enctype, kb_bytes s2kparams)
+{
+    return enctype->ops == &kb_des && s2kparams.len == 1 && s2kparams.ptr[0] == 0;
+}
+
 enum kb_status kb_s2k_iterations(const struct kb_enctype *enctype, kb_bytes s2kparams,
                                  uint64_t *out)
 {
     uint32_t count = 0;
 
     *out = enctype->default_iterations;
-    if (s2kparams.len == 0) {
+    if (s2kparams.len == 0 || is_des_type_0(enctype, s2kparams)) {
         return KB_OK;
     }
-    if (s2kparams.len != 4) {
+    if (enctype->default_iterations == 0 || s2kparams.len != 4) {
         return KB_BAD_PARAMS;
     }
     for (size_t i = 0; i < 4; i++) {

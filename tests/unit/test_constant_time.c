@@ -21,6 +21,7 @@
 
 #include <cmocka.h>
 
+#include "crypto/checksum.h"
 #include "crypto/key.h"
 #include "mech/protocol/token.h"
 #include "mech/protocol/token_v1.h"
@@ -105,6 +106,7 @@ struct verdict {
     enum kb_status (*verify)(struct bench *b, kb_bytes sealed);
     bool message_too; /* the message is undefined as well, and so is what is expected */
     bool tag_only;    /* of what is received, only the checksum: the rest is read once verified */
+    bool token;       /* of RFC 4121: not of the old enctypes */
 };
 
 static kb_bytes message(struct bench *b)
@@ -128,7 +130,7 @@ static enum kb_status open_cipher(struct bench *b, kb_bytes sealed)
 
 static void make_checksum(struct bench *b)
 {
-    b->sealed_len = kb_key_enctype(b->key)->mac_len;
+    b->sealed_len = kb_checksum_len(kb_key_enctype(b->key)->cksumtype);
     must(kb_checksum_make(b->key, KB_USAGE_AS_REQ_CHECKSUM, message(b), b->sealed) == KB_OK,
          "kb_checksum_make");
 }
@@ -241,16 +243,16 @@ static enum kb_status verify_mic_iov(struct bench *b, kb_bytes sealed)
 
 /* clang-format off */
 static const struct verdict verdicts[] = {
-    {"kb_decrypt",               make_cipher,     open_cipher,     false, false},
-    {"kb_checksum_verify",       make_checksum,   verify_checksum, true,  false},
-    {"kb_unwrap, sealed",        make_sealed,     unwrap,          false, true},
-    {"kb_unwrap, signed",        make_signed,     unwrap,          false, true},
-    {"kb_unwrap_iov, sealed",    make_iov_sealed, unwrap_iov,      false, true},
-    {"kb_unwrap_iov, signed",    make_iov_signed, unwrap_iov,      false, true},
-    {"kb_unwrap_stream, sealed", make_sealed,     unwrap_stream,   false, true},
-    {"kb_unwrap_stream, signed", make_signed,     unwrap_stream,   false, true},
-    {"kb_verify_mic",            make_mic,        verify_mic,      true,  true},
-    {"kb_verify_mic_iov",        make_mic,        verify_mic_iov,  true,  true},
+    {"kb_decrypt",               make_cipher,     open_cipher,     false, false, false},
+    {"kb_checksum_verify",       make_checksum,   verify_checksum, true,  false, false},
+    {"kb_unwrap, sealed",        make_sealed,     unwrap,          false, true, true},
+    {"kb_unwrap, signed",        make_signed,     unwrap,          false, true, true},
+    {"kb_unwrap_iov, sealed",    make_iov_sealed, unwrap_iov,      false, true, true},
+    {"kb_unwrap_iov, signed",    make_iov_signed, unwrap_iov,      false, true, true},
+    {"kb_unwrap_stream, sealed", make_sealed,     unwrap_stream,   false, true, true},
+    {"kb_unwrap_stream, signed", make_signed,     unwrap_stream,   false, true, true},
+    {"kb_verify_mic",            make_mic,        verify_mic,      true,  true, true},
+    {"kb_verify_mic_iov",        make_mic,        verify_mic_iov,  true,  true, true},
 };
 /* clang-format on */
 
@@ -328,6 +330,9 @@ static void all_of(const struct kb_enctype *enctype)
         const struct verdict *v = &verdicts[i];
         unsigned errors, control;
 
+        if (v->token && enctype->old) {
+            continue;
+        }
         b.sender = context_of(enctype->etype, raw, true, false, 0);
         b.receiver = context_of(enctype->etype, raw, false, false, 0);
         v->make(&b);
@@ -473,13 +478,16 @@ static bool run_inside(void)
 
 static void every_enctype_is_there(void **state)
 {
-    size_t enctypes = 0;
+    const struct kb_enctype *enctype;
+    size_t wanted = 1;
 
     (void)state;
-    while (kb_enctype_at(enctypes) != NULL) {
-        enctypes++;
+    for (size_t e = 0; (enctype = kb_enctype_at(e)) != NULL; e++) {
+        for (size_t i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++) {
+            wanted += !verdicts[i].token || !enctype->old;
+        }
     }
-    assert_int_equal(num_lines, 1 + enctypes * sizeof(verdicts) / sizeof(verdicts[0]));
+    assert_int_equal(num_lines, wanted);
 }
 
 static void secrets_are_compared(void **state)

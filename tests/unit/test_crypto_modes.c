@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "crypto/provider.h"
+#include "crypto/s2k.h"
 
 static const char *build_dir(void)
 {
@@ -67,21 +68,26 @@ static void expect_failure(enum kb_crypto_mode mode, const char *text, const cha
 
 static const char *const with_vectors[] = {"key", "s2k", "prf"};
 
+static void run(const char *test, const char *mode)
+{
+    char path[4096];
+    pid_t pid;
+
+    assert_true(snprintf(path, sizeof(path), "%s/tests/unit/test_%s", build_dir(), test) <
+                (int)sizeof(path));
+    pid = fork();
+    if (pid == 0) {
+        setenv("KB_TEST_CRYPTO_MODE", mode, 1);
+        execl(path, path, (char *)NULL);
+        _exit(127);
+    }
+    finish(pid);
+}
+
 static void run_vectors(const char *mode)
 {
     for (size_t i = 0; i < NUM(with_vectors); i++) {
-        char path[4096];
-        pid_t pid;
-
-        assert_true(snprintf(path, sizeof(path), "%s/tests/unit/test_%s", build_dir(),
-                             with_vectors[i]) < (int)sizeof(path));
-        pid = fork();
-        if (pid == 0) {
-            setenv("KB_TEST_CRYPTO_MODE", mode, 1);
-            execl(path, path, (char *)NULL);
-            _exit(127);
-        }
-        finish(pid);
+        run(with_vectors[i], mode);
     }
 }
 
@@ -179,6 +185,73 @@ static void it_holds_for_the_process(void **state)
     finish(pid);
 }
 
+/* What every use of an old key comes to where its cipher is not to be had. */
+static void expect_no_old(enum kb_crypto_mode mode, const char *text)
+{
+    static const struct {
+        int32_t etype;
+        const char *key, *name;
+    } rows[] = {
+        {KB_ENCTYPE_RC4_HMAC, "000102030405060708090a0b0c0d0e0f", " RC4"},
+        {KB_ENCTYPE_DES_CBC_MD5, "45e6087cdf138fb5", " DES"},
+    };
+    pid_t pid = fork();
+
+    if (pid != 0) {
+        finish(pid);
+        return;
+    }
+    assert_true(kb_provider_choose(mode));
+    for (size_t i = 0; i < NUM(rows); i++) {
+        struct kb_key *key = new_key(rows[i].etype, rows[i].key);
+        uint8_t cipher[64] = {0}, out[64];
+        size_t out_len;
+
+        for (int use = 0; use < 5; use++) {
+            enum kb_status st =
+                use == 0   ? kb_encrypt(key, 1, &kb_rng_system, KB_LIT("text"), cipher)
+                : use == 1 ? kb_decrypt(key, 1, kb_bytes_of(cipher, 32), out, &out_len)
+                : use == 2 ? kb_checksum_make(key, 1, KB_LIT("text"), out)
+                : use == 3 ? kb_prf(key, KB_LIT("text"), out)
+                           : kb_checksum_verify(key, 1, kb_key_enctype(key)->cksumtype,
+                                                KB_LIT("text"), kb_bytes_of(cipher, 24));
+
+            assert_int_equal(st, KB_NO_CRYPTO);
+            if (strstr(kb_provider_error(), text) == NULL ||
+                strstr(kb_provider_error(), rows[i].name) == NULL) {
+                print_error("%s\n", kb_provider_error());
+                _exit(1);
+            }
+        }
+        kb_key_free(key);
+        /* A password's rc4 key needs MD4 only. */
+        assert_int_equal(kb_string_to_key(rows[i].etype, KB_LIT("p"), KB_LIT("s"), KB_NONE, &key),
+                         KB_NO_CRYPTO);
+        assert_non_null(strstr(kb_provider_error(), i == 0 ? " MD4" : " DES"));
+    }
+    _exit(0);
+}
+
+/* RC4, DES and MD4 are the legacy provider's, which openssl.cnf has to activate; FIPS has none. */
+static void old_enctypes(void **state)
+{
+    char path[32];
+
+    (void)state;
+    unsetenv("OPENSSL_MODULES");
+    write_configuration(path, "openssl_conf = main\n[main]\nproviders = all\n[all]\ndefault = it\n"
+                              "legacy = it\n[it]\nactivate = 1\n");
+    run("old_enctypes", "system");
+    unlink(path);
+    setenv("OPENSSL_CONF", "/nonexistent", 1);
+    expect_no_old(KB_CRYPTO_SYSTEM, "UseInternalSecurityAPI=False");
+#ifndef KB_SANITIZED
+    use_modules();
+    expect_no_old(KB_CRYPTO_FIPS, "UseFIPSCompliantAPI=True");
+#endif
+    unsetenv("OPENSSL_CONF");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +261,7 @@ int main(void)
         cmocka_unit_test(the_configuration_is_heeded),
         cmocka_unit_test(the_internal_one_ignores_it),
         cmocka_unit_test(it_holds_for_the_process),
+        cmocka_unit_test(old_enctypes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

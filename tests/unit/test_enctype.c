@@ -1,6 +1,8 @@
 /* crypto/enctype: the table and its names. */
 #include "tests/support/crypto.h"
 
+#include "crypto/checksum.h"
+
 static void every_row_is_whole(void **state)
 {
     (void)state;
@@ -13,7 +15,8 @@ static void every_row_is_whole(void **state)
         assert_true(row->key_len <= KB_MAX_KEY_LEN);
         assert_true(row->mac_len <= KB_MAX_CHECKSUM_LEN);
         assert_true(row->confounder_len + row->mac_len <= KB_MAX_OVERHEAD);
-        assert_true(row->default_iterations > 0);
+        assert_true(row->old || row->default_iterations > 0);
+        assert_int_equal(kb_checksum_is_keyed(row->cksumtype), true);
         assert_non_null(row->ops);
         for (size_t j = 0; j < i; j++) {
             assert_int_not_equal(kb_enctype_at(j)->etype, row->etype);
@@ -43,10 +46,17 @@ static void names(void **state)
         {"camellia256-cts-cmac", 26},
         {"camellia256-cts", 26},
         {"AES256-CTS", 18},
+        {"rc4-hmac", 23},
+        {"arcfour-hmac", 23},
+        {"ArcFour-HMAC-MD5", 23},
+        {"des-cbc-crc", 1},
+        {"des-cbc-md4", 2},
+        {"des-cbc-md5", 3},
         {"Aes128-Cts-Hmac-SHA256-128", 19},
     };
-    static const char *const unknown[] = {
-        "", " ", "aes", "aes256", "aes256-cts ", "aes256-cts aes256-sha1", "aes256-ct", "rc4-hmac"};
+    static const char *const unknown[] = {"",          " ",           "aes",
+                                          "aes256",    "aes256-cts ", "aes256-cts aes256-sha1",
+                                          "aes256-ct", "rc4",         "des"};
 
     (void)state;
     for (size_t i = 0; i < NUM(rows); i++) {
@@ -71,7 +81,7 @@ static void names_for_messages(void **state)
     assert_string_equal(kb_enctype_name(26, buf), "camellia256-cts-cmac");
     assert_string_equal(kb_enctype_name(12345, buf), "etype 12345");
     assert_string_equal(kb_enctype_name(INT32_MIN, buf), "etype -2147483648");
-    assert_null(kb_enctype_find(23));
+    assert_null(kb_enctype_find(24));
     assert_null(kb_enctype_find(0));
 }
 

@@ -206,7 +206,7 @@ static void empty_and_long_strings(void **state)
     for (size_t i = 0; kb_enctype_at(i) != NULL; i++) {
         int32_t etype = kb_enctype_at(i)->etype;
 
-        if (lacks(etype)) {
+        if (kb_enctype_at(i)->old || lacks(etype)) { /* old: test_old_enctypes */
             continue;
         }
         assert_int_equal(kb_string_to_key(etype, KB_NONE, KB_NONE, unhex("00000001"), &key), KB_OK);
@@ -216,8 +216,7 @@ static void empty_and_long_strings(void **state)
                          KB_OK);
         kb_key_free(key);
     }
-    assert_int_equal(kb_string_to_key(KB_ENCTYPE_RC4_HMAC, KB_NONE, KB_NONE, KB_NONE, &key),
-                     KB_NO_ENCTYPE);
+    assert_int_equal(kb_string_to_key(24, KB_NONE, KB_NONE, KB_NONE, &key), KB_NO_ENCTYPE);
     assert_null(key);
 }
 
