@@ -117,8 +117,9 @@ static enum kb_status unwrap_sealed(struct kb_ap *ap, const struct header *heade
     size_t len;
     enum kb_status st;
 
-    if (rest.len < confounder_len + HEADER_LEN + mac_len) {
-        return KB_CUT_SHORT;
+    /* As MIT answers it: what stands behind a header is a ciphertext that does not decrypt. */
+    if (rest.len < confounder_len + mac_len) {
+        return KB_BAD_INTEGRITY;
     }
     len = rest.len - confounder_len - mac_len;
     unrotate(rest, rotation, 0, confounder, confounder_len);
@@ -127,8 +128,8 @@ static enum kb_status unwrap_sealed(struct kb_ap *ap, const struct header *heade
     pieces[0] = kb_piece_from(parts[0], out);
     pieces[1] = kb_piece_from(parts[1], out + parts[0].len);
     st = kb_decrypt_pieces(key, seal_usage(!ap->acceptor), confounder, pieces, 2, mac);
-    if (st == KB_OK &&
-        (!same_header(out + len - HEADER_LEN, header) || header->ec > len - HEADER_LEN)) {
+    if (st == KB_OK && (len < HEADER_LEN || header->ec > len - HEADER_LEN ||
+                        !same_header(out + len - HEADER_LEN, header))) {
         st = KB_MALFORMED;
     }
     if (st != KB_OK) {

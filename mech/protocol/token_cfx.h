@@ -68,13 +68,14 @@ static inline struct kb_piece sign_piece(kb_bytes bytes)
     return kb_piece_sign(bytes);
 }
 
-/* Direction, and whose key: as MIT answers it, a token that fails here is one whose signature does
- * not verify. Unknown flags are ignored (4.2.2), though covered by the MAC. */
+/* Direction, and the acceptor's subkey where it asserted one (RFC 4121 2): as MIT answers it, a token
+ * that fails here is one whose signature does not verify. Other flags are ignored (4.2.2), though
+ * covered by the MAC; so is, as with MIT, that of a subkey that there is not. */
 static inline bool flags_fit(const struct kb_ap *ap, const struct header *header)
 {
-    const uint8_t known = FLAG_ACCEPTOR | FLAG_ACCEPTOR_SUBKEY;
+    uint8_t wanted = flags_of(ap, !ap->acceptor);
 
-    return (header->flags & known) == flags_of(ap, !ap->acceptor);
+    return (header->flags & (wanted | FLAG_ACCEPTOR)) == wanted;
 }
 
 /* The two parts of `len` bytes of what `rest` was before it was rotated to the right, from `offset`
@@ -129,16 +130,12 @@ static inline enum kb_status read_mic(const struct kb_ap *ap, kb_bytes token, kb
     if (!get_header(&r, &header)) {
         return r.bad ? KB_CUT_SHORT : KB_MALFORMED;
     }
-    /* Sealed SHALL NOT be set in MIC tokens (4.2.2). */
-    if (header.token_id != TOK_MIC || header.ec != 0xffff || header.rrc != 0xffff ||
-        (header.flags & FLAG_SEALED) != 0) {
+    if (header.token_id != TOK_MIC || header.ec != 0xffff || header.rrc != 0xffff) {
         return KB_MALFORMED;
     }
-    if (!flags_fit(ap, &header)) {
+    /* Sealed SHALL NOT be set in MIC tokens (4.2.2). A checksum of another length does not verify. */
+    if (!flags_fit(ap, &header) || (header.flags & FLAG_SEALED) != 0 || r.rest.len != mac_len) {
         return KB_BAD_INTEGRITY;
-    }
-    if (r.rest.len != mac_len) {
-        return r.rest.len < mac_len ? KB_CUT_SHORT : KB_MALFORMED;
     }
     *out_mac = r.rest;
     *out_seq = header.seq;

@@ -3,82 +3,23 @@
 ours cannot be exported) and the sentences of errors."""
 import difflib
 import os
-import re
 import subprocess
-import sys
 import unittest
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "realm"))
-import harness                      # noqa: E402
-from kdc import ENCTYPES, write     # noqa: E402
-from realm import Realm             # noqa: E402
+import beside
+import harness
+from kdc import ENCTYPES
 
-BUILD = os.environ.get("KB_BUILDDIR", os.getcwd())
-TRANSCRIPT = os.path.join(BUILD, "tests", "spi", "transcript")
-PRELOAD = os.path.join(BUILD, "tests", "spi", ".libs", "failing_malloc.so")    # if no sanitizer
-
-# Of enctypes, where krb5.conf says nothing.
-MITS_ORDER = (" EncryptionTypes=aes256-cts-hmac-sha1-96,aes128-cts-hmac-sha1-96,"
-              "aes256-cts-hmac-sha384-192,aes128-cts-hmac-sha256-128")
+PRELOAD = os.path.join(beside.BUILD, "tests", "spi", ".libs", "failing_malloc.so")  # if no sanitizer
 
 
-def essence(transcript):
-    """Without TRANS and PROT_READY among the flags (the platform tells the latter in some answers
-    only), and without texts of errors, which are indented by four."""
-    lines = [line for line in transcript.splitlines(True) if not line.startswith("    ")]
-    return [re.sub(r"flags ([0-9a-f]+),", lambda m: f"flags {int(m[1], 16) & ~0x180:x},", line)
-            for line in lines]
-
-
-class TestBeside(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.realm = Realm()
-        cls.realm.__enter__()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.realm.close()
-
-    def run_transcript(self, options, *args, krb5_conf=None):
-        env = self.realm.env(options=options, plugin=options is not None,
-                             krb5_conf=krb5_conf or self.realm.krb5_conf,
-                             KRB5_KTNAME="FILE:" + self.realm.path("service.keytab"))
-        wrapper = os.environ.get("KB_WRAPPER", "").split() if options else []
-        done = subprocess.run([*wrapper, TRANSCRIPT, *args], env=env, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=120)
-        self.assertEqual(done.returncode, 0, done.stdout)
-        return done.stdout
-
-    def beside(self, user, *args, options=MITS_ORDER, krb5_conf=None):
-        """A scenario of ours, with a password and a keytab, beside the platform's own."""
-        with open(self.realm.password_file(user)) as secret:
-            subprocess.run(["kinit", "-f", "-r", "7d", user], stdin=secret, stdout=subprocess.DEVNULL,
-                           env=self.realm.env(plugin=False, krb5_conf=krb5_conf), check=True)
-        alone = essence(self.run_transcript(None, *args, krb5_conf=krb5_conf))
-        os.unlink(self.realm.path("ccache"))
-        for secret in ("password", "keytab"):
-            ours = self.run_transcript(self.realm.identity(secret, user) + options, *args,
-                                       krb5_conf=krb5_conf)
-            self.assertNotIn("(no text)", ours)
-            self.assertNotRegex(ours, "flags 1[0-9a-f]{2}, local 1")
-            if alone != essence(ours):
-                self.fail("\n" + "".join(difflib.unified_diff(
-                    alone, essence(ours), "platform", "ours with a " + secret)))
-        return ours
+class TestBeside(beside.Beside):
+    PROGRAM = "transcript"
 
     def test_basic(self):
         for user in ["alice"] + ["user-" + enctype for enctype in ENCTYPES]:
             with self.subTest(user=user):
                 self.assertIn("flags 3e, local 1", self.beside(user, "basic"))
-
-    def krb5_conf_of(self, enctype):
-        """One that permits tickets, subkeys and messages of this enctype alone."""
-        with open(self.realm.krb5_conf) as old:
-            conf = old.read().replace("[libdefaults]",
-                                      f"[libdefaults]\n  permitted_enctypes = {enctype}")
-        return write(self.realm.path(enctype + ".conf"), conf)
 
     def test_keys(self):
         """Pseudo-random bytes, queries, lucid contexts, with keys of each enctype."""
@@ -95,10 +36,10 @@ class TestBeside(unittest.TestCase):
     def test_copies(self):
         """gss_add_cred copies by export and import: the copy is the same identity."""
         options = self.realm.identity("keytab")
-        text = self.run_transcript(options, "add_creds")
+        text = self.run_program(options, "add_creds")
         self.assertNotIn("000d0000", text)
         self.assertEqual(text.count("name: alice@"), 2)
-        text = self.run_transcript(options, "creds")
+        text = self.run_program(options, "creds")
         for wanted in ("default, both", "alice, initiate"):
             part = text[text.index("--- " + wanted):]
             part = part[:part.index("release_cred")]
@@ -106,7 +47,7 @@ class TestBeside(unittest.TestCase):
             self.assertNotIn("source: bob", part)
 
     def test_threads(self):
-        program = os.path.join(BUILD, "tests", "spi", "threads")
+        program = beside.program("threads")
         env = self.realm.env(options=self.realm.identity("password"))
         with self.realm.counting() as seen:
             done = subprocess.run([*os.environ.get("KB_WRAPPER", "").split(), program,
@@ -120,7 +61,7 @@ class TestBeside(unittest.TestCase):
         if not os.path.exists(PRELOAD):
             self.skipTest("ASan's own allocator is locked in a child of a process with threads")
         for secret in ("password", "keytab"):
-            done = subprocess.run([os.path.join(BUILD, "tests", "spi", "host"), "HTTP@localhost",
+            done = subprocess.run([beside.program("host"), "HTTP@localhost",
                                    "other@localhost", "nosuch@localhost"],
                                   env=self.realm.env(options=self.realm.identity(secret)),
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -143,8 +84,9 @@ class TestBeside(unittest.TestCase):
                                      krb5_conf=self.realm.krb5_conf, LD_PRELOAD=PRELOAD,
                                      KB_FAIL_MALLOC=str(number),
                                      KRB5_KTNAME="FILE:" + self.realm.path("service.keytab"))
-                done = subprocess.run([TRANSCRIPT, scenario], env=env, stdout=subprocess.PIPE,
-                                      stderr=subprocess.PIPE, text=True, timeout=60)
+                done = subprocess.run([beside.program("transcript"), scenario], env=env,
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                      timeout=60)
                 self.assertEqual(done.returncode, 0, f"allocation {number}: {done.stdout}")
                 reached = "not reached" not in done.stderr
             self.assertGreater(number, 50)
@@ -152,18 +94,14 @@ class TestBeside(unittest.TestCase):
     def test_more(self):
         """Lists of buffers, associated data, lucid contexts, delegation; and what a context that is not
         open says."""
-        with open(self.realm.password_file("alice")) as secret:
-            subprocess.run(["kinit", "-f", "-r", "7d", "alice"], stdin=secret,
-                           stdout=subprocess.DEVNULL, env=self.realm.env(plugin=False), check=True)
-        alone = essence(self.run_transcript(None, "contexts"))
-        os.unlink(self.realm.path("ccache"))
-        ours = self.run_transcript(self.realm.identity("keytab") + MITS_ORDER, "contexts")
+        alone = beside.essence(self.run_alone("alice", "contexts"))
+        ours = self.run_program(self.realm.identity("keytab") + beside.MITS_ORDER, "contexts")
         self.assertNotIn("(no text)", ours)
-        changes = [line for line in difflib.ndiff(alone, essence(ours)) if line[0] in "+-"]
+        changes = [line for line in difflib.ndiff(alone, beside.essence(ours)) if line[0] in "+-"]
         # MIT unwraps nothing with associated data in DCE style.
         self.assertEqual(changes, ["- unwrap_aead: 000d0000\n", "+ unwrap_aead: 00000000\n",
                                    "+   body\n"])
-        self.assertNotIn("(no text)", self.run_transcript(self.realm.identity("keytab"), "half_open"))
+        self.assertNotIn("(no text)", self.run_program(self.realm.identity("keytab"), "half_open"))
 
 
 if __name__ == "__main__":
