@@ -1,7 +1,7 @@
 /* bench_bare ETYPE - what OpenSSL itself takes for the bytes of a message: the bound of
  * messages.py.
  *
- * Reads lines "time OP SIZE", answers with nanoseconds of CPU for one call (slice.h). OP is one of
+ * Reads lines "time OP SIZE", answers with nanoseconds of one call (slice.h). OP is one of
  * bench_messages.c. The cipher (CBC, or RC4) goes over confounder, data and a token's header, then
  * HMAC (CMAC for Camellia) over the same bytes, one after the other: wrap, and the other way round
  * unwrap. Whatever only signs is the MAC over data and header. No copying beside that: the cipher

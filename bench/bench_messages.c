@@ -4,7 +4,7 @@
  *
  * Reads requests, answers each with one line; "-" where the mechanism does not have the call:
  *
- *   time OP SIZE        nanoseconds of CPU for one call of the initiator's side (slice.h)
+ *   time OP SIZE        nanoseconds of one call of the initiator's side (slice.h)
  *   threads OP SIZE N   nanoseconds of wall-clock between two calls, N threads on one context
  *   allocations OP SIZE calls of malloc in one call
  *   heap                bytes of heap for a context that waits for the acceptor's answer, and for
