@@ -112,7 +112,7 @@ static int set_up(void **state)
     place_file("krb5.conf", "[libdefaults]\ndefault_realm = TEST\nallow_weak_crypto = true\n"
                             "dns_canonicalize_hostname = false\nrdns = false\n"
                             "permitted_enctypes = aes256-sha1 aes128-sha1 aes256-sha2 aes128-sha2 "
-                            "camellia256 camellia128 des3 rc4\n");
+                            "camellia256-cts camellia128-cts des3 rc4\n");
     place_env("KRB5_CONFIG", place_path("krb5.conf"));
     write_keytab(place_path("keytab"));
     place_env("KRB5_KTNAME", place_path("keytab"));
