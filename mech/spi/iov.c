@@ -1,5 +1,5 @@
-/* Messages as lists of buffers, and with data beside them that is only signed: gss_wrap_iov,
- * gss_get_mic_iov, gss_wrap_aead and their kin, on contexts of our engine.
+/* Messages as lists of buffers: gss_wrap_iov, gss_get_mic_iov and their kin, on contexts of our
+ * engine.
  *
  * What programs rely on is MIT's behaviour: a header, trailer or padding that is there twice counts
  * as not there, what a mechanism does not know is skipped, and gss_wrap_iov_length forgets the
@@ -29,16 +29,6 @@ struct list {
     struct kb_piece few[FEW + KB_SPARE_PIECES];
 };
 
-static struct kb_listener *listener_of(const struct kb_gss_ctx *ctx)
-{
-    return ctx->background != NULL ? ctx->background->listener : NULL;
-}
-
-static OM_uint32 fail(OM_uint32 *minor, const struct kb_gss_ctx *ctx, enum kb_status st)
-{
-    return kb_fail_status(minor, listener_of(ctx), st);
-}
-
 /* The list is at fault, not the message. */
 KB_PRINTF(3, 4)
 static OM_uint32 bad_list(OM_uint32 *minor, const struct kb_gss_ctx *ctx, const char *format, ...)
@@ -51,29 +41,7 @@ static OM_uint32 bad_list(OM_uint32 *minor, const struct kb_gss_ctx *ctx, const 
     vsnprintf(sentence, sizeof(sentence), format, args);
     va_end(args);
     (void)kb_error_set(&err, KB_E_BUFFERS, "%s", sentence);
-    return kb_fail_call(minor, listener_of(ctx), &err);
-}
-
-static OM_uint32 check(OM_uint32 *minor, const struct kb_gss_ctx *ctx, gss_qop_t qop)
-{
-    if (ctx->ap == NULL || !kb_ap_established(ctx->ap)) {
-        return kb_bad_ctx(minor);
-    }
-    return qop == GSS_C_QOP_DEFAULT ? GSS_S_COMPLETE : kb_bad_qop(minor);
-}
-
-static void give_int(int *out, int value)
-{
-    if (out != NULL) {
-        *out = value;
-    }
-}
-
-static void give_qop(gss_qop_t *out)
-{
-    if (out != NULL) {
-        *out = GSS_C_QOP_DEFAULT;
-    }
+    return kb_fail_call(minor, kb_ctx_listener(ctx), &err);
 }
 
 /* --- the caller's list --- */
@@ -174,7 +142,7 @@ static OM_uint32 add_pieces(OM_uint32 *minor, struct list *list)
 static OM_uint32 list_begin(OM_uint32 *minor, const struct kb_gss_ctx *ctx, gss_qop_t qop,
                             enum use use, struct list *list, gss_iov_buffer_desc *buffers, int num)
 {
-    OM_uint32 major = check(minor, ctx, qop);
+    OM_uint32 major = kb_ours_check(minor, ctx, qop);
 
     if (major != GSS_S_COMPLETE) {
         return major;
@@ -289,7 +257,7 @@ static OM_uint32 too_short(OM_uint32 *minor, const struct kb_gss_ctx *ctx, bool 
             }
         }
     }
-    return fail(minor, ctx, KB_TOO_BIG);
+    return kb_ours_fail(minor, ctx, KB_TOO_BIG);
 }
 
 static OM_uint32 wrap_failed(OM_uint32 *minor, const struct kb_gss_ctx *ctx, bool conf,
@@ -299,7 +267,7 @@ static OM_uint32 wrap_failed(OM_uint32 *minor, const struct kb_gss_ctx *ctx, boo
         return too_short(minor, ctx, conf, list);
     }
     return st == KB_MALFORMED ? bad_list(minor, ctx, "The list has no PADDING buffer")
-                              : fail(minor, ctx, st);
+                              : kb_ours_fail(minor, ctx, st);
 }
 
 static OM_uint32 wrap_list(OM_uint32 *minor, struct kb_gss_ctx *ctx, bool conf, struct list *list)
@@ -340,7 +308,7 @@ OM_uint32 kb_ours_wrap_iov(OM_uint32 *minor, struct kb_gss_ctx *ctx, int conf_re
     major = list.header != NULL ? wrap_list(minor, ctx, seal, &list)
                                 : bad_list(minor, ctx, "The list has not one HEADER buffer");
     if (major == GSS_S_COMPLETE) {
-        give_int(conf, seal);
+        kb_ours_give_int(conf, seal);
     }
     list_end(&list);
     return major;
@@ -376,7 +344,7 @@ OM_uint32 kb_ours_wrap_iov_length(OM_uint32 *minor, struct kb_gss_ctx *ctx, int 
         measure(list.header, list.iov.header.len);
         measure(list.trailer, list.iov.trailer.len);
         measure(list.padding, list.iov.padding != NULL ? list.iov.padding->len : 0);
-        give_int(conf, seal);
+        kb_ours_give_int(conf, seal);
     }
     list_end(&list);
     return major;
@@ -396,7 +364,7 @@ static OM_uint32 unwrap_list(OM_uint32 *minor, struct kb_gss_ctx *ctx, struct li
     }
     st = kb_unwrap_iov(ctx->ap, &list->iov, conf, &suppl);
     if (st != KB_OK) {
-        return fail(minor, ctx, st);
+        return kb_ours_fail(minor, ctx, st);
     }
     write_lengths(list);
     return suppl; /* KB_SUPPL_* are GSS-API's own bits */
@@ -426,7 +394,7 @@ static OM_uint32 unwrap_token(OM_uint32 *minor, struct kb_gss_ctx *ctx, struct l
     st = kb_unwrap_stream(ctx->ap, token.ptr, token.len, &list->iov, piece, conf, &suppl);
     if (st != KB_OK) {
         free(made);
-        return fail(minor, ctx, st);
+        return kb_ours_fail(minor, ctx, st);
     }
     list->data->buffer.length = piece->len;
     list->data->buffer.value = piece->ptr;
@@ -451,8 +419,8 @@ OM_uint32 kb_ours_unwrap_iov(OM_uint32 *minor, struct kb_gss_ctx *ctx, int *conf
     }
     major = (list.stream != NULL ? unwrap_token : unwrap_list)(minor, ctx, &list, &sealed);
     if (!GSS_ERROR(major)) {
-        give_int(conf, sealed);
-        give_qop(qop);
+        kb_ours_give_int(conf, sealed);
+        kb_ours_give_qop(qop);
     }
     list_end(&list);
     return major;
@@ -491,7 +459,7 @@ static OM_uint32 get_mic_list(OM_uint32 *minor, struct kb_gss_ctx *ctx, struct l
     st = kb_get_mic_iov(ctx->ap, list->iov.pieces, list->iov.num, made != NULL ? made : room.ptr);
     if (st != KB_OK) {
         free(made);
-        return fail(minor, ctx, st);
+        return kb_ours_fail(minor, ctx, st);
     }
     list->mic->buffer.length = len;
     if (made != NULL) {
@@ -547,121 +515,8 @@ OM_uint32 kb_ours_verify_mic_iov(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_q
                            kb_bytes_of(token.ptr, token.len), &suppl);
     list_end(&list);
     if (st != KB_OK) {
-        return fail(minor, ctx, st);
+        return kb_ours_fail(minor, ctx, st);
     }
-    give_qop(qop);
-    return suppl;
-}
-
-/* --- with associated data --- */
-
-static size_t add_assoc(struct kb_piece *pieces, gss_buffer_t assoc)
-{
-    kb_bytes bytes = kb_bytes_of_buffer(assoc);
-
-    if (bytes.len == 0) {
-        return 0;
-    }
-    pieces[0] = (struct kb_piece){
-        .kind = KB_PIECE_SIGN, .ptr = (uint8_t *)(uintptr_t)bytes.ptr, .len = bytes.len};
-    return 1;
-}
-
-/* Puts the parts one behind the other; SIZE_MAX: too many bytes. */
-static size_t lay_out(struct kb_iov *iov, struct kb_piece *data, uint8_t *out)
-{
-    size_t at = iov->header.len;
-
-    iov->header.ptr = out;
-    if (data->len > SIZE_MAX - at - iov->padding->len - iov->trailer.len - 1) {
-        return SIZE_MAX;
-    }
-    data->ptr = out != NULL ? out + at : NULL;
-    at += data->len;
-    iov->padding->ptr = out != NULL ? out + at : NULL;
-    at += iov->padding->len;
-    iov->trailer.ptr = out != NULL ? out + at : NULL;
-    return at + iov->trailer.len;
-}
-
-OM_uint32 kb_ours_wrap_aead(OM_uint32 *minor, struct kb_gss_ctx *ctx, int conf_req, gss_qop_t qop,
-                            gss_buffer_t assoc, gss_buffer_t payload, int *conf, gss_buffer_t token)
-{
-    OM_uint32 major = check(minor, ctx, qop);
-    kb_bytes message = kb_bytes_of_buffer(payload);
-    struct kb_piece pieces[3 + KB_SPARE_PIECES], *data;
-    struct kb_iov iov = {.has_trailer = true, .pieces = pieces};
-    uint8_t *out;
-    enum kb_status st;
-    size_t len;
-
-    kb_give_nothing(token);
-    if (major != GSS_S_COMPLETE) {
-        return major;
-    }
-    iov.num = add_assoc(pieces, assoc);
-    data = &pieces[iov.num++];
-    *data = kb_piece_from(message, NULL);
-    iov.padding = &pieces[iov.num++];
-    *iov.padding = kb_piece_data(NULL, 0);
-    st = kb_wrap_iov_len(ctx->ap, conf_req != 0, &iov);
-    if (st != KB_OK) {
-        return fail(minor, ctx, st);
-    }
-    len = lay_out(&iov, data, NULL);
-    out = len < SIZE_MAX ? malloc(len) : NULL;
-    if (out == NULL) {
-        return kb_no_memory(minor);
-    }
-    (void)lay_out(&iov, data, out);
-    st = kb_wrap_iov(ctx->ap, &kb_rng_system, conf_req != 0, &iov);
-    if (st != KB_OK) {
-        kb_free_secret(out, len);
-        return fail(minor, ctx, st);
-    }
-    token->value = out;
-    token->length = len;
-    give_int(conf, conf_req != 0);
-    return GSS_S_COMPLETE;
-}
-
-OM_uint32 kb_ours_unwrap_aead(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffer_t token,
-                              gss_buffer_t assoc, gss_buffer_t payload, int *conf, gss_qop_t *qop)
-{
-    OM_uint32 major = check(minor, ctx, GSS_C_QOP_DEFAULT);
-    kb_bytes whole = kb_bytes_of_buffer(token);
-    struct kb_piece pieces[2 + KB_SPARE_PIECES], *data;
-    struct kb_iov iov = {.pieces = pieces};
-    uint8_t *out;
-    uint32_t suppl = 0;
-    bool sealed = false;
-    enum kb_status st;
-
-    kb_give_nothing(payload);
-    if (major != GSS_S_COMPLETE) {
-        return major;
-    }
-    out = whole.len < SIZE_MAX ? malloc(whole.len + 1) : NULL;
-    if (out == NULL) {
-        return kb_no_memory(minor);
-    }
-    iov.num = add_assoc(pieces, assoc);
-    data = &pieces[iov.num++];
-    *data = kb_piece_data(out, 0);
-    /* With room elsewhere the token is only read. */
-    st = kb_unwrap_stream(ctx->ap, (uint8_t *)(uintptr_t)whole.ptr, whole.len, &iov, data, &sealed,
-                          &suppl);
-    if (st != KB_OK) {
-        free(out);
-        return fail(minor, ctx, st);
-    }
-    payload->length = data->len;
-    payload->value = out;
-    if (data->len == 0) { /* gss_release_buffer leaves an empty buffer alone */
-        free(out);
-        payload->value = NULL;
-    }
-    give_int(conf, sealed);
-    give_qop(qop);
+    kb_ours_give_qop(qop);
     return suppl;
 }

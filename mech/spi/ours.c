@@ -6,9 +6,7 @@
 #include "mech/spi/fail.h"
 #include "mech/spi/initiate.h"
 
-/* What stands in the way of a message: nothing, an unfinished context, a quality that there is not.
- */
-static OM_uint32 check(OM_uint32 *minor, const struct kb_gss_ctx *ctx, gss_qop_t qop)
+OM_uint32 kb_ours_check(OM_uint32 *minor, const struct kb_gss_ctx *ctx, gss_qop_t qop)
 {
     if (!kb_ctx_is_open(ctx)) {
         return kb_bad_ctx(minor);
@@ -17,6 +15,11 @@ static OM_uint32 check(OM_uint32 *minor, const struct kb_gss_ctx *ctx, gss_qop_t
         return kb_bad_qop(minor);
     }
     return GSS_S_COMPLETE;
+}
+
+OM_uint32 kb_ours_fail(OM_uint32 *minor, const struct kb_gss_ctx *ctx, enum kb_status st)
+{
+    return kb_fail_status(minor, kb_ctx_listener(ctx), st);
 }
 
 /* Room for a token or message that the caller releases; a length of 0 has an address too. */
@@ -36,14 +39,14 @@ static OM_uint32 done(OM_uint32 *minor, const struct kb_gss_ctx *ctx, enum kb_st
     }
     kb_free_secret(out->value, out->length);
     kb_give_nothing(out);
-    return kb_fail_status(minor, kb_ctx_listener(ctx), st);
+    return kb_ours_fail(minor, ctx, st);
 }
 
 OM_uint32 kb_ours_wrap(OM_uint32 *minor, struct kb_gss_ctx *ctx, int conf_req, gss_qop_t qop,
                        gss_buffer_t message, int *conf, gss_buffer_t token)
 {
     kb_bytes plain = kb_bytes_of_buffer(message);
-    OM_uint32 major = check(minor, ctx, qop);
+    OM_uint32 major = kb_ours_check(minor, ctx, qop);
     size_t len;
 
     kb_give_nothing(token);
@@ -54,9 +57,7 @@ OM_uint32 kb_ours_wrap(OM_uint32 *minor, struct kb_gss_ctx *ctx, int conf_req, g
     if (len == SIZE_MAX || room(len, token) == NULL) {
         return kb_no_memory(minor);
     }
-    if (conf != NULL) {
-        *conf = conf_req != 0;
-    }
+    kb_ours_give_int(conf, conf_req != 0);
     return done(minor, ctx, kb_wrap(ctx->ap, &kb_rng_system, conf_req != 0, plain, token->value),
                 token);
 }
@@ -65,7 +66,7 @@ OM_uint32 kb_ours_unwrap(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffer_t 
                          gss_buffer_t message, int *conf, gss_qop_t *qop)
 {
     kb_bytes sealed = kb_bytes_of_buffer(token);
-    OM_uint32 major = check(minor, ctx, GSS_C_QOP_DEFAULT);
+    OM_uint32 major = kb_ours_check(minor, ctx, GSS_C_QOP_DEFAULT);
     bool had_conf = false;
     uint32_t suppl = 0;
     size_t len = 0;
@@ -87,19 +88,15 @@ OM_uint32 kb_ours_unwrap(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffer_t 
         free(message->value);
         message->value = NULL;
     }
-    if (conf != NULL) {
-        *conf = had_conf;
-    }
-    if (qop != NULL) {
-        *qop = GSS_C_QOP_DEFAULT;
-    }
+    kb_ours_give_int(conf, had_conf);
+    kb_ours_give_qop(qop);
     return suppl; /* KB_SUPPL_* are GSS-API's own bits */
 }
 
 OM_uint32 kb_ours_get_mic(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_qop_t qop,
                           gss_buffer_t message, gss_buffer_t token)
 {
-    OM_uint32 major = check(minor, ctx, qop);
+    OM_uint32 major = kb_ours_check(minor, ctx, qop);
 
     kb_give_nothing(token);
     if (major != GSS_S_COMPLETE) {
@@ -114,24 +111,22 @@ OM_uint32 kb_ours_get_mic(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_qop_t qo
 OM_uint32 kb_ours_verify_mic(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffer_t message,
                              gss_buffer_t token, gss_qop_t *qop)
 {
-    OM_uint32 major = check(minor, ctx, GSS_C_QOP_DEFAULT);
+    OM_uint32 major = kb_ours_check(minor, ctx, GSS_C_QOP_DEFAULT);
     uint32_t suppl = 0;
     enum kb_status st;
 
     if (major != GSS_S_COMPLETE) {
         return major;
     }
-    if (qop != NULL) {
-        *qop = GSS_C_QOP_DEFAULT;
-    }
+    kb_ours_give_qop(qop);
     st = kb_verify_mic(ctx->ap, kb_bytes_of_buffer(message), kb_bytes_of_buffer(token), &suppl);
-    return st == KB_OK ? suppl : kb_fail_status(minor, kb_ctx_listener(ctx), st);
+    return st == KB_OK ? suppl : kb_ours_fail(minor, ctx, st);
 }
 
 OM_uint32 kb_ours_wrap_size_limit(OM_uint32 *minor, struct kb_gss_ctx *ctx, int conf_req,
                                   gss_qop_t qop, OM_uint32 token_len, OM_uint32 *message_len)
 {
-    OM_uint32 major = check(minor, ctx, qop);
+    OM_uint32 major = kb_ours_check(minor, ctx, qop);
 
     if (major == GSS_S_COMPLETE) {
         *message_len = (OM_uint32)kb_wrap_max(ctx->ap, conf_req != 0, token_len);

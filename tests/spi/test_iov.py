@@ -10,7 +10,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "realm"))
 import harness              # noqa: E402
-from kdc import ENCTYPES    # noqa: E402
+from kdc import ENCTYPES, MORE_ENCTYPES, write    # noqa: E402
 from realm import Realm     # noqa: E402
 from test_ours import MITS_ORDER, PRELOAD, essence  # noqa: E402
 
@@ -21,16 +21,16 @@ PROGRAM = os.path.join(BUILD, "tests", "spi", "iov")
 class TestIov(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.realm = Realm()
+        cls.realm = Realm(more_enctypes=True)
         cls.realm.__enter__()
 
     @classmethod
     def tearDownClass(cls):
         cls.realm.close()
 
-    def run_iov(self, options, *args, **more):
+    def run_iov(self, options, *args, krb5_conf=None, **more):
         env = self.realm.env(options=options, plugin=options is not None,
-                             krb5_conf=self.realm.krb5_conf,
+                             krb5_conf=krb5_conf or self.realm.krb5_conf,
                              KRB5_KTNAME="FILE:" + self.realm.path("service.keytab"), **more)
         wrapper = os.environ.get("KB_WRAPPER", "").split() if options and not more else []
         done = subprocess.run([*wrapper, PROGRAM, *args], env=env, stdout=subprocess.PIPE,
@@ -51,10 +51,15 @@ class TestIov(unittest.TestCase):
                                                           n=8)))
 
     def test_messages(self):
-        for enctype in ENCTYPES:
+        for enctype in ENCTYPES + MORE_ENCTYPES[:2]:
             with self.subTest(enctype=enctype):
-                options = self.realm.identity("password") + " EncryptionTypes=" + enctype
-                text = self.run_iov(options, "messages", enctype + "@localhost")
+                conf = self.realm.path(f"only-{enctype}.conf")
+                with open(self.realm.krb5_conf) as source:
+                    write(conf, source.read().replace("[libdefaults]", f"""[libdefaults]
+  permitted_enctypes = {enctype}"""))
+                options = self.realm.identity("password", "user-" + enctype)
+                text = self.run_iov(options + " EncryptionTypes=" + enctype, "messages",
+                                    enctype + "@localhost", krb5_conf=conf)
                 self.assertGreater(int(text.splitlines()[-1].split()[0]), 10000)
 
     def test_short_memory(self):
