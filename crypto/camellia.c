@@ -99,7 +99,7 @@ static enum kb_status derive(const struct kb_enctype *enctype, const uint8_t *ke
     }
     if (st == KB_OK) {
         out->cmac.key = mac.key;
-        atomic_init(&out->cmac.idle[0], mac.cipher);
+        kb_ciphers_keep(&out->cmac.ciphers, mac.cipher);
         mac.cipher = NULL;
     }
     cmac_wipe(&mac);

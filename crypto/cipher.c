@@ -23,10 +23,8 @@ static const struct kb_ssl_cipher *functions_of(enum kb_block_cipher which, size
 
 struct kb_cipher *kb_cipher_new(enum kb_block_cipher which, kb_bytes key, bool encrypts)
 {
-    static const uint8_t zero_iv[KB_BLOCK];
     struct kb_cipher *cipher = calloc(1, sizeof(*cipher));
     const struct kb_ssl_cipher *f = functions_of(which, key.len);
-    OSSL_FUNC_cipher_encrypt_init_fn *init = encrypts ? f->encrypt_init : f->decrypt_init;
 
     if (cipher == NULL) {
         return NULL;
@@ -34,12 +32,21 @@ struct kb_cipher *kb_cipher_new(enum kb_block_cipher which, kb_bytes key, bool e
     cipher->functions = f;
     cipher->encrypts = encrypts;
     cipher->ctx = f->newctx(f->provider_ctx);
-    if (cipher->ctx == NULL ||
-        init(cipher->ctx, key.ptr, key.len, zero_iv, sizeof(zero_iv), NULL) != 1) {
+    if (cipher->ctx == NULL || !kb_cipher_rekey(cipher, key)) {
         kb_cipher_free(cipher);
         return NULL;
     }
     return cipher;
+}
+
+bool kb_cipher_rekey(struct kb_cipher *cipher, kb_bytes key)
+{
+    static const uint8_t zero_iv[KB_BLOCK];
+    OSSL_FUNC_cipher_encrypt_init_fn *init =
+        cipher->encrypts ? cipher->functions->encrypt_init : cipher->functions->decrypt_init;
+
+    memset(cipher->chain, 0, sizeof(cipher->chain));
+    return init(cipher->ctx, key.ptr, key.len, zero_iv, sizeof(zero_iv), NULL) == 1;
 }
 
 void kb_cipher_free(struct kb_cipher *cipher)

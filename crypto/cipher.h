@@ -25,10 +25,15 @@ struct kb_cipher {
     void *ctx; /* the provider's */
     uint8_t chain[KB_BLOCK];
     bool encrypts;
+    bool kept;        /* ciphers.h's: in a place, for ever */
+    atomic_bool busy; /* ciphers.h's: a thread uses it */
 };
 
 /* kb_cipher_new keys a context with 16 or 32 bytes; NULL: memory is short (or OpenSSL refuses). */
 struct kb_cipher *kb_cipher_new(enum kb_block_cipher which, kb_bytes key, bool encrypts);
+
+/* kb_cipher_rekey does that with one whose state is not known any more. */
+KB_MUST_USE bool kb_cipher_rekey(struct kb_cipher *cipher, kb_bytes key);
 
 void kb_cipher_free(struct kb_cipher *cipher);
 

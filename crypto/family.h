@@ -5,13 +5,11 @@
 #ifndef KB_FAMILY_H
 #define KB_FAMILY_H
 
-#include "crypto/cipher.h"
+#include "crypto/ciphers.h"
 #include "crypto/cmac.h"
 #include "crypto/enctype.h"
 #include "crypto/hmac.h"
 #include "crypto/key.h"
-
-#define KB_MAX_IDLE 4
 
 struct kb_streams;
 
@@ -22,14 +20,12 @@ struct kb_derived {
     struct kb_derived *next; /* constant once it is in the key's list */
     uint32_t usage;
     enum kb_purpose purpose;
-    /* [encrypts]: contexts that nobody uses just now; as many threads as there are places work on a
-     * key without making one. */
-    _Atomic(struct kb_cipher *) idle[2][KB_MAX_IDLE];
+    struct kb_ciphers ciphers[2]; /* [encrypts] */
     uint8_t ke[KB_MAX_KEY_LEN];
     union { /* of Ki or Kc */
         struct kb_hmac_key mac;
         struct { /* of a family with CMAC, whose contexts are kept too; raw: for further ones */
-            _Atomic(struct kb_cipher *) idle[KB_MAX_IDLE];
+            struct kb_ciphers ciphers;
             struct kb_cmac_key key;
             uint8_t raw[KB_MAX_KEY_LEN];
         } cmac;

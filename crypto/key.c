@@ -87,13 +87,11 @@ struct kb_key *kb_key_ref(struct kb_key *key)
 
 static void derived_free(const struct kb_key *key, struct kb_derived *derived)
 {
-    for (size_t i = 0; i < KB_MAX_IDLE; i++) {
-        if (key->enctype->ops->cmac) {
-            kb_cipher_free(atomic_load_explicit(&derived->cmac.idle[i], memory_order_relaxed));
-        }
-        kb_cipher_free(atomic_load_explicit(&derived->idle[false][i], memory_order_relaxed));
-        kb_cipher_free(atomic_load_explicit(&derived->idle[true][i], memory_order_relaxed));
+    if (key->enctype->ops->cmac) {
+        kb_ciphers_wipe(&derived->cmac.ciphers);
     }
+    kb_ciphers_wipe(&derived->ciphers[false]);
+    kb_ciphers_wipe(&derived->ciphers[true]);
     kb_secret_free(KB_SECRET_256, derived);
 }
 
@@ -212,51 +210,24 @@ enum kb_status kb_key_streams(struct kb_key *key, struct kb_streams **out)
     return KB_OK;
 }
 
-/* A thread takes a context out of its place and puts it back into any; where all are in use it
- * makes one more, where all places are filled it frees one. */
-static struct kb_cipher *take(const struct kb_key *key, _Atomic(struct kb_cipher *) *idle,
+static struct kb_cipher *take(const struct kb_key *key, struct kb_ciphers *ciphers,
                               const uint8_t *raw, bool encrypts)
 {
-    for (size_t i = 0; i < KB_MAX_IDLE; i++) {
-        struct kb_cipher *cipher = atomic_load_explicit(&idle[i], memory_order_relaxed);
-
-        if (cipher != NULL) {
-            cipher = atomic_exchange_explicit(&idle[i], NULL, memory_order_acquire);
-        }
-        if (cipher != NULL) {
-            return cipher;
-        }
-    }
-    return kb_cipher_new(key->enctype->ops->cipher, kb_bytes_of(raw, key->enctype->key_len),
-                         encrypts);
+    return kb_ciphers_take(ciphers, key->enctype->ops->cipher,
+                           kb_bytes_of(raw, key->enctype->key_len), encrypts);
 }
 
-static void give_back(_Atomic(struct kb_cipher *) *idle, struct kb_cipher *cipher)
+static void give_back(const struct kb_key *key, struct kb_cipher *cipher, const uint8_t *raw,
+                      enum kb_status st)
 {
-    for (size_t i = 0; i < KB_MAX_IDLE; i++) {
-        struct kb_cipher *none = NULL;
-
-        if (atomic_compare_exchange_strong_explicit(&idle[i], &none, cipher, memory_order_release,
-                                                    memory_order_relaxed)) {
-            return;
-        }
-    }
-    kb_cipher_free(cipher);
+    kb_ciphers_give_back(cipher, kb_bytes_of(raw, key->enctype->key_len), st);
 }
 
 /* The context of a CMAC; NULL: the MAC is an HMAC, which needs none, or memory is short. */
 static struct kb_cipher *take_cmac(const struct kb_key *key, struct kb_derived *derived)
 {
-    return key->enctype->ops->cmac ? take(key, derived->cmac.idle, derived->cmac.raw, true) : NULL;
-}
-
-static void end_cmac(struct kb_derived *derived, struct kb_cipher *cmac, enum kb_status st)
-{
-    if (cmac != NULL && st == KB_OK) {
-        give_back(derived->cmac.idle, cmac);
-    } else {
-        kb_cipher_free(cmac);
-    }
+    return key->enctype->ops->cmac ? take(key, &derived->cmac.ciphers, derived->cmac.raw, true)
+                                   : NULL;
 }
 
 static enum kb_status pass(struct kb_key *key, uint32_t usage, bool encrypts, uint8_t *confounder,
@@ -273,17 +244,13 @@ static enum kb_status pass(struct kb_key *key, uint32_t usage, bool encrypts, ui
         return st;
     }
     message.keys = derived;
-    message.cipher = take(key, derived->idle[encrypts], derived->ke, encrypts);
+    message.cipher = take(key, &derived->ciphers[encrypts], derived->ke, encrypts);
     message.cmac = take_cmac(key, derived);
     st = message.cipher != NULL && (message.cmac != NULL || !key->enctype->ops->cmac)
              ? kb_message_pass(&message, digest)
              : KB_NO_MEMORY;
-    end_cmac(derived, message.cmac, st);
-    if (st == KB_OK) {
-        give_back(derived->idle[encrypts], message.cipher);
-    } else {
-        kb_cipher_free(message.cipher);
-    }
+    give_back(key, message.cmac, derived->cmac.raw, st);
+    give_back(key, message.cipher, derived->ke, st);
     return st;
 }
 
@@ -411,7 +378,7 @@ enum kb_status kb_checksum_pieces(struct kb_key *key, uint32_t usage, const stru
     st = cmac != NULL || !key->enctype->ops->cmac
              ? kb_message_sum(derived, cmac, pieces, num, digest)
              : KB_NO_MEMORY;
-    end_cmac(derived, cmac, st);
+    give_back(key, cmac, derived->cmac.raw, st);
     if (st == KB_OK) {
         memcpy(out, digest, key->enctype->mac_len);
     }
