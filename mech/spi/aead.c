@@ -5,6 +5,7 @@
 
 #include "mech/protocol/token.h"
 #include "mech/spi/ours.h"
+#include "mech/spi/room.h"
 
 static size_t add_assoc(struct kb_piece *pieces, gss_buffer_t assoc)
 {
@@ -60,7 +61,7 @@ OM_uint32 kb_ours_wrap_aead(OM_uint32 *minor, struct kb_gss_ctx *ctx, int conf_r
         return kb_ours_fail(minor, ctx, st);
     }
     len = lay_out(&iov, data, NULL);
-    out = len < SIZE_MAX ? malloc(len) : NULL;
+    out = kb_room(len);
     if (out == NULL) {
         return kb_no_memory(minor);
     }
@@ -92,7 +93,7 @@ OM_uint32 kb_ours_unwrap_aead(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buff
     if (major != GSS_S_COMPLETE) {
         return major;
     }
-    out = whole.len < SIZE_MAX ? malloc(whole.len + 1) : NULL;
+    out = kb_room(whole.len);
     if (out == NULL) {
         return kb_no_memory(minor);
     }

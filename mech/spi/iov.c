@@ -12,6 +12,7 @@
 #include "mech/spi/fail.h"
 #include "mech/spi/initiate.h"
 #include "mech/spi/ours.h"
+#include "mech/spi/room.h"
 
 #define FEW 16 /* pieces of a list that needs no heap */
 
@@ -385,7 +386,7 @@ static OM_uint32 unwrap_token(OM_uint32 *minor, struct kb_gss_ctx *ctx, struct l
         return bad_list(minor, ctx, "The list has not one DATA buffer for its STREAM buffer");
     }
     if ((list->data->type & GSS_IOV_BUFFER_FLAG_ALLOCATE) != 0) {
-        made = malloc(token.len + 1);
+        made = kb_room(token.len);
         if (made == NULL) {
             return kb_no_memory(minor);
         }

@@ -5,6 +5,7 @@
 #include "mech/protocol/token.h"
 #include "mech/spi/fail.h"
 #include "mech/spi/initiate.h"
+#include "mech/spi/room.h"
 
 OM_uint32 kb_ours_check(OM_uint32 *minor, const struct kb_gss_ctx *ctx, gss_qop_t qop)
 {
@@ -22,10 +23,9 @@ OM_uint32 kb_ours_fail(OM_uint32 *minor, const struct kb_gss_ctx *ctx, enum kb_s
     return kb_fail_status(minor, kb_ctx_listener(ctx), st);
 }
 
-/* Room for a token or message that the caller releases; a length of 0 has an address too. */
 static uint8_t *room(size_t len, gss_buffer_t out)
 {
-    out->value = malloc(len + 1);
+    out->value = kb_room(len);
     out->length = out->value != NULL ? len : 0;
     return out->value;
 }
