@@ -1,6 +1,8 @@
 /* Makes the TGS-REQ: RFC 4120 3.3.1, 5.2.7.1, 5.4.1. */
 #include "mech/protocol/tgs_machine.h"
 
+#include "crypto/checksum.h"
+
 #define TGS_REQ 12
 #define AP_REQ 14
 #define PVNO 5
@@ -56,9 +58,9 @@ static enum kb_status make_checksum(struct kb_tgs *tgs, kb_bytes body,
                                     uint8_t bytes[KB_MAX_CHECKSUM_LEN], kb_checksum *out)
 {
     struct kb_key *key = tgs->tgt->session_key;
+    int32_t type = kb_key_enctype(key)->cksumtype;
 
-    *out = (kb_checksum){kb_key_enctype(key)->cksumtype,
-                         kb_bytes_of(bytes, kb_key_enctype(key)->mac_len)};
+    *out = (kb_checksum){type, kb_bytes_of(bytes, kb_checksum_len(type))};
     return kb_checksum_make(key, KB_USAGE_TGS_REQ_CHECKSUM, body, bytes);
 }
 

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "asn1/reader.h"
+#include "crypto/checksum.h"
 #include "crypto/s2k.h"
 
 enum {
@@ -214,7 +215,7 @@ static void add_checksum(struct minikdc *kdc, const struct minikdc_reply *reply,
     kb_pa_data *pa = take(kdc, sizeof(*pa));
     uint8_t *bytes = take(kdc, KB_MAX_CHECKSUM_LEN);
     const struct kb_enctype *enctype = kb_key_enctype(reply->key);
-    kb_checksum sum = {enctype->cksumtype, {bytes, enctype->mac_len}};
+    kb_checksum sum = {enctype->cksumtype, {bytes, kb_checksum_len(enctype->cksumtype)}};
 
     ok(kb_checksum_make(reply->key, KB_USAGE_AS_REQ_CHECKSUM, reply->request, bytes));
     pa->padata_type = PA_REQ_ENC;
