@@ -3,27 +3,10 @@
 #include "asn1/table.h"
 #include "cli/messages.h"
 #include "cli/recognise.h"
+#include "mech/protocol/encpart.h"
 
 #define CHECKSUM_GSS 0x8003
 #define PA_ENC_TIMESTAMP 2
-
-/* Decrypts into the arena. */
-static enum kb_status open_with(struct kb_recogniser *r, struct kb_key *key, uint32_t usage,
-                                const kb_encrypted_data *part, kb_bytes *out)
-{
-    uint8_t *plain = kb_arena_alloc(r->arena, part->cipher.len);
-    size_t len = 0;
-    enum kb_status status = plain != NULL ? KB_OK : KB_NO_MEMORY;
-
-    if (status == KB_OK && kb_key_enctype(key)->etype != part->etype) {
-        status = KB_NO_ENCTYPE;
-    }
-    if (status == KB_OK) {
-        status = kb_decrypt(key, usage, part->cipher, plain, &len);
-    }
-    *out = kb_bytes_of(plain, status == KB_OK ? len : 0);
-    return status;
-}
 
 /* Whose key it is, is not asked: the MAC tells which one fits. */
 static const struct kb_keytab_entry *open_part(struct kb_recogniser *r, uint32_t usage,
@@ -32,14 +15,14 @@ static const struct kb_keytab_entry *open_part(struct kb_recogniser *r, uint32_t
     for (size_t i = 0; r->keytab != NULL && i < r->keytab->num; i++) {
         const struct kb_keytab_entry *entry = &r->keytab->entries[i];
 
-        if (entry->key != NULL && open_with(r, entry->key, usage, part, out) == KB_OK) {
+        if (entry->key != NULL &&
+            kb_encpart_open(entry->key, usage, part, r->arena, out) == KB_OK) {
             return entry;
         }
     }
     return NULL;
 }
 
-/* Decodes what may have padding of its cipher behind it (RFC 3961: des3 and the like). */
 static void *decode(struct kb_recogniser *r, const struct kb_type *type, kb_bytes plain)
 {
     void *value = kb_arena_alloc(r->arena, type->size);
@@ -99,9 +82,10 @@ static void open_ap_req(struct kb_recogniser *r, const kb_ap_req_fields *ap_req)
     }
     r->session_key = key;
     for (size_t i = 0; i < sizeof(usages) / sizeof(usages[0]); i++) {
-        const void *value = open_with(r, key, usages[i], &ap_req->authenticator, &plain) == KB_OK
-                                ? decode(r, &kb_type_authenticator, plain)
-                                : NULL;
+        const void *value =
+            kb_encpart_open(key, usages[i], &ap_req->authenticator, r->arena, &plain) == KB_OK
+                ? decode(r, &kb_type_authenticator, plain)
+                : NULL;
 
         if (value != NULL) {
             show_inside(r, &kb_type_authenticator, value, NULL);
@@ -119,8 +103,8 @@ static void open_krb_cred(struct kb_recogniser *r, const kb_krb_cred_fields *cre
     const void *value = NULL;
 
     if (cred->enc_part.etype == 0 ||
-        (r->session_key != NULL &&
-         open_with(r, r->session_key, KB_USAGE_KRB_CRED, &cred->enc_part, &plain) == KB_OK)) {
+        (r->session_key != NULL && kb_encpart_open(r->session_key, KB_USAGE_KRB_CRED,
+                                                   &cred->enc_part, r->arena, &plain) == KB_OK)) {
         value = decode(r, &kb_type_enc_krb_cred_part, plain);
     }
     if (value != NULL) {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "asn1/names.h"
+#include "mech/protocol/encpart.h"
 #include "mech/protocol/text.h"
 #include "mech/protocol/token.h"
 #include "mech/report/events.h"
@@ -113,23 +114,22 @@ static enum kb_status unasked(const struct kb_ap *ap, const char *what, int32_t 
 static enum kb_status decrypt_part(struct kb_ap *ap, const kb_ap_rep *rep, struct kb_arena *arena,
                                    kb_enc_ap_rep_part *out, struct kb_error *err)
 {
-    uint8_t *plain = kb_arena_alloc(arena, rep->enc_part.cipher.len);
-    size_t len = 0;
+    kb_bytes plain;
     enum kb_status st;
 
-    if (plain == NULL) {
-        return unusable(ap, KB_E_SERVICE_REPLY, KB_NO_MEMORY, "AP-REP", err);
-    }
     if (rep->enc_part.etype != kb_key_enctype(ap->session_key)->etype) {
         return unasked(ap, "its AP-REP is encrypted with", rep->enc_part.etype, "the session key's",
                        err);
     }
-    st = kb_decrypt(ap->session_key, KB_USAGE_AP_REP, rep->enc_part.cipher, plain, &len);
+    st = kb_encpart_open(ap->session_key, KB_USAGE_AP_REP, &rep->enc_part, arena, &plain);
+    if (st == KB_NO_MEMORY) {
+        return unusable(ap, KB_E_SERVICE_REPLY, st, "AP-REP", err);
+    }
     if (st != KB_OK) {
         return unusable(ap, KB_E_MUTUAL, st, "its AP-REP does not decrypt with the session key",
                         err);
     }
-    st = kb_decode_enc_ap_rep_part(kb_bytes_of(plain, len), arena, out, NULL);
+    st = kb_decode_enc_ap_rep_part(plain, arena, out, NULL);
     return st == KB_OK ? KB_OK
                        : unusable(ap, KB_E_SERVICE_REPLY, st, "encrypted part of its AP-REP", err);
 }

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "mech/protocol/encpart.h"
+
 #define PVNO 5
 #define TKT_INVALID 0x01000000u
 #define TKT_POSTDATED 0x02000000u
@@ -65,24 +67,14 @@ enum kb_status kb_kdcrep_decode(kb_bytes message, int32_t msg_type, struct kb_ar
 enum kb_status kb_kdcrep_open(struct kb_kdcrep *rep, struct kb_key *key, uint32_t usage,
                               struct kb_arena *arena)
 {
-    kb_bytes cipher = rep->msg.enc_part.cipher;
-    uint8_t *plain;
-    size_t len;
-    enum kb_status st;
+    kb_bytes plain;
+    enum kb_status st = kb_encpart_open(key, usage, &rep->msg.enc_part, arena, &plain);
 
-    if (kb_key_enctype(key)->etype != rep->msg.enc_part.etype) {
-        return KB_BAD_INTEGRITY;
-    }
-    plain = kb_arena_alloc(arena, cipher.len);
-    if (plain == NULL) {
-        return KB_NO_MEMORY;
-    }
-    st = kb_decrypt(key, usage, cipher, plain, &len);
-    if (st == KB_CUT_SHORT) {
-        st = KB_BAD_INTEGRITY; /* too short for any plaintext */
+    if (st == KB_NO_ENCTYPE) {
+        st = KB_BAD_INTEGRITY;
     }
     if (st == KB_OK) {
-        st = kb_decode_enc_kdc_rep_part(kb_bytes_of(plain, len), arena, &rep->part, NULL);
+        st = kb_decode_enc_kdc_rep_part(plain, arena, &rep->part, NULL);
     }
     /* RFC 4120 5.3: "If not present, the authtime field is to be used" (MIT leaves it out). */
     if (st == KB_OK && !rep->part.has_starttime) {

@@ -11,6 +11,7 @@
 #include "asn1/reader.h"
 #include "crypto/checksum.h"
 #include "crypto/s2k.h"
+#include "mech/protocol/encpart.h"
 
 enum {
     PA_TGS_REQ = 1,
@@ -106,17 +107,6 @@ kb_bytes minikdc_padata(struct minikdc *kdc, kb_bytes request, int32_t type)
     return KB_NONE;
 }
 
-static enum kb_status decrypt(struct minikdc *kdc, struct kb_key *key, uint32_t usage,
-                              kb_bytes cipher, kb_bytes *out)
-{
-    uint8_t *plain = take(kdc, cipher.len);
-    size_t len;
-    enum kb_status st = kb_decrypt(key, usage, cipher, plain, &len);
-
-    *out = kb_bytes_of(plain, st == KB_OK ? len : 0);
-    return st;
-}
-
 bool minikdc_timestamp(struct minikdc *kdc, kb_bytes request, kb_pa_enc_ts_enc *out)
 {
     kb_bytes value = minikdc_padata(kdc, request, PA_ENC_TIMESTAMP), plain;
@@ -126,8 +116,8 @@ bool minikdc_timestamp(struct minikdc *kdc, kb_bytes request, kb_pa_enc_ts_enc *
         return false;
     }
     ok(kb_decode_encrypted_data(value, &kdc->arena, &data, NULL));
-    if (data.etype != kb_key_enctype(kdc->client_key)->etype ||
-        decrypt(kdc, kdc->client_key, KB_USAGE_PA_ENC_TIMESTAMP, data.cipher, &plain) != KB_OK) {
+    if (kb_encpart_open(kdc->client_key, KB_USAGE_PA_ENC_TIMESTAMP, &data, &kdc->arena, &plain) !=
+        KB_OK) {
         return false;
     }
     ok(kb_decode_pa_enc_ts_enc(plain, &kdc->arena, out, NULL));
@@ -195,7 +185,8 @@ void minikdc_tgs(struct minikdc *kdc, struct kb_key *session_key, kb_bytes reque
     memset(out, 0, sizeof(*out));
     out->msg_type = 13;
     ok(kb_decode_ap_req(minikdc_padata(kdc, request, PA_TGS_REQ), &kdc->arena, &ap, NULL));
-    ok(decrypt(kdc, session_key, KB_USAGE_TGS_REQ_AUTHENTICATOR, ap.authenticator.cipher, &plain));
+    ok(kb_encpart_open(session_key, KB_USAGE_TGS_REQ_AUTHENTICATOR, &ap.authenticator, &kdc->arena,
+                       &plain));
     ok(kb_decode_authenticator(plain, &kdc->arena, &auth, NULL));
     assert_true(auth.has_subkey && auth.has_cksum);
     ok(kb_checksum_verify(session_key, KB_USAGE_TGS_REQ_CHECKSUM, auth.cksum.cksumtype,
