@@ -63,7 +63,7 @@ struct kb_enctype_ops {
 };
 
 extern const struct kb_enctype_ops kb_aes_sha1, kb_aes128_sha2, kb_aes256_sha2, kb_camellia, kb_des,
-    kb_rc4;
+    kb_des3, kb_rc4;
 
 /* kb_key_derived is what the key derives for a usage, made once and kept with it (crypto/key.c). */
 KB_MUST_USE enum kb_status kb_key_derived(struct kb_key *key, uint32_t usage,
@@ -87,5 +87,11 @@ KB_MUST_USE enum kb_status kb_aes_sha2_kdf(enum kb_hash hash, kb_bytes key, kb_b
 /* kb_camellia_kdf is KDF-FEEDBACK-CMAC of RFC 6803 3: writes key_len bytes. */
 KB_MUST_USE enum kb_status kb_camellia_kdf(const struct kb_enctype *enctype, const uint8_t *key,
                                            kb_bytes constant, uint8_t *out);
+
+/* kb_des3_random_to_key makes a key of 168 bits, kb_des3_dk derives one: RFC 3961 6.3.1, 5.1. Keys
+ * are 24 bytes. */
+#define KB_DES3_SEED_LEN 21
+void kb_des3_random_to_key(const uint8_t seed[KB_DES3_SEED_LEN], uint8_t *key);
+KB_MUST_USE enum kb_status kb_des3_dk(const uint8_t *key, kb_bytes constant, uint8_t *out);
 
 #endif

@@ -21,6 +21,8 @@ static const struct {
     {"basch", "1aab6b42964b98b21f8cde2d2448ba3455d7862c9731643f", "MIT t_nfold.c"},
     {"eichin", "65696368696e4b732b4b1b43da1a5b995a58d2c6d0d2dcca", "MIT t_nfold.c"},
     {"sommerfeld", "2f7a98557c6ee4abadf4e71192dd442bd4ff5325a5def75c", "MIT t_nfold.c"},
+    {"assar@NADA.KTH.SE", "5c06c34d2c8905be7a51836cd6f81c4b7a9349165ab3faa9", "Heimdal n-fold-test.c"},
+    {"testKRBTEST.MIT.EDUtestkey", "502cf82978e5fb1a2906bd22289156c006a0dcf5b6c2da6c", "Heimdal n-fold-test.c"},
     /* clang-format on */
 };
 

@@ -1,10 +1,12 @@
-/* rc4-hmac and the three of single DES: messages, checksums, keys of passwords, PRF. */
+/* rc4-hmac, des3-cbc-sha1 and the three of single DES: messages, checksums, keys of passwords, PRF.
+ */
 #include "tests/support/crypto.h"
 
 #include <pthread.h>
 
 #include "crypto/checksum.h"
 #include "crypto/crc.h"
+#include "crypto/family.h"
 #include "crypto/primitive.h"
 #include "crypto/s2k.h"
 
@@ -45,6 +47,16 @@ static const struct {
      "d7a8032e19994c928777506595fbda9883158a8514548e296e911c29f465c672366000558bfc2e88"},
     {KB_ENCTYPE_DES_CBC_MD5, 4, "d3d6832970a73752", "30 bytes bytes bytes bytes byt",
      "8a48166a4c6feae607a8cf68b381c0755e402b19dbc0f81a7d7ca19a25e05223f6064409bf5a4f50acd826639ffa7673fd324ec19e429502"},
+    {KB_ENCTYPE_DES3_CBC_SHA1, 0, "7a25df8992296dceda0e135bc4046e2375b3c14c98fbc162", "",
+     "548af4d504f7d723303f12175fe8386b7b5335a967bad61f3bf0b143"},
+    {KB_ENCTYPE_DES3_CBC_SHA1, 1, "bc0783891513d5ce57bc138fd3c11ae640452385322962b6", "1",
+     "9c3c1dba4747d85af2916e4745f2dce38046796e5104bccdfb669a91d44bc356660945c7"},
+    {KB_ENCTYPE_DES3_CBC_SHA1, 2, "2fd0f725ce04100d2fc8a18098831f850b45d9ef850bd920", "9 bytesss",
+     "cf9144ebc8697981075a8bad8d74e5d7d591eb7d9770c7ada25ee8c5b3d69444dfec79a5b7a01482d9af74e6"},
+    {KB_ENCTYPE_DES3_CBC_SHA1, 3, "0dd52094e0f41ceccb5be510a764b35176e3981332f1e598", "13 bytes byte",
+     "839a17081ecbafbcdc91b88c6955dd3c4514023cf177b77bf0d0177a16f705e849cb7781d76a316b193f8d30"},
+    {KB_ENCTYPE_DES3_CBC_SHA1, 4, "f11686cbbc9e23ea54fecd2a3dcdfb20b6fe98bf2645c4c4", "30 bytes bytes bytes bytes byt",
+     "89433e83fd0ea3666cffcd18d8deebc53b9a34edbeb159d9f667c6c2b9a964401d55e7e9c68d648d65c3aa84ffa3790c14a864da8073a9a95c4ba2bc"},
     {KB_ENCTYPE_RC4_HMAC, 0, "f81fec39255f5784e850c4377c88bd85", "",
      "02c1eb15586144122ec717763dd348bf00434ddc6585954c"},
     {KB_ENCTYPE_RC4_HMAC, 1, "67d1300d281223867f9647ff48721273", "1",
@@ -84,6 +96,14 @@ static const struct {
     {KB_ENCTYPE_DES_CBC_MD5, "hej", "FOO.SEnisse", "", "fe67bf9e576bfe52"},
     {KB_ENCTYPE_DES_CBC_MD5, "hemligt", "FOO.SEassarliten", "", "5b9bcbf29743c840"},
     {KB_ENCTYPE_DES_CBC_MD5, "penny", "EXAMPLE.COMbuckaroo", "", "9443a2e532fdc4f1"},
+    /* RFC 3961 A.4; Heimdal's string-to-key-test.c */
+    {KB_ENCTYPE_DES3_CBC_SHA1, "password", "ATHENA.MIT.EDUraeburn", "", "850bb51358548cd05e86768c313e3bfef7511937dcf72c3e"},
+    {KB_ENCTYPE_DES3_CBC_SHA1, "potatoe", "WHITEHOUSE.GOVdanny", "", "dfcd233dd0a43204ea6dc437fb15e061b02979c1f74f377a"},
+    {KB_ENCTYPE_DES3_CBC_SHA1, "penny", "EXAMPLE.COMbuckaroo", "", "6d2fcdf2d6fbbc3ddcadb5da5710a23489b0d3b69d5d9d4a"},
+    {KB_ENCTYPE_DES3_CBC_SHA1, "\xc3\x9f", "ATHENA.MIT.EDUJuri\xc5\xa1i\xc4\x87", "", "16d5a40e1ce3bacb61b9dce00470324c831973a7b952feb0"},
+    {KB_ENCTYPE_DES3_CBC_SHA1, "\xf0\x9d\x84\x9e", "EXAMPLE.COMpianist", "", "85763726585dbc1cce6ec43e1f751f07f1c4cbb098f40b19"},
+    {KB_ENCTYPE_DES3_CBC_SHA1, "hej", "FOO.SEnisse", "", "0ebc239d6846f2d551985b57c157017904c4e9fec10e13d0"},
+    {KB_ENCTYPE_DES3_CBC_SHA1, "hemligt", "FOO.SEassarliten", "", "7f4067b9bcc440fb4373d9d3cd7cc767e67994d0a834df62"},
     /* Heimdal's string-to-key-test.c and aes-test.c, impacket's test_RC4_string_to_key */
     {KB_ENCTYPE_RC4_HMAC, "foo", "MATTERdoesnot", "", "ac8e657f83df82beea5d43bdaf7800cc"},
     {KB_ENCTYPE_RC4_HMAC, "test", "", "", "0cb6948805f797bf2a82807973b89537"},
@@ -103,6 +123,10 @@ static const struct {
      "803c4121379fc4b87ce413b67707c4632ebed2c6d6b72a55e878836e35e21600d915d590ded5b6d77bb30a1f"},
     {KB_ENCTYPE_DES_CBC_CRC, "54758316b6257a75", "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz123456789",
      "279e4105f7adc9bd6ef28abe31d89b442fe0058388ba33264acb5729562dc637950f6bd144b654be7700b2d6"},
+    {KB_ENCTYPE_DES3_CBC_SHA1, "70378a19cd64134580c27c0115d6b34a1cf2feecef9886a2", "",
+     "9f8d127c520bb826bff3e0fe5ef352389c17e0c073d9ac4a333d644d21ba3ef24f4a886d143f85ac9f6377fb"},
+    {KB_ENCTYPE_DES3_CBC_SHA1, "3452a167df1094ba1089e0a20e9e51abef1525922558b69e", "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz123456789",
+     "6bf24fabc858f8dd9752e4fcd331bb831f238b5be1904eea42e38f7a60c588f075c5c96a67e7f8b7bd0aecf4"},
     {KB_ENCTYPE_RC4_HMAC, "3bb3ae288c12b3b9d06b208a4151b3b6", "",
      "9aea11a3bcf3c53f1f91f5a0ba2132e2501adf5f3c283c8a983ab88757ce865a22132d6100ead63e9e291afa"},
     {KB_ENCTYPE_RC4_HMAC, "6db7b33a01bd2b72f7655cb7b3d5fa0b", "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz123456789",
@@ -121,6 +145,8 @@ static const struct {
     {KB_CKSUM_SHA1_OF_MIT, 0, 0, "", "", "da39a3ee5e6b4b0d3255bfef95601890afd80709"},
     {KB_CKSUM_SHA1_OLD, 0, 0, "", "", "da39a3ee5e6b4b0d3255bfef95601890afd80709"},
     {KB_CKSUM_SHA1, 0, 0, "", "", "da39a3ee5e6b4b0d3255bfef95601890afd80709"},
+    {KB_CKSUM_HMAC_SHA1_DES3, KB_ENCTYPE_DES3_CBC_SHA1, 2,
+     "7a25df8992296dceda0e135bc4046e2375b3c14c98fbc162", "six seven", "0eefc9c3e049aabc1ba5c401677d9ab699082bb4"},
     {KB_CKSUM_HMAC_SHA1_AES128, KB_ENCTYPE_AES128_SHA1, 3, "9062430c8cda3388922e6d6a509f5b7a",
      "eight nine ten eleven twelve thirteen", "01a4b088d45628f6946614e3"},
     {KB_CKSUM_HMAC_SHA1_AES256, KB_ENCTYPE_AES256_SHA1, 4,
@@ -159,13 +185,20 @@ static const struct {
 };
 /* clang-format on */
 
-static const int32_t etypes[] = {KB_ENCTYPE_RC4_HMAC, KB_ENCTYPE_DES_CBC_MD5,
-                                 KB_ENCTYPE_DES_CBC_MD4, KB_ENCTYPE_DES_CBC_CRC};
+static const int32_t etypes[] = {KB_ENCTYPE_RC4_HMAC, KB_ENCTYPE_DES3_CBC_SHA1,
+                                 KB_ENCTYPE_DES_CBC_MD5, KB_ENCTYPE_DES_CBC_MD4,
+                                 KB_ENCTYPE_DES_CBC_CRC};
 
 static struct kb_key *some_key(int32_t etype)
 {
-    return new_key(etype, etype == KB_ENCTYPE_RC4_HMAC ? "000102030405060708090a0b0c0d0e0f"
-                                                       : "45e6087cdf138fb5");
+    switch (etype) {
+    case KB_ENCTYPE_RC4_HMAC:
+        return new_key(etype, "000102030405060708090a0b0c0d0e0f");
+    case KB_ENCTYPE_DES3_CBC_SHA1:
+        return new_key(etype, "850bb51358548cd05e86768c313e3bfef7511937dcf72c3e");
+    default:
+        return new_key(etype, "45e6087cdf138fb5");
+    }
 }
 
 static bool is_zero(const uint8_t *bytes, size_t len)
@@ -247,6 +280,9 @@ static void s2k_parameters(void **state)
         {KB_ENCTYPE_DES_CBC_CRC, "01", KB_BAD_PARAMS},
         {KB_ENCTYPE_DES_CBC_MD5, "0000", KB_BAD_PARAMS},
         {KB_ENCTYPE_DES_CBC_MD5, "00000000", KB_BAD_PARAMS},
+        {KB_ENCTYPE_DES3_CBC_SHA1, "", KB_OK},
+        {KB_ENCTYPE_DES3_CBC_SHA1, "00", KB_BAD_PARAMS},
+        {KB_ENCTYPE_DES3_CBC_SHA1, "00001000", KB_BAD_PARAMS},
         {KB_ENCTYPE_RC4_HMAC, "", KB_OK},
         {KB_ENCTYPE_RC4_HMAC, "00", KB_BAD_PARAMS},
         {KB_ENCTYPE_RC4_HMAC, "00001000", KB_BAD_PARAMS},
@@ -297,7 +333,7 @@ static void s2k_no_utf8(void **state)
             kb_string_to_key(KB_ENCTYPE_RC4_HMAC, kb_str(rows[i]), KB_NONE, KB_NONE, &key),
             KB_MALFORMED);
         assert_null(key);
-        /* DES takes bytes. */
+        /* DES and DES3 take bytes. */
         assert_int_equal(
             kb_string_to_key(KB_ENCTYPE_DES_CBC_MD5, kb_str(rows[i]), KB_NONE, KB_NONE, &key),
             KB_OK);
@@ -320,25 +356,34 @@ static void prf_vectors(void **state)
 }
 
 /* MIT's t_cf2.in, t_cf2.expected: KRB-FX-CF2 of two keys whose passwords are "key1" and "key2". */
-static void cf2_vector(void **state)
+static void cf2_vector(int32_t etype, size_t len, kb_bytes wanted)
 {
-    kb_bytes wanted = unhex("24d7f6b6bae4e5c00d2082c5ebab3672");
     struct kb_key *k1, *k2;
-    uint8_t a[16], b[16];
+    uint8_t a[32], b[32], key[32];
 
-    (void)state;
-    assert_int_equal(
-        kb_string_to_key(KB_ENCTYPE_RC4_HMAC, KB_LIT("key1"), KB_LIT("key1"), KB_NONE, &k1), KB_OK);
-    assert_int_equal(
-        kb_string_to_key(KB_ENCTYPE_RC4_HMAC, KB_LIT("key2"), KB_LIT("key2"), KB_NONE, &k2), KB_OK);
-    assert_int_equal(kb_prf_plus(k1, KB_PRF_PLUS, KB_LIT("a"), a, sizeof(a)), KB_OK);
-    assert_int_equal(kb_prf_plus(k2, KB_PRF_PLUS, KB_LIT("b"), b, sizeof(b)), KB_OK);
-    for (size_t i = 0; i < sizeof(a); i++) {
+    assert_int_equal(kb_string_to_key(etype, KB_LIT("key1"), KB_LIT("key1"), KB_NONE, &k1), KB_OK);
+    assert_int_equal(kb_string_to_key(etype, KB_LIT("key2"), KB_LIT("key2"), KB_NONE, &k2), KB_OK);
+    assert_int_equal(kb_prf_plus(k1, KB_PRF_PLUS, KB_LIT("a"), a, len), KB_OK);
+    assert_int_equal(kb_prf_plus(k2, KB_PRF_PLUS, KB_LIT("b"), b, len), KB_OK);
+    for (size_t i = 0; i < len; i++) {
         a[i] ^= b[i];
     }
-    assert_bytes(kb_bytes_of(a, sizeof(a)), wanted, "cf2");
+    if (etype == KB_ENCTYPE_DES3_CBC_SHA1) {
+        kb_des3_random_to_key(a, key);
+    } else {
+        memcpy(key, a, len);
+    }
+    assert_bytes(kb_bytes_of(key, wanted.len), wanted, "cf2");
     kb_key_free(k1);
     kb_key_free(k2);
+}
+
+static void cf2_vectors(void **state)
+{
+    (void)state;
+    cf2_vector(KB_ENCTYPE_RC4_HMAC, 16, unhex("24d7f6b6bae4e5c00d2082c5ebab3672"));
+    cf2_vector(KB_ENCTYPE_DES3_CBC_SHA1, KB_DES3_SEED_LEN,
+               unhex("e58f9eb643862c13ad38e529313462a7f73e62834fe54a01"));
 }
 
 /* --- checksums --- */
@@ -642,6 +687,44 @@ static void des_keys(void **state)
     assert_int_equal(kb_key_new(KB_ENCTYPE_RC4_HMAC, KB_LIT("123456789012345"), &key), KB_BAD_KEY);
 }
 
+/* RFC 3961 A.3: DR and DK */
+static void des3_keys(void **state)
+{
+    /* clang-format off */
+    static const char *const rows[][2] = {
+        {"935079d14490a75c3093c4a6e8c3b049c71e6ee705", "925179d04591a79b5d3192c4a7e9c289b049c71f6ee604cd"},
+        {"9f58e5a047d894101c469845d67ae3c5249ed812f2", "9e58e5a146d9942a101c469845d67a20e3c4259ed913f207"},
+        {"12fff90c773f956d13fc2ca0d0840349dbd39908eb", "13fef80d763e94ec6d13fd2ca1d085070249dad39808eabf"},
+        {"f8debf05b097e7dc0603686aca35d91fd9a5516a70", "f8dfbf04b097e6d9dc0702686bcb3489d91fd9a4516b703e"},
+        {"2270db565d2a3d64cfbfdc5305d4f778a6de42d9da", "2370da575d2a3da864cebfdc5204d56df779a7df43d9da43"},
+        {"348056ec98fcc517171d2b4d7a9493af482d999175", "348057ec98fdc48016161c2a4c7a943e92ae492c989175f7"},
+        {"a8818bc367dadacbe9a6c84627fb60c294b01215e5", "a8808ac267dada3dcbe9a7c84626fbc761c294b01315e5c1"},
+        {"c813f88b3be2b2f75424ce9175fbc8483b88c8713a", "c813f88a3be3b334f75425ce9175fbe3c8493b89c8703b49"},
+        {"f58efc6f83f93e55e695fd252cf8fe59f7d5ba37ec", "f48ffd6e83f83e7354e694fd252cf83bfe58f7d5ba37ec5d"},
+        /* three weak keys: FIPS 74, corrected as in RFC 3961 6.2 */
+        {"000000000000000000000000000000000000000000", "01010101010101f101010101010101f101010101010101f1"},
+    };
+    /* clang-format on */
+    struct kb_key *key;
+
+    (void)state;
+    for (size_t i = 0; i < NUM(rows); i++) {
+        uint8_t out[24];
+
+        kb_des3_random_to_key(unhex(rows[i][0]).ptr, out);
+        assert_bytes(kb_bytes_of(out, sizeof(out)), unhex(rows[i][1]), rows[i][0]);
+    }
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(kb_key_random(KB_ENCTYPE_DES3_CBC_SHA1, &kb_rng_system, &key), KB_OK);
+        for (size_t at = 0; at < 24; at++) {
+            assert_int_equal(__builtin_parity(kb_key_bytes(key).ptr[at]), 1);
+        }
+        kb_key_free(key);
+    }
+    assert_int_equal(kb_key_new(KB_ENCTYPE_DES3_CBC_SHA1, unhex("850bb51358548cd0"), &key),
+                     KB_BAD_KEY);
+}
+
 #define NUM_THREADS 6 /* more than a key keeps contexts */
 
 static void *use_key(void *arg)
@@ -689,15 +772,15 @@ static void threads_on_one_key(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(decrypt_vectors),    cmocka_unit_test(encrypt_vectors),
-        cmocka_unit_test(s2k_vectors),        cmocka_unit_test(s2k_parameters),
-        cmocka_unit_test(s2k_no_utf8),        cmocka_unit_test(prf_vectors),
-        cmocka_unit_test(cf2_vector),         cmocka_unit_test(sum_vectors),
-        cmocka_unit_test(des_sum_vectors),    cmocka_unit_test(sum_strictness),
-        cmocka_unit_test(crc_vectors),        cmocka_unit_test(every_length),
-        cmocka_unit_test(overlapping),        cmocka_unit_test(tampering),
-        cmocka_unit_test(rc4_usages),         cmocka_unit_test(des_keys),
-        cmocka_unit_test(threads_on_one_key),
+        cmocka_unit_test(decrypt_vectors), cmocka_unit_test(encrypt_vectors),
+        cmocka_unit_test(s2k_vectors),     cmocka_unit_test(s2k_parameters),
+        cmocka_unit_test(s2k_no_utf8),     cmocka_unit_test(prf_vectors),
+        cmocka_unit_test(cf2_vectors),     cmocka_unit_test(sum_vectors),
+        cmocka_unit_test(des_sum_vectors), cmocka_unit_test(sum_strictness),
+        cmocka_unit_test(crc_vectors),     cmocka_unit_test(every_length),
+        cmocka_unit_test(overlapping),     cmocka_unit_test(tampering),
+        cmocka_unit_test(rc4_usages),      cmocka_unit_test(des_keys),
+        cmocka_unit_test(des3_keys),       cmocka_unit_test(threads_on_one_key),
     };
 
     use_mode();

@@ -10,6 +10,33 @@ static const struct derived {
     const char *key, *constant, *out;
 } derive_rows[] = {
     /* clang-format off */
+    /* RFC 3961 A.3, MIT t_derive.c, and of "combine" Heimdal's derived-key-test.c */
+    {KB_ENCTYPE_DES3_CBC_SHA1, "850bb51358548cd05e86768c313e3bfef7511937dcf72c3e",
+     "0000000299", "f78c496d16e6c2dae0e0b6c24057a84c0426aeef26fd6dce"},
+    {KB_ENCTYPE_DES3_CBC_SHA1, "850bb51358548cd05e86768c313e3bfef7511937dcf72c3e",
+     "00000002aa", "5b5723d0b634cb684c3eba5264e9a70d52e683231ad3c4ce"},
+    {KB_ENCTYPE_DES3_CBC_SHA1, "850bb51358548cd05e86768c313e3bfef7511937dcf72c3e",
+     "0000000255", "a77c94980e9b7345a81525c423a737ce67f4cd91b6b3da45"},
+    {KB_ENCTYPE_DES3_CBC_SHA1, "dce06b1f64c857a11c3db57c51899b2cc1791008ce973b92",
+     "0000000155", "925179d04591a79b5d3192c4a7e9c289b049c71f6ee604cd"},
+    {KB_ENCTYPE_DES3_CBC_SHA1, "5e13d31c70ef765746578531cb51c15bf11ca82c97cee9f2",
+     "00000001aa", "9e58e5a146d9942a101c469845d67a20e3c4259ed913f207"},
+    {KB_ENCTYPE_DES3_CBC_SHA1, "98e6fd8a04a4b6859b75a176540b9752bad3ecd610a252bc",
+     "0000000155", "13fef80d763e94ec6d13fd2ca1d085070249dad39808eabf"},
+    {KB_ENCTYPE_DES3_CBC_SHA1, "622aec25a2fe2cad7094680b7c64940280084c1a7cec92b5",
+     "00000001aa", "f8dfbf04b097e6d9dc0702686bcb3489d91fd9a4516b703e"},
+    {KB_ENCTYPE_DES3_CBC_SHA1, "d3f8298ccb166438dcb9b93ee5a7629286a491f838f802fb",
+     "6b65726265726f73", "2370da575d2a3da864cebfdc5204d56df779a7df43d9da43"},
+    {KB_ENCTYPE_DES3_CBC_SHA1, "c1081649ada74362e6a1459d01dfd30d67c2234c940704da",
+     "0000000155", "348057ec98fdc48016161c2a4c7a943e92ae492c989175f7"},
+    {KB_ENCTYPE_DES3_CBC_SHA1, "5d154af238f46713155719d55e2f1f790dd661f279a7917c",
+     "00000001aa", "a8808ac267dada3dcbe9a7c84626fbc761c294b01315e5c1"},
+    {KB_ENCTYPE_DES3_CBC_SHA1, "798562e049852f57dc8c343ba17f2ca1d97394efc8adc443",
+     "0000000155", "c813f88a3be3b334f75425ce9175fbe3c8493b89c8703b49"},
+    {KB_ENCTYPE_DES3_CBC_SHA1, "26dce334b545292f2feab9a8701a89a4b99eb9942cecd016",
+     "00000001aa", "f48ffd6e83f83e7354e694fd252cf83bfe58f7d5ba37ec5d"},
+    {KB_ENCTYPE_DES3_CBC_SHA1, "b55e983467e551b3e5d0e5b6c80d45769423a873dc62b30e",
+     "636f6d62696e65", "0126388aadc81a1f2a62bc45f8d5c19151bacdd5cb798a3e"},
     /* RFC 6803 10 */
     {KB_ENCTYPE_CAMELLIA128, "57d0297298ffd9d35de5a47fb4bde24b",
      "0000000299", "d155775a209d05f02b38d42a389e5a56"},
@@ -134,6 +161,8 @@ static void derived_key(const struct derived *row)
 
     if (enctype->ops == &kb_aes_sha1) {
         assert_int_equal(kb_aes_sha1_dk(key, constant, out), KB_OK);
+    } else if (enctype->ops == &kb_des3) {
+        assert_int_equal(kb_des3_dk(key.ptr, constant, out), KB_OK);
     } else if (enctype->ops->cmac) {
         assert_int_equal(kb_camellia_kdf(enctype, key.ptr, constant, out), KB_OK);
     } else {
