@@ -1,7 +1,7 @@
 /* bench_bare ETYPE - what OpenSSL itself takes for the bytes of a message: the bound of
  * messages.py.
  *
- * Reads lines "time OP SIZE", answers with nanoseconds of one call (slice.h). OP is one of
+ * Reads lines "time OP SIZE" (or "long"), answers with nanoseconds of one call (slice.h). OP is one of
  * bench_messages.c. The cipher (CBC, or RC4) goes over confounder, data and a token's header, then
  * HMAC (CMAC for Camellia) over the same bytes, one after the other: wrap, and the other way round
  * unwrap. Whatever only signs is the MAC over data and header. No copying beside that: the cipher
@@ -221,7 +221,7 @@ static void make_room(struct bench *b)
     }
 }
 
-static double measure(struct bench *b, const char *name, size_t size)
+static double measure(struct bench *b, const char *how, const char *name, size_t size)
 {
     size_t block = b->suite->confounder;
 
@@ -229,7 +229,8 @@ static double measure(struct bench *b, const char *name, size_t size)
     b->sealed = (b->suite->confounder + b->len + block - 1) / block * block;
     for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
         if (strcmp(ops[i].name, name) == 0) {
-            return kb_slice(b, size, NULL, ops[i].call);
+            return strcmp(how, "long") == 0 ? kb_long_run(b, size, ops[i].call)
+                                            : kb_slice(b, size, NULL, ops[i].call);
         }
     }
     must(0, "which operation?");
@@ -239,7 +240,7 @@ static double measure(struct bench *b, const char *name, size_t size)
 int main(int argc, char **argv)
 {
     struct bench b = {0};
-    char line[128], op[32];
+    char line[128], how[8], op[32];
     size_t size;
 
     for (size_t i = 0; argc == 2 && i < sizeof(suites) / sizeof(suites[0]); i++) {
@@ -253,8 +254,8 @@ int main(int argc, char **argv)
     puts("ready");
     fflush(stdout);
     while (fgets(line, sizeof(line), stdin) != NULL) {
-        must(sscanf(line, "time %31s %zu", op, &size) == 2 && size <= KB_MAX_MESSAGE, line);
-        printf("%.1f\n", measure(&b, op, size));
+        must(sscanf(line, "%7s %31s %zu", how, op, &size) == 3 && size <= KB_MAX_MESSAGE, line);
+        printf("%.1f\n", measure(&b, how, op, size));
         fflush(stdout);
     }
     return 0;

@@ -5,6 +5,7 @@
  * Reads requests, answers each with one line; "-" where the mechanism does not have the call:
  *
  *   time OP SIZE        nanoseconds of one call of the initiator's side (slice.h)
+ *   long OP SIZE        the same in a run of 1 MiB, to compare sizes; of wrap and get_mic
  *   threads OP SIZE N   nanoseconds of wall-clock between two calls, N threads on one context
  *   allocations OP SIZE calls of malloc in one call
  *   heap                bytes of heap for a context that waits for the acceptor's answer, and for
@@ -402,6 +403,16 @@ static void time_it(struct bench *b, const char *name, size_t size)
     end(b);
 }
 
+/* Only of operations that need no token of the other side. */
+static void long_run(struct bench *b, const char *name, size_t size)
+{
+    if (size == 0 || !begin(b, name, size) || at_hand.op->prepare != NULL) {
+        exit(2);
+    }
+    printf("%.1f\n", kb_long_run(b, size, call_one));
+    end(b);
+}
+
 struct worker {
     struct bench *bench;
     pthread_barrier_t *start;
@@ -530,6 +541,8 @@ static void answer(struct bench *b, const char *line)
 
     if (sscanf(line, "time %31s %zu", op, &size) == 2 && size <= KB_MAX_MESSAGE) {
         time_it(b, op, size);
+    } else if (sscanf(line, "long %31s %zu", op, &size) == 2 && size <= KB_MAX_MESSAGE) {
+        long_run(b, op, size);
     } else if (sscanf(line, "threads %31s %zu %u", op, &size, &num) == 3 &&
                size <= KB_MAX_MESSAGE) {
         threads(b, op, size, num);

@@ -184,8 +184,8 @@ class Messages:
         for side in (*sides, pair.bare):
             small = large = float("inf")
             for _ in range(3 * self.rounds):
-                small = min(small, float(side.ask("time wrap 65536")))
-                large = min(large, float(side.ask("time wrap 1048576")))
+                small = min(small, float(side.ask("long wrap 65536")))
+                large = min(large, float(side.ask("long wrap 1048576")))
             rates.append(16 * small / large)
         self.figure(pair, "rate of wrap, 1 MiB beside 64 KiB", *rates[:2], "times",
                     rates[0] >= 0.98,    # a fiftieth is what clocks differ by

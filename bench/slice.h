@@ -73,4 +73,23 @@ static inline double kb_slice(void *ctx, size_t size, void (*prepare)(void *ctx,
     return least;
 }
 
+/* The least time of a call where calls follow each other for KB_MAX_MESSAGE bytes: to compare
+ * sizes. Of short runs some see no tick of the system's clock, of a long one none does. */
+static inline double kb_long_run(void *ctx, size_t size, void (*call)(void *ctx, size_t i))
+{
+    size_t calls = KB_MAX_MESSAGE / size;
+    uint64_t least = UINT64_MAX;
+
+    for (unsigned run = 0; run < 3; run++) {
+        uint64_t start = kb_clock_ns(CLOCK_MONOTONIC), took;
+
+        for (size_t i = 0; i < calls; i++) {
+            call(ctx, 0);
+        }
+        took = kb_clock_ns(CLOCK_MONOTONIC) - start;
+        least = took < least ? took : least;
+    }
+    return (double)least / (double)calls;
+}
+
 #endif
