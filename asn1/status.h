@@ -15,8 +15,9 @@ enum kb_status {
     KB_WRONG_TYPE,    /* well-formed, but another message than the one asked for */
     KB_OUT_OF_RANGE,  /* a number or time outside what its type allows */
     KB_BAD_INTEGRITY, /* a MAC or checksum does not verify: wrong key, or forged */
-    KB_BAD_KEY,       /* a key whose length is not its enctype's */
+    KB_BAD_KEY,       /* a key whose length is not its enctype's, or a weak one of DES */
     KB_BAD_PARAMS,    /* string-to-key parameters that are malformed or outside our bounds */
+    KB_BAD_TEXT,      /* a password that is not UTF-8, where its characters matter */
     KB_NO_ENCTYPE,    /* an enctype or checksum type that we do not have */
     KB_NO_CRYPTO,     /* OpenSSL, or a primitive of it, cannot be had */
     KB_NOT_FOUND,     /* there is no such thing; not an error by itself */

@@ -261,7 +261,7 @@ static enum kb_status to_utf16(kb_bytes text, uint8_t *out, size_t *out_len)
 
     while (text.len > 0) {
         if (!take_char(&text, &c)) {
-            return KB_MALFORMED;
+            return KB_BAD_TEXT;
         }
         if (c >= 0x10000) {
             at = put_unit(at, 0xd800 + ((c - 0x10000) >> 10));

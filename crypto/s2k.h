@@ -17,7 +17,7 @@ KB_MUST_USE enum kb_status kb_s2k_iterations(const struct kb_enctype *enctype, k
 
 /* kb_string_to_key derives the long-term key of `password` (UTF-8 octets, no NUL at the end).
  * The caller has compared kb_s2k_iterations with its bounds. KB_NO_ENCTYPE, KB_BAD_PARAMS,
- * KB_NO_CRYPTO, KB_NO_MEMORY; KB_MALFORMED: rc4-hmac needs the password's characters, and it is not
+ * KB_NO_CRYPTO, KB_NO_MEMORY; KB_BAD_TEXT: rc4-hmac needs the password's characters, and it is not
  * UTF-8. */
 KB_MUST_USE enum kb_status kb_string_to_key(int32_t etype, kb_bytes password, kb_bytes salt,
                                             kb_bytes s2kparams, struct kb_key **out);

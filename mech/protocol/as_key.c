@@ -230,6 +230,17 @@ static enum kb_status out_of_bounds(struct kb_as *as, const struct kb_key_hint *
                         (unsigned long)policy->max_iterations);
 }
 
+/* RFC 4757 2: the key is made of the password's characters, so it has to be known what they are. */
+static enum kb_status no_text(struct kb_as *as, const struct kb_key_hint *how)
+{
+    struct kb_text client;
+
+    return kb_error_set(&as->error, KB_E_PASSWORD_TEXT,
+                        "%s: the password is not UTF-8, and a key of %s is made of its characters",
+                        kb_text_principal(&client, as->request.client),
+                        kb_enctype_find(how->etype)->name);
+}
+
 /* A KDC that says nothing of keys means the default salt, of whatever enctype. */
 static const struct kb_pa_said said_nothing = {
     .keys = &(const struct kb_pa_key){.etype = KB_PA_ANY_ETYPE},
@@ -287,6 +298,8 @@ enum kb_status kb_as_choose(struct kb_as *as, const struct kb_pa_said *said,
         return no_key(as, named);
     case KB_BAD_PARAMS:
         return out_of_bounds(as, out_how);
+    case KB_BAD_TEXT:
+        return no_text(as, out_how);
     default:
         return kb_error_status(&as->error, KB_E_INTERNAL, st, "The client's key cannot be made");
     }

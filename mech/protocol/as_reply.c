@@ -229,6 +229,9 @@ enum kb_status kb_as_check_reply(struct kb_as *as, kb_bytes message, struct kb_a
     case KB_BAD_PARAMS:
         return fail(fault, KB_E_ITERATIONS,
                     "its salt or its number of password hash rounds is out of bounds");
+    case KB_BAD_TEXT:
+        return fail(fault, KB_E_PASSWORD_TEXT,
+                    "the password is not UTF-8, and the key is made of its characters");
     case KB_BAD_INTEGRITY:
         return fail(fault, as->request.keys->salted ? KB_E_WRONG_PASSWORD : KB_E_KEY_REFUSED, NULL);
     default:

@@ -140,7 +140,8 @@ static enum kb_status make_session_key(const kb_encryption_key *key,
     st = kb_key_new(key->keytype, key->keyvalue, out);
     return st == KB_OK || st == KB_NO_MEMORY
                ? st
-               : fail(fault, KB_E_KDC_REPLY, "its session key has the wrong length");
+               : fail(fault, KB_E_KDC_REPLY,
+                      "its session key has the wrong length, or is a weak one");
 }
 
 /* RFC 4120 3.1.5: "the host address field is correct". */

@@ -449,6 +449,44 @@ static void malformed_parameters_are_refused(void **state)
     lab_wipe(&lab);
 }
 
+/* RFC 4757 2: the key of rc4 is made of characters. Told alike with and without preauthentication.
+ */
+static void a_password_has_characters(void **state)
+{
+    for (int preauth = 0; preauth < 2; preauth++) {
+        kb_etype_info2_entry entry = {KB_ENCTYPE_RC4_HMAC, false, KB_NONE, false, KB_NONE};
+        kb_etype_info2 list = {&entry, 1};
+        kb_pa_data items[] = {{2, KB_NONE}, {19, KB_NONE}};
+        kb_method_data methods = {items, 2};
+        struct lab lab;
+
+        (void)state;
+        lab_init(&lab);
+        lab.client.password = KB_LIT("g\xfcnther");
+        lab.client.etypes[0] = KB_ENCTYPE_RC4_HMAC;
+        lab.client.policy.num_etypes = 1;
+        start(&lab);
+        assert_int_equal(kb_encode_etype_info2(&lab.kdc.arena, &list, &items[1].padata_value),
+                         KB_OK);
+        if (preauth) {
+            kb_bytes e_data;
+
+            assert_int_equal(kb_encode_method_data(&lab.kdc.arena, &methods, &e_data), KB_OK);
+            give_error(&lab, 25, e_data);
+            assert_fails(&lab, KB_E_PASSWORD_TEXT,
+                         "the password is not UTF-8, and a key of rc4-hmac");
+        } else {
+            kb_key_free(lab.kdc.client_key);
+            assert_int_equal(
+                kb_key_new(KB_ENCTYPE_RC4_HMAC, KB_LIT("0123456789abcdef"), &lab.kdc.client_key),
+                KB_OK);
+            give_reply(&lab);
+            assert_fails(&lab, KB_E_PASSWORD_TEXT, "the password is not UTF-8");
+        }
+        lab_wipe(&lab);
+    }
+}
+
 /* A flood of forged replies, each with another salt, costs the rounds of one login at most. */
 static void rounds_are_bounded_over_a_flood(void **state)
 {
@@ -858,6 +896,7 @@ int main(void)
         cmocka_unit_test(locked_account_is_not_tried_again),
         cmocka_unit_test(rounds_have_bounds),
         cmocka_unit_test(malformed_parameters_are_refused),
+        cmocka_unit_test(a_password_has_characters),
         cmocka_unit_test(rounds_are_bounded_over_a_flood),
         cmocka_unit_test(no_rounds_after_a_proof),
         cmocka_unit_test(skew_is_corrected_once),

@@ -331,7 +331,7 @@ static void s2k_no_utf8(void **state)
 
         assert_int_equal(
             kb_string_to_key(KB_ENCTYPE_RC4_HMAC, kb_str(rows[i]), KB_NONE, KB_NONE, &key),
-            KB_MALFORMED);
+            KB_BAD_TEXT);
         assert_null(key);
         /* DES and DES3 take bytes. */
         assert_int_equal(
