@@ -4,8 +4,6 @@
 #include "mech/options/table.h"
 #include "mech/options/text.h"
 
-#define DES_CBC_MD4 2 /* which MIT's family has, and the table may lack */
-
 /* clang-format off */
 static const struct family {
     const char *name;
@@ -22,7 +20,7 @@ static const struct family {
     {"camellia", {KB_ENCTYPE_CAMELLIA256, KB_ENCTYPE_CAMELLIA128}},
     {"rc4",      {KB_ENCTYPE_RC4_HMAC}},
     {"des3",     {KB_ENCTYPE_DES3_CBC_SHA1}},
-    {"des",      {KB_ENCTYPE_DES_CBC_CRC, KB_ENCTYPE_DES_CBC_MD5, DES_CBC_MD4}}, /* until MIT 1.17 */
+    {"des",      {KB_ENCTYPE_DES_CBC_CRC, KB_ENCTYPE_DES_CBC_MD5, KB_ENCTYPE_DES_CBC_MD4}}, /* until MIT 1.17 */
 };
 /* clang-format on */
 
