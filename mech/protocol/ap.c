@@ -501,6 +501,7 @@ unsigned kb_ap_ssf(const struct kb_ap *ap)
 
     switch (enctype->etype) {
     case KB_ENCTYPE_DES_CBC_CRC:
+    case KB_ENCTYPE_DES_CBC_MD4:
     case KB_ENCTYPE_DES_CBC_MD5:
         return 56;
     case KB_ENCTYPE_DES3_CBC_SHA1:

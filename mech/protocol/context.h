@@ -16,8 +16,9 @@
 #define KB_APART 64
 
 struct kb_ap {
-    /* Immutable once established: what messages need, … */
-    enum kb_ap_state { KB_AP_WAITING, KB_AP_ESTABLISHED, KB_AP_FAILED } state;
+    /* Immutable once established: what messages need, … Only the state may change, when the peer
+     * says that it has deleted the context (kb_take_delete). */
+    _Atomic enum kb_ap_state { KB_AP_WAITING, KB_AP_ESTABLISHED, KB_AP_FAILED } state;
     uint32_t flags;                       /* KB_GSS_* */
     const struct kb_token_format *format; /* of its messages, once established */
     struct kb_key *message_key; /* the initiator's subkey, then the acceptor's if it sends one */

@@ -50,7 +50,7 @@ enum kb_status kb_wrap(struct kb_ap *ap, const struct kb_rng *rng, bool conf, kb
     uint64_t seq;
     enum kb_status st;
 
-    if (ap->state != KB_AP_ESTABLISHED) {
+    if (!kb_ap_established(ap)) {
         return KB_NOT_FOUND;
     }
     seq = take_seq(ap);
@@ -71,7 +71,7 @@ enum kb_status kb_unwrap(struct kb_ap *ap, kb_bytes token, uint8_t *out, size_t 
     *out_len = 0;
     *out_conf = false;
     *out_suppl = 0;
-    if (ap->state != KB_AP_ESTABLISHED) {
+    if (!kb_ap_established(ap)) {
         return KB_NOT_FOUND;
     }
     st = ap->format->unwrap(ap, token, out, out_len, &conf, &seq);
@@ -92,7 +92,7 @@ enum kb_status kb_get_mic(struct kb_ap *ap, kb_bytes message, uint8_t *out)
     uint64_t seq;
     enum kb_status st;
 
-    if (ap->state != KB_AP_ESTABLISHED) {
+    if (!kb_ap_established(ap)) {
         return KB_NOT_FOUND;
     }
     seq = take_seq(ap);
@@ -110,7 +110,7 @@ enum kb_status kb_verify_mic(struct kb_ap *ap, kb_bytes message, kb_bytes token,
     enum kb_status st;
 
     *out_suppl = 0;
-    if (ap->state != KB_AP_ESTABLISHED) {
+    if (!kb_ap_established(ap)) {
         return KB_NOT_FOUND;
     }
     st = ap->format->verify_mic(ap, message, token, &seq);
@@ -118,6 +118,32 @@ enum kb_status kb_verify_mic(struct kb_ap *ap, kb_bytes message, kb_bytes token,
         *out_suppl = note_received(ap, seq);
     }
     return st;
+}
+
+enum kb_status kb_take_delete(struct kb_ap *ap, kb_bytes token)
+{
+    enum kb_status st;
+
+    if (!kb_ap_established(ap)) {
+        return KB_NOT_FOUND;
+    }
+    st = ap->format->take_delete != NULL ? ap->format->take_delete(ap, token) : KB_MALFORMED;
+    if (st == KB_OK) {
+        atomic_store(&ap->state, KB_AP_FAILED);
+    }
+    return st;
+}
+
+bool kb_old_algorithms(const struct kb_ap *ap, uint16_t *out_sgn_alg, uint16_t *out_seal_alg)
+{
+    const struct kb_v1_algorithm *algorithm = kb_v1_algorithm_of(ap->message_key);
+
+    if (algorithm == NULL) {
+        return false;
+    }
+    *out_sgn_alg = algorithm->sgn_alg >> 8;
+    *out_seal_alg = algorithm->seal_alg >> 8;
+    return true;
 }
 
 /* --- lists of buffers --- */
@@ -150,7 +176,7 @@ static void bring_data(struct kb_iov *iov)
 
 enum kb_status kb_wrap_iov_len(const struct kb_ap *ap, bool conf, struct kb_iov *iov)
 {
-    return ap->state == KB_AP_ESTABLISHED ? ap->format->wrap_iov_len(ap, conf, iov) : KB_NOT_FOUND;
+    return kb_ap_established(ap) ? ap->format->wrap_iov_len(ap, conf, iov) : KB_NOT_FOUND;
 }
 
 enum kb_status kb_wrap_iov(struct kb_ap *ap, const struct kb_rng *rng, bool conf,
@@ -159,7 +185,7 @@ enum kb_status kb_wrap_iov(struct kb_ap *ap, const struct kb_rng *rng, bool conf
     uint64_t seq;
     enum kb_status st;
 
-    if (ap->state != KB_AP_ESTABLISHED) {
+    if (!kb_ap_established(ap)) {
         return KB_NOT_FOUND;
     }
     if (!conf || !ap->format->reads_from) {
@@ -182,7 +208,7 @@ enum kb_status kb_unwrap_iov(struct kb_ap *ap, struct kb_iov *iov, bool *out_con
 
     *out_conf = false;
     *out_suppl = 0;
-    if (ap->state != KB_AP_ESTABLISHED) {
+    if (!kb_ap_established(ap)) {
         return KB_NOT_FOUND;
     }
     st = ap->format->unwrap_iov(ap, iov, &conf, &seq);
@@ -205,7 +231,7 @@ enum kb_status kb_unwrap_stream(struct kb_ap *ap, uint8_t *token, size_t len, st
     data->len = 0;
     *out_conf = false;
     *out_suppl = 0;
-    if (ap->state != KB_AP_ESTABLISHED) {
+    if (!kb_ap_established(ap)) {
         return KB_NOT_FOUND;
     }
     st = ap->format->unwrap_stream(ap, token, len, iov, data, &conf, &seq);
@@ -224,7 +250,7 @@ enum kb_status kb_get_mic_iov(struct kb_ap *ap, struct kb_piece *pieces, size_t 
     uint64_t seq;
     enum kb_status st;
 
-    if (ap->state != KB_AP_ESTABLISHED) {
+    if (!kb_ap_established(ap)) {
         return KB_NOT_FOUND;
     }
     seq = take_seq(ap);
@@ -242,7 +268,7 @@ enum kb_status kb_verify_mic_iov(struct kb_ap *ap, struct kb_piece *pieces, size
     enum kb_status st;
 
     *out_suppl = 0;
-    if (ap->state != KB_AP_ESTABLISHED) {
+    if (!kb_ap_established(ap)) {
         return KB_NOT_FOUND;
     }
     st = ap->format->verify_mic_iov(ap, pieces, num, token, &seq);

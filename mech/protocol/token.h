@@ -32,6 +32,14 @@ KB_MUST_USE enum kb_status kb_get_mic(struct kb_ap *ap, kb_bytes message, uint8_
 KB_MUST_USE enum kb_status kb_verify_mic(struct kb_ap *ap, kb_bytes message, kb_bytes token,
                                          uint32_t *out_suppl);
 
+/* kb_take_delete takes the peer's word that it has deleted the context (RFC 1964 1.2.3), after
+ * which there are no messages any more. RFC 4121 has no such token: KB_MALFORMED. */
+KB_MUST_USE enum kb_status kb_take_delete(struct kb_ap *ap, kb_bytes token);
+
+/* kb_old_algorithms gives SGN_ALG and SEAL_ALG of RFC 1964, read as little-endian numbers; false
+ * where messages are RFC 4121's. */
+bool kb_old_algorithms(const struct kb_ap *ap, uint16_t *out_sgn_alg, uint16_t *out_seal_alg);
+
 /* --- messages as lists of buffers: gss_wrap_iov and its kin --- */
 
 #define KB_SPARE_PIECES 4 /* behind the caller's: room for what a format adds */

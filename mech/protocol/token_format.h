@@ -5,8 +5,8 @@
  *
  * A format knows keys, flags and bytes. What is common stands in token.c: whether the context is
  * open, sequence numbers drawn and given back, the window of those received. `message_key` has its
- * place in kb_ap; a format writes nothing there but what it makes once of that key (kb_ap.v1). Statuses
- * and outputs are token.h's. */
+ * place in kb_ap; a format writes nothing there but what it makes once of that key (kb_ap.v1).
+ * Statuses and outputs are token.h's. */
 #ifndef KB_TOKEN_FORMAT_H
 #define KB_TOKEN_FORMAT_H
 
@@ -39,6 +39,7 @@ struct kb_token_format {
                                   uint64_t seq, uint8_t *out);
     enum kb_status (*verify_mic_iov)(struct kb_ap *ap, struct kb_piece *pieces, size_t num,
                                      kb_bytes token, uint64_t *out_seq);
+    enum kb_status (*take_delete)(struct kb_ap *ap, kb_bytes token); /* NULL: there are none */
     void (*release)(struct kb_ap *ap); /* of what it keeps in kb_ap.v1; NULL: nothing */
 };
 

@@ -221,5 +221,6 @@ const struct kb_token_format kb_token_v1 = {
     .unwrap_stream = kb_v1_unwrap_stream,
     .get_mic_iov = kb_v1_get_mic_iov,
     .verify_mic_iov = kb_v1_verify_mic_iov,
+    .take_delete = kb_v1_take_delete,
     .release = kb_v1_release,
 };

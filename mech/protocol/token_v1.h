@@ -22,6 +22,7 @@
 
 #define KB_V1_TOK_MIC 0x0101u
 #define KB_V1_TOK_WRAP 0x0201u
+#define KB_V1_TOK_DELETE 0x0102u
 
 /* The algorithms that go with an enctype: one of each kind, so a token with others is defective. */
 struct kb_v1_algorithm {
@@ -108,7 +109,9 @@ KB_MUST_USE enum kb_status kb_v1_unpad(kb_bytes padded, size_t *out_len);
 /* kb_v1_release frees what a context's tokens have kept. */
 void kb_v1_release(struct kb_ap *ap);
 
-/* token_v1_iov.c: rows of kb_token_v1. */
+/* token_v1_iov.c: rows of kb_token_v1. A delete token is a MIC of nothing, with a token id of its
+ * own. */
+enum kb_status kb_v1_take_delete(struct kb_ap *ap, kb_bytes token);
 enum kb_status kb_v1_wrap_iov_len(const struct kb_ap *ap, bool conf, struct kb_iov *iov);
 enum kb_status kb_v1_wrap_iov(struct kb_ap *ap, const struct kb_rng *rng, bool conf,
                               struct kb_iov *iov, uint64_t seq);

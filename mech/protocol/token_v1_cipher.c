@@ -424,7 +424,7 @@ static const struct kb_v1_algorithm algorithms[] = {
     /* clang-format off */
     /* etype                    SGN_   SEAL_ sum block */
     {KB_ENCTYPE_DES_CBC_CRC,   0x0000, 0x0000,   8, 8, &des},
-    {2 /* des-cbc-md4 */,      0x0000, 0x0000,   8, 8, &des},
+    {KB_ENCTYPE_DES_CBC_MD4, 0x0000, 0x0000,   8, 8, &des},
     {KB_ENCTYPE_DES_CBC_MD5,   0x0000, 0x0000,   8, 8, &des},
     {KB_ENCTYPE_DES3_CBC_SHA1, 0x0400, 0x0200,  20, 8, &des3},
     {KB_ENCTYPE_RC4_HMAC,      0x1100, 0x1000,   8, 1, &rc4},

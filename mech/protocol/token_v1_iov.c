@@ -38,7 +38,7 @@ enum kb_status kb_v1_wrap_iov_len(const struct kb_ap *ap, bool conf, struct kb_i
     (void)conf;
     if (!is_dce(ap)) {
         if (iov->padding == NULL) {
-            return KB_WRONG_TYPE;
+            return KB_MALFORMED;
         }
         pad_len = kb_v1_pad_len(kb_v1_algorithm_of(ap->message_key), len);
     }
@@ -62,7 +62,7 @@ static enum kb_status check_room(const struct kb_ap *ap, bool conf, struct kb_io
         return st;
     }
     if (is_dce(ap) && conf && data_len(iov) % kb_v1_algorithm_of(ap->message_key)->block != 0) {
-        return KB_WRONG_TYPE;
+        return KB_MALFORMED;
     }
     if (iov->header.len > header_room ||
         (iov->padding != NULL && iov->padding->len > padding_room)) {
@@ -217,8 +217,8 @@ static bool ends_well(const struct kb_v1_algorithm *algorithm, kb_bytes tail)
                              kb_equal(tail, kb_bytes_of(zeros, sizeof(zeros))));
 }
 
-enum kb_status kb_v1_verify_mic_iov(struct kb_ap *ap, struct kb_piece *pieces, size_t num,
-                                    kb_bytes token, uint64_t *out_seq)
+static enum kb_status verify(struct kb_ap *ap, uint16_t token_id, struct kb_piece *pieces,
+                             size_t num, kb_bytes token, uint64_t *out_seq)
 {
     const struct kb_v1_algorithm *algorithm = kb_v1_algorithm_of(ap->message_key);
     const struct kb_v1_message message = {false, pieces, num + 1};
@@ -228,7 +228,7 @@ enum kb_status kb_v1_verify_mic_iov(struct kb_ap *ap, struct kb_piece *pieces, s
     enum kb_status st = kb_unframe_old(token, 0, ap->mech, &rest);
 
     if (st == KB_OK) {
-        st = kb_v1_check_head(algorithm, KB_V1_TOK_MIC, rest, signed_len, &conf);
+        st = kb_v1_check_head(algorithm, token_id, rest, signed_len, &conf);
     }
     if (st != KB_OK) {
         return st;
@@ -241,4 +241,18 @@ enum kb_status kb_v1_verify_mic_iov(struct kb_ap *ap, struct kb_piece *pieces, s
     st = kb_v1_open(ap, &message, rest.ptr + KB_V1_HEAD_LEN, out_seq);
     memmove(pieces, pieces + 1, num * sizeof(*pieces));
     return st;
+}
+
+enum kb_status kb_v1_verify_mic_iov(struct kb_ap *ap, struct kb_piece *pieces, size_t num,
+                                    kb_bytes token, uint64_t *out_seq)
+{
+    return verify(ap, KB_V1_TOK_MIC, pieces, num, token, out_seq);
+}
+
+enum kb_status kb_v1_take_delete(struct kb_ap *ap, kb_bytes token)
+{
+    struct kb_piece pieces[KB_SPARE_PIECES];
+    uint64_t seq;
+
+    return verify(ap, KB_V1_TOK_DELETE, pieces, 0, token, &seq);
 }

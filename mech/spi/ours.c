@@ -134,14 +134,17 @@ OM_uint32 kb_ours_wrap_size_limit(OM_uint32 *minor, struct kb_gss_ctx *ctx, int 
     return major;
 }
 
-/* RFC 2743 2.2.4. RFC 4121 has no token that says of a context that it is deleted. */
+/* RFC 2743 2.2.4: a token that says of a context that it is deleted. As with MIT the handle stays,
+ * and is good for nothing but to be deleted. */
 OM_uint32 kb_ours_process_token(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffer_t token)
 {
-    (void)token;
+    enum kb_status st;
+
     if (!kb_ctx_is_open(ctx)) {
         return kb_bad_ctx(minor);
     }
-    return kb_fail_status(minor, kb_ctx_listener(ctx), KB_MALFORMED);
+    st = kb_take_delete(ctx->ap, kb_bytes_of_buffer(token));
+    return st == KB_OK ? GSS_S_COMPLETE : kb_fail_status(minor, kb_ctx_listener(ctx), st);
 }
 
 /* Of Microsoft's SSPI: some mechanisms there end with a message. Not this one, as MIT's has it. */
