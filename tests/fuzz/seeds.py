@@ -57,6 +57,16 @@ def iov(wire, vectors):
                + bytes(sum(lens[: len(kinds)])) + seed)
 
 
+def token_v1(wire, vectors):
+    """Those of RFC 1964, whole and behind places where a list is cut."""
+    for recording in recordings(wire, "gss"):
+        for message in recording.get("per_message", []):
+            if message["token_id"] in ("0101", "0201"):
+                seed = bytes.fromhex(message["token"])
+                yield seed
+                yield bytes([45, 8, 8, 8, 1]) + seed
+
+
 def ap(wire, vectors):
     """Answers to an AP-REQ, and what they hold encrypted."""
     for recording in recordings(wire, "gss"):
@@ -201,6 +211,7 @@ SEEDS = {
     "keytab": keytab,
     "options": options,
     "token": token,
+    "token_v1": token_v1,
     "tunnel": tunnel,
 }
 
