@@ -64,7 +64,8 @@ struct kb_iov {
 };
 
 /* kb_wrap_iov_len sets the lengths of header, trailer and padding for the DATA that is there.
- * KB_MALFORMED: the format cannot do without a part that is not there. */
+ * KB_WRONG_TYPE: the list is not one for this format (token_v1 wants padding, or data that is
+ * padded). */
 KB_MUST_USE enum kb_status kb_wrap_iov_len(const struct kb_ap *ap, bool conf, struct kb_iov *iov);
 
 /* kb_wrap_iov ciphers the DATA, where it lies or out of its `from`, and writes the other parts,
@@ -82,7 +83,8 @@ KB_MUST_USE enum kb_status kb_unwrap_iov(struct kb_ap *ap, struct kb_iov *iov, b
  * padding of `iov` are not used. `data` is one of its pieces and the only one of DATA: where the
  * message goes. With a NULL address that is within the token, which is un-rotated and deciphered in
  * place; else `data` has room for `len` bytes elsewhere and the token is not written to. On success
- * it has the message's address and length; on failure the length 0, and nothing can be read. */
+ * it has the message's address and length; on failure the length 0, and nothing can be read.
+ * KB_WRONG_TYPE: not with this format in DCE style. */
 KB_MUST_USE enum kb_status kb_unwrap_stream(struct kb_ap *ap, uint8_t *token, size_t len,
                                             struct kb_iov *iov, struct kb_piece *data,
                                             bool *out_conf, uint32_t *out_suppl);

@@ -171,16 +171,27 @@ static OM_uint32 list_begin(OM_uint32 *minor, const struct kb_gss_ctx *ctx, gss_
     return add_pieces(minor, list);
 }
 
-/* What the format made of the lengths of DATA and padding. */
+/* What the format made of the lengths of DATA and padding. Padding that is gone goes whole: nobody
+ * else would release it, since gss_release_iov_buffer leaves an empty buffer alone. */
 static void write_lengths(struct list *list)
 {
     const struct kb_piece *piece = list->iov.pieces;
 
     for (int i = 0; i < list->num; i++) {
-        if (is_piece(list, &list->buffers[i])) {
-            list->buffers[i].buffer.length = piece->len;
-            piece++;
+        gss_iov_buffer_t buffer = &list->buffers[i];
+
+        if (!is_piece(list, buffer)) {
+            continue;
         }
+        if (buffer == list->padding && piece->len == 0 && buffer->buffer.length > 0) {
+            if ((buffer->type & GSS_IOV_BUFFER_FLAG_ALLOCATED) != 0) {
+                free(buffer->buffer.value);
+                buffer->type &= ~(OM_uint32)GSS_IOV_BUFFER_FLAG_ALLOCATED;
+            }
+            buffer->buffer.value = NULL;
+        }
+        buffer->buffer.length = piece->len;
+        piece++;
     }
 }
 
@@ -267,8 +278,12 @@ static OM_uint32 wrap_failed(OM_uint32 *minor, const struct kb_gss_ctx *ctx, boo
     if (st == KB_TOO_BIG) {
         return too_short(minor, ctx, conf, list);
     }
-    return st == KB_MALFORMED ? bad_list(minor, ctx, "The list has no PADDING buffer")
-                              : kb_ours_fail(minor, ctx, st);
+    if (st == KB_WRONG_TYPE) {
+        return bad_list(minor, ctx,
+                        ctx->dce_style ? "The DATA are no whole blocks of the cipher"
+                                       : "The list has not one PADDING buffer");
+    }
+    return kb_ours_fail(minor, ctx, st);
 }
 
 static OM_uint32 wrap_list(OM_uint32 *minor, struct kb_gss_ctx *ctx, bool conf, struct list *list)
@@ -395,7 +410,9 @@ static OM_uint32 unwrap_token(OM_uint32 *minor, struct kb_gss_ctx *ctx, struct l
     st = kb_unwrap_stream(ctx->ap, token.ptr, token.len, &list->iov, piece, conf, &suppl);
     if (st != KB_OK) {
         free(made);
-        return kb_ours_fail(minor, ctx, st);
+        return st == KB_WRONG_TYPE
+                   ? bad_list(minor, ctx, "In DCE style these tokens have no STREAM")
+                   : kb_ours_fail(minor, ctx, st);
     }
     list->data->buffer.length = piece->len;
     list->data->buffer.value = piece->ptr;

@@ -1,7 +1,7 @@
 /* iov.c - messages in several buffers and with associated data, both ways between the two ends of a
  * context in one process.
  *
- *   iov edges              what comes of odd lists, written down
+ *   iov edges SERVICE      what comes of odd lists, written down
  *   iov messages SERVICE   every length from 0 to 4096 in every shape; says what went wrong
  *   iov memory SERVICE     each allocation of the plugin fails once (failing_malloc.c is preloaded)
  *
@@ -49,7 +49,13 @@ struct way {
     gss_ctx_id_t from, to;
     const char *name;
     int ours_takes, dce;
+    int old; /* the block of the cipher where tokens are those of RFC 1964: they have PADDING */
 };
+
+static int old_block(const char *service)
+{
+    return strncmp(service, "arcfour", 7) == 0 ? 1 : strncmp(service, "des3", 4) == 0 ? 8 : 0;
+}
 
 /* Who makes the buffers, and where the trailer goes. */
 enum shape { MADE, MADE_NO_TRAILER, MEASURED, MEASURED_NO_TRAILER, NUM_SHAPES };
@@ -61,6 +67,27 @@ struct parts {
     gss_iov_buffer_desc iov[NUM_BUFFERS];
     char data[MAX_LEN], header[512], trailer[512], padding[64];
 };
+
+#define ASSOC_LEN 10
+
+/* Whether MIT has a whole token with associated data. None in DCE style; and its lengths of an old
+ * one count that data into the frame, so that where the frame's length takes an octet more for it,
+ * there is a hole in the token. */
+static int has_aead(const struct way *way, size_t len)
+{
+    size_t block = (size_t)way->old, framed = 0;
+
+    if (block == 0) {
+        return !way->dce || way->ours_takes;
+    }
+    framed = (block == 1 ? 43 : 55) + len / block * block + block;
+    for (size_t limit = 128; limit <= 65536; limit = limit == 128 ? 256 : limit * 256) {
+        if (way->ours_takes && framed < limit && framed + ASSOC_LEN >= limit) {
+            return 0;
+        }
+    }
+    return !way->dce;
+}
 
 static int is_made(enum shape shape)
 {
@@ -130,7 +157,7 @@ static void one_iov(const struct way *way, enum shape shape, int conf, size_t le
 }
 
 /* The parts one behind the other are a token to gss_unwrap. MIT's takes none in DCE style that is
- * rotated. */
+ * rotated, and an old one does not say there how much data it has. */
 static void one_joined(const struct way *way, enum shape shape, int conf, size_t len)
 {
     static char token[MAX_LEN + 1024];
@@ -138,8 +165,8 @@ static void one_joined(const struct way *way, enum shape shape, int conf, size_t
     struct parts p;
     int state = 7;
 
-    if (way->dce && !way->ours_takes &&
-        (shape == MADE_NO_TRAILER || shape == MEASURED_NO_TRAILER)) {
+    if (way->dce && (way->old || (!way->ours_takes &&
+                                  (shape == MADE_NO_TRAILER || shape == MEASURED_NO_TRAILER)))) {
         return;
     }
     parts_init(&p, shape, len, 0);
@@ -161,13 +188,13 @@ static void one_joined(const struct way *way, enum shape shape, int conf, size_t
 
 static void one_aead(const struct way *way, int conf, size_t len)
 {
-    gss_buffer_desc assoc = {10, (void *)"associated"}, data = {len, message};
+    gss_buffer_desc assoc = {ASSOC_LEN, (void *)"associated"}, data = {len, message};
     gss_buffer_desc token = GSS_C_EMPTY_BUFFER, plain = GSS_C_EMPTY_BUFFER;
     char *copy;
     int state = 7;
 
-    if (way->dce && !way->ours_takes) {
-        return; /* MIT takes no whole tokens in this style */
+    if (!has_aead(way, len)) {
+        return;
     }
     GOOD(gss_wrap_aead(&minor, way->from, conf, 0, &assoc, &data, &state, &token),
          "%s: wrap_aead of %zu", way->name, len);
@@ -189,14 +216,14 @@ static void one_aead(const struct way *way, int conf, size_t len)
 /* In place, within the token, between bytes that are only signed. */
 static void one_stream(const struct way *way, int conf, size_t len)
 {
-    gss_buffer_desc assoc = {10, (void *)"associated"}, data = {len, message};
+    gss_buffer_desc assoc = {ASSOC_LEN, (void *)"associated"}, data = {len, message};
     gss_buffer_desc token = GSS_C_EMPTY_BUFFER;
     gss_iov_buffer_desc iov[3] = {{TYPE(STREAM), {0, NULL}},
-                                  {TYPE(SIGN_ONLY), {10, (void *)"associated"}},
+                                  {TYPE(SIGN_ONLY), {ASSOC_LEN, (void *)"associated"}},
                                   {TYPE(DATA), {0, NULL}}};
     int state = 7;
 
-    if (way->dce && !way->ours_takes) {
+    if (!has_aead(way, len)) {
         return;
     }
     GOOD(gss_wrap_aead(&minor, way->from, conf, 0, &assoc, &data, &state, &token),
@@ -275,7 +302,7 @@ static void one_length(const struct way *way, size_t len)
 static void long_lists(const struct way *way)
 {
     for (int num = 1; num <= 70; num++) {
-        gss_iov_buffer_desc iov[72] = {{MAKE(HEADER), {0, NULL}}};
+        gss_iov_buffer_desc iov[73] = {{MAKE(HEADER), {0, NULL}}};
         char data[72] = {0};
         int state = 7;
 
@@ -285,20 +312,21 @@ static void long_lists(const struct way *way)
             iov[i].buffer = (gss_buffer_desc){1, data + i};
         }
         iov[num + 1].type = MAKE(TRAILER);
-        GOOD(gss_wrap_iov(&minor, way->from, 1, 0, &state, iov, num + 2), "%s: a list of %d",
+        iov[num + 2].type = way->old || num % 2 == 1 ? MAKE(PADDING) : (OM_uint32)TYPE(EMPTY);
+        GOOD(gss_wrap_iov(&minor, way->from, 1, 0, &state, iov, num + 3), "%s: a list of %d",
              way->name, num);
-        GOOD(gss_unwrap_iov(&minor, way->to, &state, NULL, iov, num + 2), "%s: a list of %d",
+        GOOD(gss_unwrap_iov(&minor, way->to, &state, NULL, iov, num + 3), "%s: a list of %d",
              way->name, num);
         for (int i = 1; i <= num; i++) {
             check(data[i] == (char)i, "%s: byte %d of a list of %d", way->name, i, num);
         }
-        gss_release_iov_buffer(&ignored, iov, num + 2);
+        gss_release_iov_buffer(&ignored, iov, num + 3);
         iov[0].type = MAKE(MIC_TOKEN);
         GOOD(gss_get_mic_iov(&minor, way->from, 0, iov, num + 1), "%s: a MIC over %d", way->name,
              num);
         GOOD(gss_verify_mic_iov(&minor, way->to, NULL, iov, num + 1), "%s: a MIC over %d",
              way->name, num);
-        gss_release_iov_buffer(&ignored, iov, num + 2);
+        gss_release_iov_buffer(&ignored, iov, num + 3);
     }
 }
 
@@ -312,10 +340,14 @@ static void do_messages(const char *service, OM_uint32 flags)
     ways[0].to = ways[1].from = l.accept;
     for (int i = 0; i < 2; i++) {
         ways[i].dce = (flags & GSS_C_DCE_STYLE) != 0;
+        ways[i].old = old_block(service);
         for (size_t len = 0; len <= MAX_LEN; len += len < 70 ? 1 : 61) {
-            one_length(&ways[i], len);
+            /* There the caller has padded the data. */
+            one_length(&ways[i], ways[i].old && ways[i].dce ? len / 8 * 8 : len);
         }
-        long_lists(&ways[i]);
+        if (!ways[i].old || !ways[i].dce) {
+            long_lists(&ways[i]);
+        }
     }
     end_loop(&l);
 }
@@ -393,7 +425,7 @@ static OM_uint32 given_parts(const struct way *way)
 
 static OM_uint32 wrap_aead(const struct way *way)
 {
-    gss_buffer_desc assoc = {10, (void *)"associated"}, data = {100, message};
+    gss_buffer_desc assoc = {ASSOC_LEN, (void *)"associated"}, data = {100, message};
     gss_buffer_desc token = GSS_C_EMPTY_BUFFER;
     OM_uint32 major = gss_wrap_aead(&minor, way->from, 1, 0, &assoc, &data, NULL, &token);
 
@@ -405,7 +437,7 @@ static gss_buffer_desc sealed;
 
 static OM_uint32 unwrap_aead(const struct way *way)
 {
-    gss_buffer_desc assoc = {10, (void *)"associated"}, plain = GSS_C_EMPTY_BUFFER;
+    gss_buffer_desc assoc = {ASSOC_LEN, (void *)"associated"}, plain = GSS_C_EMPTY_BUFFER;
     OM_uint32 major = gss_unwrap_aead(&minor, way->from, &sealed, &assoc, &plain, NULL, NULL);
 
     check(!GSS_ERROR(major) == (plain.length == 100), "%zu bytes of plaintext", plain.length);
@@ -438,7 +470,7 @@ static OM_uint32 get_mic(const struct way *way)
 static void memory(char **args)
 {
     struct loop l = {.mech = &krb5_oid, .flags = GSS_C_MUTUAL_FLAG, .service = args[0]};
-    gss_buffer_desc assoc = {10, (void *)"associated"}, data = {100, message};
+    gss_buffer_desc assoc = {ASSOC_LEN, (void *)"associated"}, data = {100, message};
     struct way way = {.name = "ours"};
 
     *(void **)&fail_malloc = dlsym(RTLD_DEFAULT, "kb_fail_malloc");
@@ -468,9 +500,8 @@ static void all_edges(char **args)
                                       GSS_C_MUTUAL_FLAG | GSS_C_REPLAY_FLAG | GSS_C_SEQUENCE_FLAG,
                                       GSS_C_MUTUAL_FLAG | GSS_C_DCE_STYLE};
 
-    (void)args;
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
-        struct loop l = {.mech = &krb5_oid, .flags = flags[i]};
+        struct loop l = {.mech = &krb5_oid, .flags = flags[i], .service = args[0]};
         int dce = (flags[i] & GSS_C_DCE_STYLE) != 0;
 
         printf("--- flags %x\n", flags[i]);
@@ -488,7 +519,7 @@ int main(int argc, char **argv)
         const char *name;
         void (*run)(char **args);
         int num_args;
-    } scenarios[] = {{"edges", all_edges, 0}, {"memory", memory, 1}, {"messages", all_messages, 1}};
+    } scenarios[] = {{"edges", all_edges, 1}, {"memory", memory, 1}, {"messages", all_messages, 1}};
 
     for (size_t i = 0; argc > 1 && i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
         if (strcmp(argv[1], scenarios[i].name) == 0 && argc == 2 + scenarios[i].num_args) {
