@@ -1,4 +1,5 @@
 /* Takes the AS-REP: RFC 4120 3.1.5, RFC 6806 6 and 11. */
+#include "crypto/checksum.h"
 #include "mech/protocol/as_machine.h"
 
 #define SECOND 1000000
@@ -52,6 +53,22 @@ static enum kb_status check_server(const struct kb_as *as, const struct kb_kdcre
     return fail(fault, KB_E_KDC_REPLY, "its ticket is for another service");
 }
 
+/* Heimdal's KDC takes the checksum of the key's enctype, which of des-cbc-crc is an unkeyed CRC-32
+ * (heimdal 7.8 lib/krb5/crypto-des.c). It stands in the encrypted part, and such a key keeps nobody
+ * out who wants to alter it. */
+static enum kb_status verify_sum(const struct kb_as *as, struct kb_key *key, const kb_checksum *sum)
+{
+    enum kb_status st = kb_checksum_verify(key, KB_USAGE_AS_REQ_CHECKSUM, sum->cksumtype,
+                                           as->message, sum->checksum);
+
+    if (st == KB_NO_ENCTYPE && kb_key_enctype(key)->etype == KB_ENCTYPE_DES_CBC_CRC &&
+        sum->cksumtype == KB_CKSUM_CRC32) {
+        st = kb_checksum_verify_by_type(sum->cksumtype, key, KB_USAGE_AS_REQ_CHECKSUM, as->message,
+                                        sum->checksum);
+    }
+    return st;
+}
+
 /* RFC 6806 11: the checksum over our request shows that nobody altered that on the way. The flag
  * that says so is encrypted, so nobody can take the checksum away. */
 static enum kb_status check_request_checksum(const struct kb_as *as, const struct kb_kdcrep *rep,
@@ -71,8 +88,7 @@ static enum kb_status check_request_checksum(const struct kb_as *as, const struc
              : NULL;
     st = pa != NULL ? kb_decode_checksum(pa->padata_value, arena, &sum, NULL) : KB_NOT_FOUND;
     if (st == KB_OK) {
-        st = kb_checksum_verify(key, KB_USAGE_AS_REQ_CHECKSUM, sum.cksumtype, as->message,
-                                sum.checksum);
+        st = verify_sum(as, key, &sum);
     }
     return st == KB_OK || st == KB_NO_MEMORY || st == KB_NO_CRYPTO
                ? st

@@ -52,16 +52,24 @@ static enum kb_status make_body(struct kb_tgs *tgs, kb_bytes *out)
     return st == KB_OK ? kb_encode_kdc_req_body(&tgs->arena, &body, out) : st;
 }
 
+/* The enctype's own, but for des-cbc-crc: Heimdal's KDC (7.8) takes no keyed checksum for it, not
+ * even RFC 3961's rsa-md5-des. rsa-md5 in the encrypted authenticator is what MIT's clients sent
+ * with every DES key (krb5.conf's kdc_req_checksum_type, until 1.18). */
+static int32_t cksumtype_of(const struct kb_enctype *enctype)
+{
+    return enctype->etype == KB_ENCTYPE_DES_CBC_CRC ? KB_CKSUM_RSA_MD5 : enctype->cksumtype;
+}
+
 /* The checksum is under the session key, whatever subkey the authenticator brings (RFC 4120
  * 7.5.1, usage 6). */
 static enum kb_status make_checksum(struct kb_tgs *tgs, kb_bytes body,
                                     uint8_t bytes[KB_MAX_CHECKSUM_LEN], kb_checksum *out)
 {
     struct kb_key *key = tgs->tgt->session_key;
-    int32_t type = kb_key_enctype(key)->cksumtype;
+    int32_t type = cksumtype_of(kb_key_enctype(key));
 
     *out = (kb_checksum){type, kb_bytes_of(bytes, kb_checksum_len(type))};
-    return kb_checksum_make(key, KB_USAGE_TGS_REQ_CHECKSUM, body, bytes);
+    return kb_checksum_by_type(type, key, KB_USAGE_TGS_REQ_CHECKSUM, body, bytes);
 }
 
 static enum kb_status encrypt(struct kb_tgs *tgs, kb_bytes plain, kb_encrypted_data *out)

@@ -189,8 +189,8 @@ void minikdc_tgs(struct minikdc *kdc, struct kb_key *session_key, kb_bytes reque
                        &plain));
     ok(kb_decode_authenticator(plain, &kdc->arena, &auth, NULL));
     assert_true(auth.has_subkey && auth.has_cksum);
-    ok(kb_checksum_verify(session_key, KB_USAGE_TGS_REQ_CHECKSUM, auth.cksum.cksumtype,
-                          req.req_body, auth.cksum.checksum));
+    ok(kb_checksum_verify_by_type(auth.cksum.cksumtype, session_key, KB_USAGE_TGS_REQ_CHECKSUM,
+                                  req.req_body, auth.cksum.checksum));
     common(kdc, &body, out);
     out->part.authtime = kdc->now - 100;
     kb_key_free(kdc->session_key);
