@@ -124,6 +124,17 @@ static void option_files_are_judged(void **state)
         {"LogFile = ~/none/log\nTraceFile = ~\nPacketCapture = ~/ok\n",
          "config:1: warning: LogFile: DIR/none/log: No such file or directory\n"
          "config:2: warning: TraceFile: DIR: it is a directory\n"},
+        {"EncryptionTypes = DEFAULT rc4 des-cbc-md5\n",
+         "config:1: warning: EncryptionTypes: rc4-hmac is old and weak (RFC 8429); take it out "
+         "once "
+         "the KDC has AES keys for the user and the services\n"
+         "config:1: warning: EncryptionTypes: des-cbc-md5 is old and weak (RFC 6649); take it out "
+         "once the KDC has AES keys for the user and the services\n"},
+        {"EncryptionTypes = camellia aes\n", ""},
+        {"UseFIPSCompliantAPI = True\nEncryptionTypes = camellia128-cts\n",
+         "config:2: EncryptionTypes=camellia128-cts-cmac is refused by UseFIPSCompliantAPI=True "
+         "(DIR/config:1): camellia128-cts-cmac is not of FIPS 140's algorithms; the aes types "
+         "are\n"},
     };
 
     (void)state;
