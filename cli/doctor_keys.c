@@ -1,6 +1,6 @@
 /* kerbside doctor: of which encryption types the KDC has keys of the user. A KDC names only those
- * that it was asked for; where none of these is there, it is asked for all the others, so that a
- * person reads which they are, and need not guess. */
+ * that it was asked for; where none of these is there, it is asked for all that there are, so that
+ * a person reads which they are, and need not guess. */
 #include "cli/doctor_probe.h"
 #include "mech/protocol/kdcrep.h"
 #include "mech/protocol/preauth.h"
@@ -56,17 +56,15 @@ static void list(const struct named *named, struct kb_buf *out)
     }
 }
 
-/* All that we have and that may not be used now. */
-static void all_others(const struct kb_options *options, struct named *out)
+/* All that we have. Those that may be used too: the session key has to be of one, and MIT's KDC
+ * refuses what leads to none before it says anything. */
+static void all(struct named *out)
 {
     const struct kb_enctype *enctype;
 
     out->num = 0;
     for (size_t i = 0; (enctype = kb_enctype_at(i)) != NULL; i++) {
-        if (!kb_etype_allowed(options->encryption_types.items, options->encryption_types.num,
-                              enctype->etype)) {
-            add(out, enctype->etype);
-        }
+        add(out, enctype->etype);
     }
 }
 
@@ -105,8 +103,8 @@ bool kb_doctor_other_keys(struct kb_probe *probe)
     kb_bytes reply;
     int64_t ms;
 
-    all_others(probe->doctor->options, &named);
-    if (named.num > 0 && kb_probe_start(&other, probe->doctor, named.etypes, named.num)) {
+    all(&named);
+    if (kb_probe_start(&other, probe->doctor, named.etypes, named.num)) {
         other.kdc = probe->kdc;
         other.name = probe->name;
         named.num = 0;

@@ -34,8 +34,8 @@ KB_MUST_USE enum kb_status kb_probe_ask(struct kb_probe *probe, kb_bytes *out_re
                                         int64_t *out_ms, struct kb_error *err);
 
 /* doctor_keys.c: kb_doctor_keys tells which keys the KDC has of the user, by PREAUTH_REQUIRED.
- * Where there is none that may be used, the KDC is asked for all others: kb_doctor_other_keys;
- * false where it names none of these either, and nothing was told. */
+ * Where there is none that may be used, the KDC is asked for all that there are:
+ * kb_doctor_other_keys; false where it names none of these either, and nothing was told. */
 void kb_doctor_keys(struct kb_probe *probe, const struct kb_krberror *error);
 bool kb_doctor_other_keys(struct kb_probe *probe);
 

@@ -292,6 +292,25 @@ class Doctor(unittest.TestCase):
         self.verdict(self.me("EncryptionTypes=aes256-cts-hmac-sha384-192", user="erna"), FAILED,
                      "enctypes", "aes128-cts-hmac-sha1-96", "EncryptionTypes")
 
+    def test_only_an_old_key(self):
+        """The KDC does not say that it has one until it is asked for it."""
+        for enctype, name, option in (("arcfour-hmac", "rc4-hmac", "rc4"),
+                                      ("des3-cbc-sha1", "des3-cbc-sha1", "des3-hmac-sha1")):
+            user = "user-" + enctype
+            self.realm.add(Principal(user, "its own", enctypes=(enctype,)))
+            with self.realm.counting() as seen:
+                self.verdict(self.me(user=user), FAILED, "enctypes", f"offers only {name} for this user",
+                             "name it in EncryptionTypes", "AES keys")
+            self.assertEqual(seen["AS"], 0)
+            done = self.doctor(self.me(f'EncryptionTypes="DEFAULT {option}"', user=user))
+            self.assertEqual(done.returncode, OK, done.stdout)
+            self.assertRegex(done.stdout, rf"warning +enctypes +KERBSIDE_OPTIONS allows {name}, an old")
+            self.assertIn(f"the KDC has keys of the user of {name}", done.stdout)
+
+    def test_fips_refuses_an_old_one(self):
+        self.verdict(self.me("UseFIPSCompliantAPI=True EncryptionTypes=aes,rc4"), CONFIG,
+                     "configuration", "rc4-hmac", "UseFIPSCompliantAPI", "FIPS 140")
+
     def test_clock(self):
         try:
             env = {**self.me(), **faketime(3600)}
