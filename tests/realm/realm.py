@@ -70,8 +70,8 @@ STANDARD += of_enctypes(ENCTYPES)
 class Realm:
     """kind: mit or heimdal. clock_offset: seconds by which the KDC's clock is ahead. udp=False: TCP
     only (MIT). ipv6=True: listens on ::1 as well. max_udp_reply: larger replies are refused over
-    UDP with RESPONSE_TOO_BIG. standard=False: an empty database. more_enctypes=True: Camellia, RC4
-    and triple DES as well, for users, services and session keys (MIT)."""
+    UDP with RESPONSE_TOO_BIG. standard=False: an empty database. more_enctypes=True: also Camellia
+    (MIT), RC4, triple DES and single DES (Heimdal), for users, services and session keys."""
 
     def __init__(self, kind="mit", name="KERBSIDE.TEST", clock_offset=0, udp=True, ipv6=False,
                  max_udp_reply=0, standard=True, more_enctypes=False):
@@ -84,6 +84,7 @@ class Realm:
         self.passwords = {}
         self.kdc = KINDS[kind](self)
         self.kind = kind
+        self.more = MORE_ENCTYPES[kind] if more_enctypes else ()
 
     # --- life ---
 
@@ -110,13 +111,13 @@ class Realm:
         self.kdc.configure()
         self.kdc_start()
         if self.standard:
-            standard = STANDARD + of_enctypes(MORE_ENCTYPES if self.more_enctypes else ())
+            standard = STANDARD + of_enctypes(self.more)
             self.add(*standard)
             services = [p.name for p in standard if "/" in p.name]
             self.keytab("service.keytab", *services)
             self.keytab("alice.keytab", "alice")
         if self.more_enctypes:
-            self.kdc.session_enctypes(f"krbtgt/{self.name}", ENCTYPES + MORE_ENCTYPES)
+            self.kdc.session_enctypes(f"krbtgt/{self.name}", ENCTYPES + self.more)
 
     def close(self):
         atexit.unregister(self.close)
