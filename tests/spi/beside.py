@@ -34,10 +34,11 @@ def essence(transcript):
 
 class Beside(unittest.TestCase):
     PROGRAM = None
+    MORE_ENCTYPES = False
 
     @classmethod
     def setUpClass(cls):
-        cls.realm = Realm()
+        cls.realm = Realm(more_enctypes=cls.MORE_ENCTYPES)
         cls.realm.__enter__()
 
     @classmethod
