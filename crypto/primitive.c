@@ -10,8 +10,8 @@
 enum kind { CIPHER, DIGEST };
 
 static const struct {
-    const char *name;      /* for a person */
-    const char *algorithm; /* OpenSSL's */
+    char name[12];      /* for a person; arrays have no relocation at load */
+    char algorithm[20]; /* OpenSSL's */
     enum kind kind;
     bool legacy; /* in the legacy provider, not the default one */
 } rows[KB_NUM_PRIMITIVES] = {
