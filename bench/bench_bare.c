@@ -1,11 +1,11 @@
 /* bench_bare ETYPE - what OpenSSL itself takes for the bytes of a message: the bound of
  * messages.py.
  *
- * Reads lines "time OP SIZE" (or "long"), answers with nanoseconds of one call (slice.h). OP is one of
- * bench_messages.c. The cipher (CBC, or RC4) goes over confounder, data and a token's header, then
- * HMAC (CMAC for Camellia) over the same bytes, one after the other: wrap, and the other way round
- * unwrap. Whatever only signs is the MAC over data and header. No copying beside that: the cipher
- * writes from buffer to buffer, for the iov forms in place, where the caller's data lies.
+ * Reads lines "time OP SIZE" (or "long"), answers with nanoseconds of one call (slice.h). OP is one
+ * of bench_messages.c. The cipher (CBC, or RC4) goes over confounder, data and a token's header,
+ * then HMAC (CMAC for Camellia) over the same bytes, one after the other: wrap, and the other way
+ * round unwrap. Whatever only signs is the MAC over data and header. No copying beside that: the
+ * cipher writes from buffer to buffer, for the iov forms in place, where the caller's data lies.
  *
  * Contexts are made once, and started anew by what costs least: a cipher by its IV alone, an HMAC
  * by HMAC_Init_ex without a key (EVP_MAC_init takes 30 ns more, a copy of a prepared context 50).

@@ -74,20 +74,26 @@ static inline double kb_slice(void *ctx, size_t size, void (*prepare)(void *ctx,
 }
 
 /* The least time of a call where calls follow each other for KB_MAX_MESSAGE bytes: to compare
- * sizes. Of short runs some see no tick of the system's clock, of a long one none does. */
+ * sizes. Of short runs some see no tick of the system's clock, of a long one none does. A run that
+ * is longer than a scheduler's slice is timed by the clock of the CPU, as in kb_slice. */
 static inline double kb_long_run(void *ctx, size_t size, void (*call)(void *ctx, size_t i))
 {
     size_t calls = KB_MAX_MESSAGE / size;
     uint64_t least = UINT64_MAX;
+    clockid_t clock = CLOCK_MONOTONIC;
 
-    for (unsigned run = 0; run < 3; run++) {
-        uint64_t start = kb_clock_ns(CLOCK_MONOTONIC), took;
+    for (unsigned run = 0; run < 4; run++) {
+        uint64_t start = kb_clock_ns(clock), took;
 
         for (size_t i = 0; i < calls; i++) {
             call(ctx, 0);
         }
-        took = kb_clock_ns(CLOCK_MONOTONIC) - start;
+        took = kb_clock_ns(clock) - start;
         least = took < least ? took : least;
+        if (run == 0 && least > KB_LONG_NS) {
+            clock = CLOCK_THREAD_CPUTIME_ID;
+            least = UINT64_MAX;
+        }
     }
     return (double)least / (double)calls;
 }
