@@ -1,10 +1,12 @@
 /* The three algorithms under the tokens of RFC 1964 and RFC 4757:
  *
- * DES   checksum: the DES-CBC MAC of the MD5. Data under the key with each octet XORed by F0.
- * DES3  checksum: HMAC-SHA1 under the key derived for usage 23. Data and SND_SEQ under the key as
- * it is (no RFC has it; MIT and Heimdal). RC4   checksum: the first half of HMAC-MD5 with the usage
- * 13 (Wrap) or 15 (MIC). Data under a key of the sequence number, SND_SEQ under one of the
- * checksum, big-endian: RFC 4757 7.
+ * - DES: the checksum is the DES-CBC MAC of the MD5; data is encrypted under the key, each octet
+ *   XORed by F0.
+ * - DES3: the checksum is HMAC-SHA1 under the key derived for usage 23; data and SND_SEQ are
+ *   encrypted under the key as it is (no RFC has it; MIT and Heimdal).
+ * - RC4: the checksum is the first half of HMAC-MD5 with the usage 13 (Wrap) or 15 (MIC); data is
+ *   encrypted under a key of the sequence number, SND_SEQ under one of the checksum, big-endian:
+ *   RFC 4757 7.
  *
  * DES and DES3 encrypt data with an IV of zero, SND_SEQ with the checksum's first block as its IV.
  *
