@@ -31,13 +31,14 @@ stage() {
     [ $verdict = ok ] || { tail -n 60 "$log" | sed 's/^/    /'; return 1; }
 }
 
-# tests TITLE DIR MAKE-ARGUMENTS...: make check there; every case in its logs is counted
+# tests TITLE DIR MAKE-ARGUMENTS...: make check there; every case in its logs is counted. One job more
+# than there are cores, since many of them wait.
 tests() {
     title=$1 dir=$2
     shift 2
     start=$(date +%s)
     find "$dir/tests" -name '*.trs' -exec rm -f {} +
-    make -C "$dir" -k -j"$jobs" check VERBOSE=1 "$@" >"$root/stage.log" 2>&1
+    make -C "$dir" -k -j$((jobs + 1)) check VERBOSE=1 "$@" >"$root/stage.log" 2>&1
     code=$?
     # shellcheck disable=SC2046  # three numbers
     set -- $("$python" -B "$here/tests/count.py" "$dir/tests" $code)
@@ -48,18 +49,22 @@ tests() {
     [ "$2" = 0 ] || tail -n 150 "$root/stage.log" | sed 's/^/    /'
 }
 
-configured() {
-    mkdir -p "$root/$1" && cd "$root/$1" && shift && "$here/configure" --quiet "$@"
+# prepare NAME CONFIGURE-ARGUMENTS...: configures in the background, since that keeps one core busy
+prepare() {
+    name=$1
+    shift
+    mkdir -p "$root/$name"
+    (cd "$root/$name" && exec "$here/configure" --quiet --enable-werror "$@") \
+        >"$root/$name/configure.log" 2>&1 &
+    eval "pid_$name=\$!"
 }
 
 build() {
-    name=$1
-    shift
-    stage "build: $name" sh -e -c '
-        dir=$1 here=$2 jobs=$3; shift 3
-        mkdir -p "$dir"; cd "$dir"; "$here/configure" --quiet --enable-werror "$@"
-        make -j"$jobs"; make -j"$jobs" check TESTS=
-    ' build "$root/$name" "$here" "$jobs" "$@"
+    eval "wait \$pid_$1"
+    stage "build: $1" sh -e -c '
+        cd "$3"; cat configure.log; [ "$1" = 0 ]
+        make -j"$2"; make -j"$2" check TESTS=
+    ' build $? "$jobs" "$root/$1"
 }
 
 unit_tests() {
@@ -70,13 +75,23 @@ cd "$here" || exit 1
 stage "packages" tests/install.sh check || { summary; exit 1; }
 stage "autoreconf" sh -c 'mkdir -p m4 && autoreconf -fi' || { summary; exit 1; }
 
-if build gcc CC=gcc; then
+CONFIG_SHELL=/bin/sh # libtool too is a quarter faster in dash than in bash
+export CONFIG_SHELL
+prepare gcc CC=gcc
+if command -v clang >/dev/null; then
+    prepare clang CC=clang
+    prepare fuzzers CC=clang CFLAGS="-O1 -g" --enable-fuzzers --enable-sanitizers=address,undefined
+fi
+prepare address CC=gcc CFLAGS="-O1 -g" --enable-sanitizers=address,undefined
+prepare thread CC=gcc CFLAGS="-O1 -g" --enable-sanitizers=thread
+
+if build gcc; then
     stage "peers (Heimdal's KDC, libfaketime)" tests/realm/peers.sh "$root/peers"
     KB_PEERS=$root/peers
     export KB_PEERS
     tests "make check" "$root/gcc"
     if command -v valgrind >/dev/null; then
-        KB_TEST_STRIDE=11 # loops over every bit of a file run whole under the sanitizers
+        KB_TEST_STRIDE=23 # loops over every bit of a file run whole under the sanitizers
         export KB_TEST_STRIDE
         tests "unit tests under valgrind" "$root/gcc" TESTS="$(unit_tests "$root/gcc")" \
             LOG_COMPILER="$root/gcc/libtool --mode=execute valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite"
@@ -86,8 +101,8 @@ if build gcc CC=gcc; then
     fi
 fi
 if command -v clang >/dev/null; then
-    build clang CC=clang
-    if build fuzzers CC=clang CFLAGS="-O1 -g" --enable-fuzzers --enable-sanitizers=address,undefined; then
+    build clang
+    if build fuzzers; then
         stage "fuzz targets, some seconds each" make -C "$root/fuzzers" fuzz FUZZ_SECONDS=3
     fi
 else
@@ -97,11 +112,10 @@ fi
 UBSAN_OPTIONS=print_stacktrace=1
 TSAN_OPTIONS=second_deadlock_stack=1
 export UBSAN_OPTIONS TSAN_OPTIONS
-for kind in address,undefined thread; do
-    dir=${kind%%,*} # a comma in a path separates conditions of a section
-    if build "$dir" CC=gcc CFLAGS="-O1 -g" --enable-sanitizers="$kind"; then
-        tests "unit tests and logins under -fsanitize=$kind" "$root/$dir" \
-            TESTS="$(unit_tests "$root/$dir") tests/consumers/test_threads.py tests/spi/test_calls.py"
+for kind in address thread; do
+    if build $kind; then
+        tests "unit tests and logins under -fsanitize=$kind" "$root/$kind" \
+            TESTS="$(unit_tests "$root/$kind") tests/consumers/test_threads.py tests/spi/test_calls.py"
     fi
 done
 stage "make distcheck" make -C "$root/gcc" distcheck TESTS=tests/unit/test_types

@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """Per-message tokens that an initiator meets (tokens.c), in contexts of each kind and enctype: our
 engine's majors are those of the platform's mechanism, it writes nothing into what it was given, and
-both understand messages of every length."""
+both understand messages of every length. Every other enctype of RFC 4121's tokens, all of them with
+KB_TEST_WHOLE in the environment (make torture)."""
+import os
 import unittest
 
 import beside
@@ -11,6 +13,7 @@ from kdc import ENCTYPES
 PLAIN, SAFE, DCE = "0", "2e", "1002"
 OLD = ("arcfour-hmac", "des3-cbc-sha1")                              # of RFC 1964 and RFC 4757
 NEW = ENCTYPES + ("camellia256-cts-cmac", "camellia128-cts-cmac")    # with tokens of RFC 4121
+CHECKED = NEW if os.environ.get("KB_TEST_WHOLE") else NEW[::2]
 
 
 class TestTokens(beside.Beside):
@@ -31,7 +34,7 @@ class TestTokens(beside.Beside):
         self.assert_same(beside.essence(alone), beside.essence(ours))
         return ours
 
-    def check(self, scenario, *flags, enctypes=NEW, look=lambda flags, ours: None):
+    def check(self, scenario, *flags, enctypes=CHECKED, look=lambda flags, ours: None):
         for enctype in enctypes:
             for f in flags:
                 with self.subTest(enctype=enctype, flags=f):
@@ -53,7 +56,7 @@ class TestTokens(beside.Beside):
             self.alike(NEW[1], DCE, scenario, "stream", "allocated")
         self.alike(NEW[2], SAFE, "forged", "stream", "allocated")
         self.alike(NEW[3], DCE, "forged", "stream", "allocated")
-        for enctype in NEW[2:]:
+        for enctype in CHECKED[1:]:
             self.alike(enctype, SAFE, "altered", "stream")
 
     def test_altered(self):
