@@ -8,7 +8,7 @@
 
 #include "mech/store/cc_open.h"
 
-#define MAX_TRIES 10
+#define MAX_TRIES 100 /* to get hold of a file that others replace; the wait bounds it too */
 
 static enum kb_status failed_errno(const struct kb_ccache *cache, struct kb_error *err)
 {
