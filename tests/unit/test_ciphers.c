@@ -22,7 +22,7 @@ static struct kb_cipher *take(struct kb_ciphers *ciphers)
 /* The same one again, and not one more than are in use at once. */
 static void one_at_a_time(void **state)
 {
-    struct kb_ciphers ciphers = {0};
+    struct kb_ciphers ciphers = {.places = {NULL}};
     struct kb_cipher *first = take(&ciphers);
     size_t filled = 0;
 
@@ -47,7 +47,7 @@ static void one_at_a_time(void **state)
 static void many_at_once(void **state)
 {
     struct kb_cipher *taken[KB_MAX_CIPHERS + 2];
-    struct kb_ciphers ciphers = {0};
+    struct kb_ciphers ciphers = {.places = {NULL}};
 
     (void)state;
     for (int round = 0; round < 2; round++) {
@@ -67,7 +67,7 @@ static void many_at_once(void **state)
 /* After a failure its chain and its state are not known: it is as new. */
 static void failed(void **state)
 {
-    struct kb_ciphers ciphers = {0};
+    struct kb_ciphers ciphers = {.places = {NULL}};
     struct kb_cipher *cipher = take(&ciphers);
     uint8_t fresh[KB_BLOCK], again[KB_BLOCK];
 
