@@ -100,13 +100,15 @@ static void needs_tshark(void)
 
 static void datagrams_decode(void **state)
 {
-    struct wire *wire = wire_load("exchanges/mit-aes256-sha1-client-mit.json");
-    struct kb_events *events = events_to("udp.pcapng");
+    struct wire *wire;
+    struct kb_events *events;
     struct sockaddr_in local, peer;
     struct sockaddr_in6 local6, peer6;
 
     (void)state;
     needs_tshark();
+    wire = wire_load("exchanges/mit-aes256-sha1-client-mit.json");
+    events = events_to("udp.pcapng");
     ipv4(&local, "192.0.2.7", 40001);
     ipv4(&peer, "192.0.2.1", 88);
     ipv6(&local6, "2001:db8::7", 40002);
@@ -134,12 +136,14 @@ static void datagrams_decode(void **state)
 
 static void streams_decode(void **state)
 {
-    struct wire *wire = wire_load("exchanges/mit-aes256-sha1-client-mit.json");
-    struct kb_events *events = events_to("tcp.pcapng");
+    struct wire *wire;
+    struct kb_events *events;
     struct sockaddr_in local, peer;
 
     (void)state;
     needs_tshark();
+    wire = wire_load("exchanges/mit-aes256-sha1-client-mit.json");
+    events = events_to("tcp.pcapng");
     ipv4(&local, "192.0.2.7", 40001);
     ipv4(&peer, "192.0.2.1", 88);
     for (int i = 0; i < 2; i++) { /* the second over the same ports */
@@ -215,12 +219,14 @@ static void long_messages_are_cut_into_segments(void **state)
 /* A UNIX socket has no addresses: loopback's stand for them. */
 static void unix_sockets_are_loopback(void **state)
 {
-    struct wire *wire = wire_load("exchanges/mit-aes256-sha1-client-mit.json");
-    struct kb_events *events = events_to("unix.pcapng");
+    struct wire *wire;
+    struct kb_events *events;
     const struct sockaddr_un peer = {.sun_family = AF_UNIX, .sun_path = "/run/kdc"};
 
     (void)state;
     needs_tshark();
+    wire = wire_load("exchanges/mit-aes256-sha1-client-mit.json");
+    events = events_to("unix.pcapng");
     kb_capture(events, NULL, (const struct sockaddr *)&peer, true, true,
                wire_hex(wire, "messages[2].hex"));
     kb_capture(events, NULL, (const struct sockaddr *)&peer, false, true,
