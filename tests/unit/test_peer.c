@@ -263,7 +263,11 @@ static void ours_to_them(const struct pair *pair, bool conf, size_t len)
     assert_int_equal(major, GSS_S_COMPLETE);
     assert_int_equal(sealed, conf);
     assert_true(kb_equal(kb_bytes_of(out.value, out.length), kb_bytes_of(pattern, len)));
-    gss_release_buffer(&minor, &out);
+    if (out.length == 0) {
+        free(out.value); /* MIT's: its gss_release_buffer leaves an empty buffer alone */
+    } else {
+        gss_release_buffer(&minor, &out);
+    }
 
     assert_int_equal(kb_get_mic(pair->ours, kb_bytes_of(pattern, len), token), KB_OK);
     in.length = kb_mic_len(pair->ours);
