@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -188,6 +189,7 @@ static enum kb_status load_paths(struct loader *loader, const char *paths, struc
     for (char *path = strtok_r(list, ":", &save); path != NULL && st == KB_OK;
          path = strtok_r(NULL, ":", &save)) {
         st = load_file(loader, path, false, err);
+        loader->conf->profile.number++;
     }
     free(list);
     return st;
@@ -259,12 +261,25 @@ static bool add_kdc(struct kb_krb5conf *conf, const struct kb_relation *relation
     return items[list->num - 1] != NULL;
 }
 
+/* Does it stand behind a file that calls its section or subsection final? */
+static bool is_hidden(const struct kb_krb5conf *conf, const struct kb_relation *relation)
+{
+    for (const struct kb_relation *r = conf->profile.first;
+         r != NULL && r->number < relation->number; r = r->next) {
+        if (strcmp(r->name, KB_PROFILE_FINAL) == 0 && strcmp(r->section, relation->section) == 0 &&
+            (r->sub == NULL || (relation->sub != NULL && strcmp(r->sub, relation->sub) == 0))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum kb_status make_ready(struct kb_krb5conf *conf, struct kb_error *err)
 {
     for (const struct kb_relation *r = conf->profile.first; r != NULL; r = r->next) {
         enum kdc_list list = list_of(r);
 
-        if (list != NUM_KDC_LISTS && !add_kdc(conf, r, list)) {
+        if (list != NUM_KDC_LISTS && !is_hidden(conf, r) && !add_kdc(conf, r, list)) {
             return kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
         }
     }
@@ -335,17 +350,35 @@ static bool same_text(const char *a, kb_bytes b)
     return a != NULL ? kb_equal(kb_str(a), b) : b.ptr == NULL;
 }
 
+/* What goes on behind `after` (NULL: from the beginning) with that name. A section or subsection
+ * that a file calls final ends with that file. */
+static const struct kb_relation *next_relation(const struct kb_krb5conf *conf, const char *section,
+                                               kb_bytes sub, kb_bytes name,
+                                               const struct kb_relation *after)
+{
+    const struct kb_relation *r = conf != NULL ? conf->profile.first : NULL;
+    bool behind = after == NULL;
+    unsigned last = UINT_MAX;
+
+    for (; r != NULL && r->number <= last; r = r->next) {
+        if (strcmp(r->section, section) == 0) {
+            bool same_sub = same_text(r->sub, sub);
+
+            if ((same_sub || r->sub == NULL) && strcmp(r->name, KB_PROFILE_FINAL) == 0) {
+                last = r->number;
+            } else if (behind && same_sub && same_text(r->name, name)) {
+                return r;
+            }
+        }
+        behind = behind || r == after;
+    }
+    return NULL;
+}
+
 static const struct kb_relation *find_relation(const struct kb_krb5conf *conf, const char *section,
                                                kb_bytes sub, kb_bytes name)
 {
-    for (const struct kb_relation *r = conf != NULL ? conf->profile.first : NULL; r != NULL;
-         r = r->next) {
-        if (strcmp(r->section, section) == 0 && same_text(r->sub, sub) &&
-            same_text(r->name, name)) {
-            return r;
-        }
-    }
-    return NULL;
+    return next_relation(conf, section, sub, name, NULL);
 }
 
 static const char *find_value(const struct kb_krb5conf *conf, const char *section, kb_bytes sub,
@@ -360,6 +393,59 @@ const char *kb_krb5conf_text(const struct kb_krb5conf *conf, const char *section
                              const char *name)
 {
     return find_value(conf, section, kb_str(sub), kb_str(name));
+}
+
+const char *kb_krb5conf_value(const struct kb_krb5conf *conf, const char *section, kb_bytes sub,
+                              kb_bytes name, size_t number)
+{
+    const struct kb_relation *found = next_relation(conf, section, sub, name, NULL);
+
+    while (found != NULL && number-- > 0) {
+        found = next_relation(conf, section, sub, name, found);
+    }
+    return found != NULL ? found->value : NULL;
+}
+
+const char *kb_krb5conf_http_anchor(const struct kb_krb5conf *conf, kb_bytes realm, size_t number)
+{
+    return kb_krb5conf_value(conf, "realms", realm, KB_LIT("http_anchors"), number);
+}
+
+enum kb_status kb_krb5conf_capath(const struct kb_krb5conf *conf, kb_bytes client_realm,
+                                  kb_bytes server_realm, kb_bytes *out, size_t max,
+                                  size_t *out_num)
+{
+    const char *realm = kb_krb5conf_value(conf, "capaths", client_realm, server_realm, 0);
+
+    *out_num = 0;
+    if (realm == NULL) {
+        return KB_NOT_FOUND;
+    }
+    if (strcmp(realm, ".") == 0) {
+        return KB_OK;
+    }
+    while (realm != NULL) {
+        if (*out_num == max) {
+            return KB_TOO_BIG;
+        }
+        out[(*out_num)++] = kb_str(realm);
+        realm = kb_krb5conf_value(conf, "capaths", client_realm, server_realm, *out_num);
+    }
+    return KB_OK;
+}
+
+const char *kb_krb5conf_module(const struct kb_krb5conf *conf)
+{
+    return conf != NULL ? conf->profile.module : NULL;
+}
+
+bool kb_krb5conf_realm_bool(const struct kb_krb5conf *conf, kb_bytes realm, const char *name,
+                            bool otherwise)
+{
+    const char *text = kb_krb5conf_value(conf, "realms", realm, kb_str(name), 0);
+    bool value;
+
+    return text != NULL && kb_krb5conf_parse_bool(kb_str(text), &value) ? value : otherwise;
 }
 
 kb_bytes kb_krb5conf_default_realm(const struct kb_krb5conf *conf)

@@ -45,6 +45,26 @@ kb_bytes kb_krb5conf_realm_of_host(const struct kb_krb5conf *conf, kb_bytes host
 const char *kb_krb5conf_text(const struct kb_krb5conf *conf, const char *section, const char *sub,
                              const char *name);
 
+/* kb_krb5conf_value is the value number `number` (the first is 0) of [section] sub = { name }, or
+ * with KB_NONE for sub of [section] name; NULL: there are not so many. */
+const char *kb_krb5conf_value(const struct kb_krb5conf *conf, const char *section, kb_bytes sub,
+                              kb_bytes name, size_t number);
+
+/* kb_krb5conf_capath lists the realms that [capaths] puts between a client's realm and a server's,
+ * the one next to the client first; none (`.`) where these two share a key. They are lent. KB_OK;
+ * KB_NOT_FOUND: it says nothing, so the hierarchy of their names holds; KB_TOO_BIG: they are more
+ * than `max`. */
+KB_MUST_USE enum kb_status kb_krb5conf_capath(const struct kb_krb5conf *conf, kb_bytes client_realm,
+                                              kb_bytes server_realm, kb_bytes *out, size_t max,
+                                              size_t *out_num);
+
+/* kb_krb5conf_http_anchor is a realm's http_anchors number `number`, as it is written ("FILE:PATH",
+ * "DIR:PATH", "ENV:NAME"); NULL: there are not so many. */
+const char *kb_krb5conf_http_anchor(const struct kb_krb5conf *conf, kb_bytes realm, size_t number);
+
+/* kb_krb5conf_module is the argument of a `module` directive, which is not followed; NULL: none. */
+const char *kb_krb5conf_module(const struct kb_krb5conf *conf);
+
 /* kb_krb5conf_default is the value of [libdefaults] NAME, for which a subsection named as `realm`
  * (may be KB_NONE) comes first, and where it stands; NULL: not set. */
 const char *kb_krb5conf_default(const struct kb_krb5conf *conf, kb_bytes realm, const char *name,
@@ -58,6 +78,10 @@ kb_opt_LIST kb_krb5conf_primary_kdcs(const struct kb_krb5conf *conf, kb_bytes re
  * (krb5_string_to_deltat: seconds, 1d2h3m4s with or without blanks, h:m[:s], d-h:m:s). */
 bool kb_krb5conf_parse_bool(kb_bytes text, bool *out);
 bool kb_krb5conf_parse_seconds(kb_bytes text, int64_t *out);
+
+/* kb_krb5conf_realm_bool is a truth value of [realms] realm = { }. */
+bool kb_krb5conf_realm_bool(const struct kb_krb5conf *conf, kb_bytes realm, const char *name,
+                            bool otherwise);
 
 /* Typed values of [libdefaults], for which a subsection named as `realm` (may be KB_NONE) comes
  * first; `otherwise` where there is none or one of another type. */

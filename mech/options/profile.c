@@ -2,6 +2,8 @@
 
 #include "mech/options/text.h"
 
+#define MAX_LINE 2047 /* bytes */
+
 /* Where the parser is. Included files start anew, as in MIT's. */
 struct state {
     struct kb_profile *profile;
@@ -33,13 +35,37 @@ static kb_bytes from(kb_bytes text, size_t pos)
     return kb_bytes_of(text.ptr + pos, text.len - pos);
 }
 
-/* A directive stands in the first column and has white space behind it. */
+/* A directive stands in the first column and has white space behind it. What stands behind its
+ * argument belongs to that, blanks too. */
 static bool take_directive(kb_bytes line, kb_bytes word, kb_bytes *argument)
 {
     if (!starts_with(line, word) || line.len == word.len || !kb_is_space(line.ptr[word.len])) {
         return false;
     }
-    *argument = kb_trim(from(line, word.len));
+    line = from(line, word.len);
+    while (line.len > 0 && kb_is_space(line.ptr[0])) {
+        line = from(line, 1);
+    }
+    while (line.len > 0 && (line.ptr[line.len - 1] == '\r' || line.ptr[line.len - 1] == '\n')) {
+        line.len--;
+    }
+    *argument = line;
+    return true;
+}
+
+/* A line as MIT's parser has it: a C string, and what is longer than its buffer is another line. */
+static bool take_line(kb_bytes *rest, kb_bytes *line, bool *whole)
+{
+    size_t most = rest->len < MAX_LINE ? rest->len : MAX_LINE;
+    const uint8_t *end = most > 0 ? memchr(rest->ptr, '\n', most) : NULL;
+
+    *whole = end != NULL;
+    *line = kb_bytes_of(rest->ptr, end != NULL ? (size_t)(end - rest->ptr) + 1 : most);
+    *rest = from(*rest, line->len);
+    if (line->len == 0) {
+        return false;
+    }
+    line->len = strnlen((const char *)line->ptr, line->len);
     return true;
 }
 
@@ -50,8 +76,42 @@ static size_t find(kb_bytes text, uint8_t c)
     return at != NULL ? (size_t)(at - text.ptr) : text.len;
 }
 
+static struct kb_relation *append(struct state *s, kb_bytes name)
+{
+    struct kb_relation *relation = kb_arena_alloc(s->profile->arena, sizeof(*relation));
+
+    if (relation == NULL || (relation->name = kb_arena_text(s->profile->arena, name)) == NULL) {
+        return NULL;
+    }
+    relation->section = s->section;
+    relation->sub = s->sub;
+    relation->file = s->file;
+    relation->line = s->line;
+    relation->number = s->profile->number;
+    *s->profile->end = relation;
+    s->profile->end = &relation->next;
+    return relation;
+}
+
+/* The section, or the subsection that is open, is final. Deeper ones are not kept. */
+static enum kb_status make_final(struct state *s, struct kb_error *err)
+{
+    struct kb_relation *marker;
+
+    if (s->depth > 1) {
+        return KB_OK;
+    }
+    marker = append(s, KB_LIT(KB_PROFILE_FINAL));
+    if (marker == NULL) {
+        return no_memory(err);
+    }
+    marker->value = KB_PROFILE_FINAL;
+    return KB_OK;
+}
+
 static enum kb_status parse_section(struct state *s, kb_bytes line, struct kb_error *err)
 {
+    bool final = false;
     size_t end = find(line, ']');
     kb_bytes behind;
 
@@ -63,6 +123,7 @@ static enum kb_status parse_section(struct state *s, kb_bytes line, struct kb_er
     }
     behind = from(line, end + 1);
     if (behind.len > 0 && behind.ptr[0] == '*') {
+        final = true;
         behind = from(behind, 1);
     }
     if (kb_trim(behind).len > 0) {
@@ -70,7 +131,10 @@ static enum kb_status parse_section(struct state *s, kb_bytes line, struct kb_er
     }
     s->section = kb_arena_text(s->profile->arena, kb_bytes_of(line.ptr + 1, end - 1));
     s->sub = NULL;
-    return s->section != NULL ? KB_OK : no_memory(err);
+    if (s->section == NULL) {
+        return no_memory(err);
+    }
+    return final ? make_final(s, err) : KB_OK;
 }
 
 static enum kb_status parse_quoted(struct state *s, kb_bytes text, const char **out,
@@ -103,47 +167,55 @@ static enum kb_status add_relation(struct state *s, kb_bytes tag, kb_bytes value
     if (s->depth > 1) {
         return KB_OK;
     }
-    relation = kb_arena_alloc(s->profile->arena, sizeof(*relation));
+    relation = append(s, tag);
     if (relation == NULL) {
         return no_memory(err);
     }
-    relation->section = s->section;
-    relation->sub = s->sub;
-    relation->file = s->file;
-    relation->line = s->line;
-    relation->name = kb_arena_text(s->profile->arena, tag);
+    relation->value = ""; /* never NULL for who looks, also after a failure here */
     if (value.ptr[0] == '"') {
-        if (parse_quoted(s, from(value, 1), &relation->value, err) != KB_OK) {
-            return KB_ERROR;
-        }
-    } else {
-        relation->value = kb_arena_text(s->profile->arena, value);
+        return parse_quoted(s, from(value, 1), &relation->value, err);
     }
-    if (relation->name == NULL || relation->value == NULL) {
-        return no_memory(err);
-    }
-    *s->profile->end = relation;
-    s->profile->end = &relation->next;
-    return KB_OK;
+    relation->value = kb_arena_text(s->profile->arena, value);
+    return relation->value != NULL ? KB_OK : no_memory(err);
 }
 
-static enum kb_status open_subsection(struct state *s, kb_bytes tag, struct kb_error *err)
+static enum kb_status open_subsection(struct state *s, kb_bytes tag, bool final,
+                                      struct kb_error *err)
 {
     s->depth++;
-    if (s->depth == 1) {
-        s->sub = kb_arena_text(s->profile->arena, tag);
+    if (s->depth > 1) {
+        return KB_OK;
     }
-    if (s->depth == 1 && s->sub == NULL) {
+    s->sub = kb_arena_text(s->profile->arena, tag);
+    if (s->sub == NULL) {
         return no_memory(err);
     }
     /* An empty subsection says something too: that there is such a realm. */
-    return s->depth == 1 ? add_relation(s, KB_NONE, KB_LIT("{"), err) : KB_OK;
+    if (add_relation(s, KB_NONE, KB_LIT("{"), err) != KB_OK) {
+        return KB_ERROR;
+    }
+    return final ? make_final(s, err) : KB_OK;
+}
+
+static enum kb_status close_subsection(struct state *s, kb_bytes behind, struct kb_error *err)
+{
+    enum kb_status st = KB_OK;
+
+    if (s->depth == 0) {
+        return bad(err, "a `}` without a `{`");
+    }
+    if (behind.len > 0 && behind.ptr[0] == '*') {
+        st = make_final(s, err);
+    }
+    s->depth--;
+    s->sub = s->depth > 0 ? s->sub : NULL;
+    return st;
 }
 
 static enum kb_status parse_relation(struct state *s, kb_bytes line, struct kb_error *err)
 {
     size_t equals = find(line, '=');
-    kb_bytes tag = kb_trim(kb_bytes_of(line.ptr, equals)), value;
+    kb_bytes tag = kb_trim(kb_bytes_of(line.ptr, equals)), name, value;
 
     if (equals == line.len) {
         return bad(err, "no `=` in a line");
@@ -156,13 +228,13 @@ static enum kb_status parse_relation(struct state *s, kb_bytes line, struct kb_e
     if (equals == 0) {
         return bad(err, "no name before a `=`");
     }
-    tag.len = find(tag, '*');
+    name = kb_bytes_of(tag.ptr, find(tag, '*'));
     value = kb_trim(from(line, equals + 1));
     if (value.len == 0 || (value.len == 1 && value.ptr[0] == '{')) {
         s->wants_brace = value.len == 0;
-        return open_subsection(s, tag, err);
+        return open_subsection(s, name, name.len < tag.len, err);
     }
-    return add_relation(s, tag, value, err);
+    return add_relation(s, name, value, err); /* a final relation is like any other */
 }
 
 static enum kb_status parse_line(struct state *s, kb_bytes line, struct kb_error *err)
@@ -185,12 +257,7 @@ static enum kb_status parse_line(struct state *s, kb_bytes line, struct kb_error
         return parse_section(s, text, err);
     }
     if (text.ptr[0] == '}') {
-        if (s->depth == 0) {
-            return bad(err, "a `}` without a `{`");
-        }
-        s->depth--;
-        s->sub = s->depth > 0 ? s->sub : NULL;
-        return KB_OK;
+        return close_subsection(s, from(text, 1), err);
     }
     return parse_relation(s, text, err);
 }
@@ -207,26 +274,35 @@ static enum kb_status include(struct kb_profile *profile, kb_bytes path, bool di
                                     : KB_OK;
 }
 
+static enum kb_status note_module(struct kb_profile *profile, kb_bytes argument,
+                                  struct kb_error *err)
+{
+    profile->module = kb_arena_text(profile->arena, argument);
+    return profile->module != NULL ? KB_OK : no_memory(err);
+}
+
 enum kb_status kb_profile_parse(struct kb_profile *profile, kb_bytes text, const char *file,
                                 struct kb_error *err)
 {
     struct state state = {.profile = profile, .file = kb_arena_text(profile->arena, kb_str(file))};
     kb_bytes line, argument;
+    bool whole, begins = true;
 
     if (state.file == NULL) {
         return no_memory(err);
     }
-    while (kb_take_line(&text, &line)) {
+    while (take_line(&text, &line, &whole)) {
         enum kb_status st;
 
-        state.line++;
-        line.len = strnlen((const char *)line.ptr, line.len); /* MIT's lines are C strings */
+        state.line += begins;
+        begins = whole;
         if (take_directive(line, KB_LIT("include"), &argument)) {
             st = include(profile, argument, false, err);
         } else if (take_directive(line, KB_LIT("includedir"), &argument)) {
             st = include(profile, argument, true, err);
         } else if (!state.started && take_directive(line, KB_LIT("module"), &argument)) {
-            st = KB_OK; /* a library that answers instead of the file: not for us */
+            /* A library that answers in place of the file: not for us. */
+            st = note_module(profile, argument, err);
         } else {
             st = parse_line(&state, line, err);
         }

@@ -406,6 +406,37 @@ static void primary_kdcs_have_two_names(void **state)
     kb_krb5conf_put(conf);
 }
 
+static void lists_of_realms(void **state)
+{
+    static const char text[] =
+        "[capaths]\n A = {\n  B = M1\n  B = M2\n  C = .\n  D = M1\n }\n E = {\n }\n"
+        "[realms]\n A = {\n  http_anchors = FILE:/a\n  http_anchors = DIR:/b\n"
+        "  disable_encrypted_timestamp = yes\n }\n";
+    const struct kb_krb5conf *conf = parse(text);
+    kb_bytes way[2];
+    size_t num;
+
+    (void)state;
+    assert_int_equal(kb_krb5conf_capath(conf, KB_LIT("A"), KB_LIT("B"), way, 2, &num), KB_OK);
+    assert_int_equal(num, 2);
+    assert_bytes(way[0], "M1");
+    assert_bytes(way[1], "M2");
+    assert_int_equal(kb_krb5conf_capath(conf, KB_LIT("A"), KB_LIT("B"), way, 1, &num), KB_TOO_BIG);
+    assert_int_equal(kb_krb5conf_capath(conf, KB_LIT("A"), KB_LIT("C"), way, 2, &num), KB_OK);
+    assert_int_equal(num, 0);
+    assert_int_equal(kb_krb5conf_capath(conf, KB_LIT("E"), KB_LIT("B"), way, 2, &num),
+                     KB_NOT_FOUND);
+    assert_int_equal(kb_krb5conf_capath(NULL, KB_LIT("A"), KB_LIT("B"), way, 2, &num),
+                     KB_NOT_FOUND);
+    assert_string_equal(kb_krb5conf_http_anchor(conf, KB_LIT("A"), 1), "DIR:/b");
+    assert_null(kb_krb5conf_http_anchor(conf, KB_LIT("A"), 2));
+    assert_true(
+        kb_krb5conf_realm_bool(conf, KB_LIT("A"), "disable_encrypted_timestamp", false));
+    assert_false(
+        kb_krb5conf_realm_bool(conf, KB_LIT("E"), "disable_encrypted_timestamp", false));
+    kb_krb5conf_put(conf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -416,6 +447,7 @@ int main(void)
         cmocka_unit_test(values_have_types),
         cmocka_unit_test(times_are_mits),
         cmocka_unit_test(primary_kdcs_have_two_names),
+        cmocka_unit_test(lists_of_realms),
         cmocka_unit_test(several_files_are_one),
         cmocka_unit_test(includes_are_followed),
         cmocka_unit_test(bad_includes_are_errors),
