@@ -7,7 +7,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 cd "$here"
 tests/install.sh bench
 build=${KB_BUILD:-$here/build-bench}
-mkdir -p "$build" m4
+mkdir -p "$build"
 quietly() {
     "$@" >"$build/bench-build.log" 2>&1 || {
         tail -n 40 "$build/bench-build.log"

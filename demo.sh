@@ -7,7 +7,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 cd "$here"
 tests/install.sh demo
 build=${KB_BUILD:-$here/build-demo}
-mkdir -p "$build" m4
+mkdir -p "$build"
 quietly() {
     "$@" >"$build/demo-build.log" 2>&1 || {
         tail -n 40 "$build/demo-build.log"

@@ -3,7 +3,7 @@
 # As root or through sudo. No service is started, now or at the next boot, and no file of the
 # machine's configuration is written by us (packages' own scripts write theirs).
 set -e
-build="gcc libc6-dev make autoconf automake libtool pkg-config libkrb5-dev libssl-dev"
+build="gcc libc6-dev make autoconf automake pkg-config libkrb5-dev libssl-dev"
 demo="$build curl python3 krb5-kdc krb5-admin-server krb5-user apache2-bin libapache2-mod-auth-gssapi"
 check="$demo libcmocka-dev libjansson-dev python3-gssapi openssh-server openssh-client valgrind
     clang libclang-rt-14-dev git iproute2 tinyproxy xz-utils"

@@ -13,7 +13,7 @@ import harness                              # noqa: E402
 from peer import GSSFailure, Peer, establish  # noqa: E402
 from realm import Realm                     # noqa: E402
 
-MODULES = os.path.join(os.environ.get("KB_BUILDDIR", "."), "tests", "support", ".libs")
+MODULES = os.path.join(os.environ.get("KB_BUILDDIR", "."), "tests", "support")
 
 
 @unittest.skipUnless(os.path.exists(os.path.join(MODULES, "fips.so")), "built without fips.so")

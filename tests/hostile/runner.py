@@ -10,7 +10,7 @@ import mock
 
 BUILD = os.environ.get("KB_BUILDDIR", os.getcwd())
 LOGIN = os.environ.get("KB_HOSTILE_LOGIN") or os.path.join(BUILD, "tests", "hostile", "login")
-PLUGIN = os.path.abspath(os.environ.get("KB_PLUGIN") or os.path.join(BUILD, ".libs", "kerbside.so"))
+PLUGIN = os.path.abspath(os.environ.get("KB_PLUGIN") or os.path.join(BUILD, "kerbside.so"))
 OID = "1.3.6.1.4.1.32473.1"
 CPU_LIMIT = 2.0
 SLOW = float(os.environ.get("KB_SLOWDOWN", "1"))       # a sanitizer's or valgrind's

@@ -272,7 +272,7 @@ class _Count(collections.Counter):
 
 def plugin_path():
     path = os.environ.get("KB_PLUGIN") \
-        or os.path.join(os.environ.get("KB_BUILDDIR", os.getcwd()), ".libs", "kerbside.so")
+        or os.path.join(os.environ.get("KB_BUILDDIR", os.getcwd()), "kerbside.so")
     return os.path.abspath(path)
 
 

@@ -21,7 +21,7 @@ from realm import Realm     # noqa: E402
 
 BUILD = os.environ.get("KB_BUILDDIR", os.getcwd())
 SOURCE = os.path.join(HERE, "..", "..")
-PRELOAD = os.path.join(BUILD, "tests", "spi", ".libs", "failing_malloc.so")    # if no sanitizer
+PRELOAD = os.path.join(BUILD, "tests", "spi", "failing_malloc.so")    # if no sanitizer
 BAD_MECH, UNAVAILABLE = "00010000", "00100000"
 HTTP = "HTTP@localhost"
 

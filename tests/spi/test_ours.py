@@ -10,7 +10,7 @@ import beside
 import harness
 from kdc import ENCTYPES
 
-PRELOAD = os.path.join(beside.BUILD, "tests", "spi", ".libs", "failing_malloc.so")  # if no sanitizer
+PRELOAD = os.path.join(beside.BUILD, "tests", "spi", "failing_malloc.so")  # if no sanitizer
 
 
 class TestBeside(beside.Beside):

@@ -1,6 +1,6 @@
 /* crypto/provider: nothing of OpenSSL before the first key is used, and then OpenSSL's own.
  *
- * This program is linked with -export-dynamic and defines functions of OpenSSL's, as a host with an
+ * This program is linked with -rdynamic and defines functions of OpenSSL's, as a host with an
  * OpenSSL of its own does (node exports 1,700 of them): none of these may ever be called. */
 #include "config.h"
 
