@@ -33,6 +33,18 @@ static bool is_users(const struct place *place, const struct kb_principal *owner
     return place->options->user == NULL || kb_principal_equal(place->options->user, owner);
 }
 
+/* In a collection. */
+static enum kb_status users_own(struct place *place)
+{
+    struct kb_ccache *collection = place->cache;
+
+    if (place->options->user != NULL) {
+        place->cache = kb_ccache_for(collection, place->options->user);
+        kb_ccache_put(collection);
+    }
+    return place->cache != NULL ? KB_OK : KB_NO_MEMORY;
+}
+
 /* A User without a secret has the platform's default cache, while it is his (kerbside(8)). */
 static enum kb_status open_default(struct place *place, struct kb_wait *wait)
 {
@@ -44,6 +56,9 @@ static enum kb_status open_default(struct place *place, struct kb_wait *wait)
     status = kb_options_default_ccache(place->options, &name, &ignored);
     if (status == KB_OK) {
         status = kb_ccache_new(kb_buf_str(&name), &place->cache, &ignored);
+    }
+    if (status == KB_OK) {
+        status = users_own(place);
     }
     if (status == KB_OK) {
         status = kb_ccache_load(place->cache, wait, &place->contents, &ignored);
@@ -63,6 +78,9 @@ static enum kb_status open_named(struct place *place, const char *name, struct k
 {
     enum kb_status status = kb_ccache_new(name, &place->cache, err);
 
+    if (status == KB_OK) {
+        status = users_own(place);
+    }
     if (status == KB_OK) {
         status = kb_ccache_load(place->cache, wait, &place->contents, err);
     }

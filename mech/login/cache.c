@@ -59,14 +59,23 @@ bool kb_cache_is_current(struct kb_identity *identity)
 
 /* --- reading --- */
 
-static struct kb_cc_contents *contents_of(struct kb_identity *identity)
+static struct kb_cc_contents *known_of(struct kb_identity *identity, struct kb_cc_stamp *out_stamp)
 {
     struct kb_cc_contents *contents;
 
     kb_identity_lock();
     contents = identity->cached != NULL ? kb_cc_contents_ref(identity->cached) : NULL;
+    *out_stamp = identity->cache_stamp;
     kb_identity_unlock();
     return contents;
+}
+
+/* What may be taken from it. */
+static struct kb_cc_contents *contents_of(struct kb_identity *identity)
+{
+    struct kb_cc_stamp stamp;
+
+    return identity->cache_write_only ? NULL : known_of(identity, &stamp);
 }
 
 static struct kb_cc_wanted wanted(const struct kb_work *work, const struct kb_principal *server)
@@ -181,7 +190,7 @@ static void take_contents(struct kb_work *work, unsigned changes, struct kb_cc_c
     }
     kb_identity_unlock();
     kb_cc_contents_put(old);
-    if (!newest) {
+    if (!newest || (contents != NULL && identity->cache_write_only)) {
         return;
     }
     if (contents != NULL && kb_identity_clock_offset(identity) == 0 &&
@@ -212,9 +221,13 @@ static bool is_known_as(const struct kb_identity *identity, const struct kb_prin
 static enum kb_status load(struct kb_work *work, struct kb_cc_contents **out, struct kb_error *err)
 {
     struct kb_identity *identity = work->identity;
-    enum kb_status st = kb_ccache_load(identity->cache, &work->wait, out, err);
+    struct kb_cc_stamp stamp;
+    struct kb_cc_contents *known = known_of(identity, &stamp);
+    enum kb_status st = kb_ccache_reload(identity->cache, known, &work->wait, out, err);
 
-    if (st == KB_OK && kb_cc_check_owner(identity->cache, *out, identity->client, err) != KB_OK) {
+    kb_cc_contents_put(known);
+    if (st == KB_OK &&
+        kb_cc_check_owner(identity->cache, kb_cc_owner(*out), identity->client, err) != KB_OK) {
         if (is_known_as(identity, kb_cc_owner(*out))) {
             *err = (struct kb_error){0};
             return KB_OK;
@@ -272,10 +285,6 @@ enum kb_status kb_cache_refresh(struct kb_work *work, struct kb_error *err)
     }
     if (contents != NULL) {
         stamp = *kb_cc_stamp_of(contents);
-    }
-    if (identity->cache_write_only) {
-        kb_cc_contents_put(contents);
-        contents = NULL;
     }
     take_contents(work, changes, contents, &stamp);
     return KB_OK;
@@ -422,6 +431,27 @@ enum kb_status kb_cache_ticket(struct kb_work *work, const struct kb_principal *
 
 /* --- writing --- */
 
+/* What was written, the process has, and knows where in the cache. */
+static void take_stored(struct kb_identity *identity, const struct kb_cc_store *what,
+                        const struct kb_cc_stamp *stamp)
+{
+    struct kb_cc_contents *grown = NULL, *old;
+
+    if (stamp->words[0] != 0 && what->known != NULL) {
+        (void)!kb_cc_contents_add(what->known, what, stamp, &grown); /* else it is read again */
+    }
+    old = grown;
+    kb_identity_lock();
+    identity->cache_changes++;
+    if (grown != NULL && kb_cc_same_stamp(&identity->cache_stamp, &what->known_stamp)) {
+        old = identity->cached;
+        identity->cached = grown;
+        identity->cache_stamp = *stamp;
+    }
+    kb_identity_unlock();
+    kb_cc_contents_put(old);
+}
+
 void kb_cache_keep(struct kb_work *work, const struct kb_principal *server,
                    const struct kb_credential *credential, bool is_tgt)
 {
@@ -439,18 +469,10 @@ void kb_cache_keep(struct kb_work *work, const struct kb_principal *server,
         (is_tgt && identity->cache_is_default)) {
         return;
     }
-    kb_identity_lock();
-    what.known = identity->cached != NULL ? kb_cc_contents_ref(identity->cached) : NULL;
-    what.known_stamp = identity->cache_stamp;
-    kb_identity_unlock();
+    what.known = known_of(identity, &what.known_stamp);
     st = kb_ccache_store(identity->cache, &what, &work->wait, &stamp, &err);
     if (st == KB_OK) {
-        kb_identity_lock();
-        identity->cache_changes++;
-        if (stamp.words[0] != 0 && kb_cc_same_stamp(&identity->cache_stamp, &what.known_stamp)) {
-            identity->cache_stamp = stamp; /* what is new in it, the process has */
-        }
-        kb_identity_unlock();
+        take_stored(identity, &what, &stamp);
     } else if (st == KB_ERROR) {
         kb_event_cache_not_written(work->env.events, err.text);
     }
@@ -475,26 +497,21 @@ void kb_cache_refuse(struct kb_identity *identity, struct kb_credential *credent
 int64_t kb_cache_lifetime(struct kb_identity *identity)
 {
     struct kb_cc_contents *contents;
-    int64_t left = 0, now = kb_clock_now();
-    struct kb_cc_ticket ticket;
-    size_t position = 0;
-    kb_bytes realm;
+    struct kb_principal *tgs;
+    int64_t left = 0, offset = 0;
 
     if (identity->cache == NULL || kb_identity_has_secret(identity)) {
         return -1;
     }
+    kb_cache_read_first(identity);
     contents = contents_of(identity);
-    while (contents != NULL && kb_cc_next(contents, &position, &ticket) == KB_OK) {
-        int64_t offset = 0;
-
+    tgs = contents != NULL ? kb_principal_tgs(identity->client->realm, identity->client->realm)
+                           : NULL;
+    if (tgs != NULL) {
         (void)kb_cc_clock_offset(contents, &offset);
-        if (kb_name_is_tgs(&ticket.server->name, &realm) &&
-            kb_equal(realm, identity->client->realm) &&
-            ticket.endtime - now - offset / 1000000 > left) {
-            left = ticket.endtime - now - offset / 1000000;
-        }
-        kb_cc_ticket_wipe(&ticket);
+        left = kb_cc_endtime(contents, tgs) - kb_clock_now() - offset / 1000000;
     }
+    kb_principal_free(tgs);
     kb_cc_contents_put(contents);
-    return left;
+    return left > 0 ? left : 0;
 }

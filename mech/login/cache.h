@@ -12,11 +12,15 @@
 
 #include "mech/login/work.h"
 
-/* kb_cache_open finds the cache of an identity that is being made. Without a secret it is read at
- * once, and gives identity->client where there is no User. KB_NOT_FOUND: neither a secret nor a
- * cache; *err then says what is wrong with the platform's default one. */
+/* kb_cache_open finds the cache of an identity that is being made. Without a secret its owner is
+ * read at once, and gives identity->client where there is no User. KB_NOT_FOUND: neither a secret
+ * nor a cache; *err then says what is wrong with the platform's default one. */
 KB_MUST_USE enum kb_status kb_cache_open(struct kb_identity *identity,
                                          const struct kb_options *options, struct kb_error *err);
+
+/* kb_cache_read_first reads it if that was not done yet, outside a login; without success it is as
+ * if nothing were in it. */
+void kb_cache_read_first(struct kb_identity *identity);
 void kb_cache_wipe(struct kb_identity *identity);
 
 /* kb_cache_same_place: do two identities keep their tickets in the same place? */

@@ -3,6 +3,8 @@
 #include "mech/login/identity_own.h"
 #include "mech/options/layers.h"
 
+#define READ_MS 2000 /* for which a question about its lifetime waits for a lock */
+
 static bool is_programs_secret(const struct kb_options *options)
 {
     return (options->keytab_file != NULL &&
@@ -20,10 +22,27 @@ static enum kb_status default_name(const struct kb_options *options, struct kb_b
     if (out->status != KB_OK) {
         return kb_error_status(err, KB_E_CCACHE, out->status, "the default credentials cache");
     }
-    return strncmp(kb_buf_str(out), "FILE:", 5) == 0
+    /* libkrb5's own memory cannot be seen from here. */
+    return strncmp(kb_buf_str(out), "MEMORY:", 7) != 0
                ? KB_OK
                : kb_error_set(err, KB_E_CCACHE,
                               "the default credentials cache is of a type that cannot be read");
+}
+
+/* In a collection, the user's own. */
+static enum kb_status open_cache(struct kb_identity *identity, const char *name,
+                                 struct kb_error *err)
+{
+    struct kb_ccache *cache;
+    enum kb_status st = kb_ccache_new(name, &cache, err);
+
+    if (st == KB_OK && identity->client != NULL) {
+        identity->cache = kb_ccache_for(cache, identity->client);
+        kb_ccache_put(cache);
+        return identity->cache != NULL ? KB_OK : KB_NO_MEMORY;
+    }
+    identity->cache = cache;
+    return st;
 }
 
 /* `User` alone: the platform's default cache, while it is his. */
@@ -36,7 +55,7 @@ static enum kb_status open_default(struct kb_identity *identity, const struct kb
     kb_buf_init(&name, 4200);
     st = default_name(options, &name, err);
     if (st == KB_OK) {
-        st = kb_ccache_new(kb_buf_str(&name), &identity->cache, err);
+        st = open_cache(identity, kb_buf_str(&name), err);
     }
     identity->cache_is_default = true;
     kb_buf_wipe(&name);
@@ -54,20 +73,20 @@ static enum kb_status open_named(struct kb_identity *identity, const struct kb_o
         }
         identity->cache_write_only = true;
     }
-    return kb_ccache_new(options->ccache, &identity->cache, err);
+    return open_cache(identity, options->ccache, err);
 }
 
-/* Reads a cache that is all there is. */
-static enum kb_status read_first(struct kb_identity *identity, const struct kb_options *options,
+/* Whose a cache is that is all there is. The tickets in it are read when one is wanted. */
+static enum kb_status read_owner(struct kb_identity *identity, const struct kb_options *options,
                                  struct kb_error *err)
 {
     const struct kb_login login = {.options = options};
-    struct kb_cc_contents *contents;
+    struct kb_principal *owner;
     struct kb_wait wait;
     enum kb_status st;
 
     kb_login_start_waiting(&login, &wait);
-    st = kb_ccache_load(identity->cache, &wait, &contents, err);
+    st = kb_ccache_owner(identity->cache, &wait, &owner, err);
     kb_wait_stop(&wait);
     if (st == KB_NOT_FOUND) {
         return kb_error_set(err, KB_E_CCACHE,
@@ -78,14 +97,13 @@ static enum kb_status read_first(struct kb_identity *identity, const struct kb_o
     if (st != KB_OK) {
         return st;
     }
-    identity->cached = contents;
-    identity->cache_stamp = *kb_cc_stamp_of(contents);
-    identity->cache_known = true;
     if (identity->client == NULL) {
-        identity->client = kb_principal_ref(kb_cc_owner(contents));
+        identity->client = owner;
         return KB_OK;
     }
-    return kb_cc_check_owner(identity->cache, contents, identity->client, err);
+    st = kb_cc_check_owner(identity->cache, owner, identity->client, err);
+    kb_principal_free(owner);
+    return st;
 }
 
 enum kb_status kb_cache_open(struct kb_identity *identity, const struct kb_options *options,
@@ -101,9 +119,9 @@ enum kb_status kb_cache_open(struct kb_identity *identity, const struct kb_optio
         st = identity->client != NULL ? open_default(identity, options, err) : KB_NOT_FOUND;
     }
     if (st == KB_OK && !has_secret) {
-        st = read_first(identity, options, err);
+        st = read_owner(identity, options, err);
     }
-    if (st == KB_OK || st == KB_NOT_FOUND || err->code == KB_E_NO_MEMORY ||
+    if (st == KB_OK || st == KB_NOT_FOUND || st == KB_NO_MEMORY || err->code == KB_E_NO_MEMORY ||
         err->code == KB_E_INTERRUPTED) {
         return st;
     }
@@ -112,6 +130,36 @@ enum kb_status kb_cache_open(struct kb_identity *identity, const struct kb_optio
     }
     kb_error_context(err, "%s", kb_origin_text(&options->ccache_from, buf, sizeof(buf)));
     return KB_ERROR;
+}
+
+void kb_cache_read_first(struct kb_identity *identity)
+{
+    struct kb_error ignored = {0};
+    struct kb_cc_contents *contents;
+    struct kb_wait wait;
+    bool known;
+
+    kb_identity_lock();
+    known = identity->cache_known;
+    kb_identity_unlock();
+    if (known) {
+        return;
+    }
+    kb_wait_start(&wait, READ_MS, true);
+    if (kb_ccache_load(identity->cache, &wait, &contents, &ignored) == KB_OK &&
+        kb_cc_check_owner(identity->cache, kb_cc_owner(contents), identity->client, &ignored) ==
+            KB_OK) {
+        kb_identity_lock();
+        if (!identity->cache_known) {
+            identity->cache_stamp = *kb_cc_stamp_of(contents);
+            identity->cached = contents;
+            identity->cache_known = true;
+            contents = NULL;
+        }
+        kb_identity_unlock();
+    }
+    kb_wait_stop(&wait);
+    kb_cc_contents_put(contents);
 }
 
 void kb_cache_wipe(struct kb_identity *identity)

@@ -104,7 +104,6 @@ bool kb_identity_keytab_has(const char *path, const struct kb_principal *princip
 void kb_identity_ccache_principal(const char *name, struct kb_principal **out)
 {
     struct kb_error ignored = {0};
-    struct kb_cc_contents *contents;
     struct kb_ccache *cache;
     struct kb_wait wait;
 
@@ -113,9 +112,8 @@ void kb_identity_ccache_principal(const char *name, struct kb_principal **out)
         return;
     }
     kb_wait_start(&wait, CCACHE_LOCK_MS, true);
-    if (kb_ccache_load(cache, &wait, &contents, &ignored) == KB_OK) {
-        *out = kb_principal_ref(kb_cc_owner(contents));
-        kb_cc_contents_put(contents);
+    if (kb_ccache_owner(cache, &wait, out, &ignored) != KB_OK) {
+        *out = NULL;
     }
     kb_wait_stop(&wait);
     kb_ccache_put(cache);

@@ -11,7 +11,7 @@
 #include "mech/options/text.h"
 
 /* Types that are somebody else's, or not built. */
-static const char others[][12] = {"DIR:", "KEYRING:", "KCM:", "API:", "MSLSA:"};
+static const char others[][12] = {"KEYRING:", "KCM:", "API:", "MSLSA:"};
 
 /* The type in front of a name ("FILE:"), with its colon; 0: none, as in a path. */
 static size_t type_len(const char *text)
@@ -24,8 +24,8 @@ static size_t type_len(const char *text)
 static enum kb_status not_yet(const char *what, struct kb_error *err)
 {
     return kb_error_set(err, KB_E_OPTION,
-                        "caches of type %s are not supported yet; there are FILE:PATH and "
-                        "MEMORY:NAME",
+                        "caches of type %s are not supported yet; there are FILE:PATH, "
+                        "DIR:DIRECTORY and MEMORY:NAME",
                         what);
 }
 
@@ -47,9 +47,19 @@ enum kb_status kb_ccname_check(const char *text, struct kb_error *err)
     if (kb_starts_nocase(text, "MEMORY:")) {
         return KB_OK;
     }
+    if (kb_starts_nocase(text, "DIR::") &&
+        (strrchr(text, '/') == NULL || strncmp(strrchr(text, '/'), "/tkt", 4) != 0)) {
+        return kb_error_set(err, KB_E_OPTION,
+                            "a cache in a directory is named DIR::/directory/tkt...; the whole of "
+                            "it is DIR:/directory");
+    }
+    if (kb_starts_nocase(text, "DIR:")) {
+        return kb_expand_check(text + len, err);
+    }
     if (len > 0 && !kb_starts_nocase(text, "FILE:")) {
         return kb_error_set(err, KB_E_OPTION,
-                            "there is no type of caches `%s`; there are FILE:PATH and MEMORY:NAME",
+                            "there is no type of caches `%s`; there are FILE:PATH, DIR:DIRECTORY "
+                            "and MEMORY:NAME",
                             kb_show(kb_bytes_of(text, len)).text);
     }
     return text[strlen(text) - 1] != '/'
@@ -65,16 +75,20 @@ bool kb_ccname_is_place(const char *text)
 enum kb_status kb_ccname_expand(const char *text, uid_t euid, struct kb_arena *arena,
                                 const char **out, struct kb_error *err)
 {
-    bool memory = kb_starts_nocase(text, "MEMORY:");
+    const char *type = kb_starts_nocase(text, "MEMORY:") ? "MEMORY:"
+                       : kb_starts_nocase(text, "DIR::") ? "DIR::"
+                       : kb_starts_nocase(text, "DIR:")  ? "DIR:"
+                                                         : "FILE:";
     const char *path;
     struct kb_buf name;
 
     *out = NULL;
-    if (kb_expand(text + type_len(text), euid, arena, &path, err) != KB_OK) {
+    text += type_len(text);
+    if (kb_expand(strcmp(type, "DIR::") == 0 ? text + 1 : text, euid, arena, &path, err) != KB_OK) {
         return KB_ERROR;
     }
     kb_buf_init(&name, PATH_MAX + 16);
-    kb_buf_printf(&name, "%s%s", memory ? "MEMORY:" : "FILE:", path);
+    kb_buf_printf(&name, "%s%s", type, path);
     if (name.status == KB_OK) {
         *out = kb_arena_text(arena, kb_buf_bytes(&name));
     }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "mech/store/cc_open.h"
@@ -22,59 +23,34 @@ static struct kb_cc_stamp look(const struct kb_ccache *cache)
     return stat(cache->rest, &st) == 0 ? kb_cc_stamp(&st) : (struct kb_cc_stamp){{0}};
 }
 
-static enum kb_status read_all(const struct kb_cc_file *file, struct kb_cc_contents *contents,
-                               struct kb_error *err)
+static enum kb_status reload(const struct kb_ccache *cache, struct kb_cc_contents *known,
+                             struct kb_wait *wait, struct kb_cc_contents **out,
+                             struct kb_error *err)
 {
-    size_t len = 0;
+    struct kb_cc_file file;
+    enum kb_status st = kb_cc_open(cache, KB_CC_READ, wait, &file, err);
 
-    while (len < contents->len) {
-        ssize_t got = pread(file->fd, contents->image + len, contents->len - len, (off_t)len);
-
-        if (got < 0 && errno != EINTR) {
-            return failed_errno(file->cache, err);
-        }
-        if (got == 0) {
-            contents->len = len; /* it shrank meanwhile: its writer does not lock */
-        }
-        len += got > 0 ? (size_t)got : 0;
-    }
-    return KB_OK;
-}
-
-static enum kb_status read_file(const struct kb_cc_file *file, struct kb_cc_contents **out,
-                                struct kb_error *err)
-{
-    size_t len = (size_t)file->stat.st_size;
-    struct kb_cc_contents *contents = kb_cc_contents_new(len);
-    enum kb_status st;
-
-    if (contents == NULL) {
-        return kb_cc_explain(file->cache, len > KB_CC_MAX ? KB_TOO_BIG : KB_NO_MEMORY, err);
-    }
-    contents->stamp = kb_cc_stamp(&file->stat);
-    st = read_all(file, contents, err);
     if (st == KB_OK) {
-        st = kb_cc_parse(contents);
-        if (st != KB_OK && st != KB_NOT_FOUND) {
-            st = kb_cc_explain(file->cache, st, err);
-        }
+        st = file.fd >= 0 ? kb_cc_read_on(&file, known, out, err) : KB_NOT_FOUND;
     }
-    if (st != KB_OK) {
-        kb_cc_contents_put(contents);
-        contents = NULL;
-    }
-    *out = contents;
+    kb_cc_close(&file);
     return st;
 }
 
 static enum kb_status load(const struct kb_ccache *cache, struct kb_wait *wait,
                            struct kb_cc_contents **out, struct kb_error *err)
 {
+    return reload(cache, NULL, wait, out, err);
+}
+
+static enum kb_status owner(const struct kb_ccache *cache, struct kb_wait *wait,
+                            struct kb_principal **out, struct kb_error *err)
+{
     struct kb_cc_file file;
     enum kb_status st = kb_cc_open(cache, KB_CC_READ, wait, &file, err);
 
     if (st == KB_OK) {
-        st = file.fd >= 0 ? read_file(&file, out, err) : KB_NOT_FOUND;
+        st = file.fd >= 0 ? kb_cc_read_owner(&file, out, err) : KB_NOT_FOUND;
     }
     kb_cc_close(&file);
     return st;
@@ -82,8 +58,21 @@ static enum kb_status load(const struct kb_ccache *cache, struct kb_wait *wait,
 
 /* --- writing --- */
 
-static enum kb_status write_all(int fd, kb_bytes bytes)
+/* Beyond RLIMIT_FSIZE a write fails, but the signal that comes with it would end the program. */
+static bool is_within_limit(size_t at, size_t len)
 {
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+           at + len <= limit.rlim_cur;
+}
+
+static enum kb_status write_all(int fd, size_t at, kb_bytes bytes)
+{
+    if (!is_within_limit(at, bytes.len)) {
+        errno = EFBIG;
+        return KB_ERROR;
+    }
     while (bytes.len > 0) {
         ssize_t wrote = write(fd, bytes.ptr, bytes.len);
 
@@ -99,7 +88,7 @@ static enum kb_status write_all(int fd, kb_bytes bytes)
 /* In one write, or not at all: what did not go in whole is cut off again. */
 static enum kb_status append(struct kb_cc_file *file, kb_bytes bytes, struct kb_error *err)
 {
-    if (write_all(file->fd, bytes) != KB_OK) {
+    if (write_all(file->fd, (size_t)file->stat.st_size, bytes) != KB_OK) {
         enum kb_status st = failed_errno(file->cache, err);
 
         if (ftruncate(file->fd, file->stat.st_size) != 0) {
@@ -149,7 +138,7 @@ static enum kb_status replace(struct kb_cc_file *file, kb_bytes bytes, struct kb
         free(temporary);
         return st;
     }
-    if (write_all(fd, bytes) != KB_OK) {
+    if (write_all(fd, 0, bytes) != KB_OK) {
         st = failed_errno(file->cache, err);
     }
     if (st == KB_OK) {
@@ -206,25 +195,33 @@ static enum kb_status check_writable(const struct kb_cc_file *file,
     if (old == NULL) {
         return what->fresh ? KB_OK : KB_NOT_FOUND;
     }
-    return kb_cc_check_owner(file->cache, old, what->owner, err);
+    return kb_cc_check_owner(file->cache, old->owner, what->owner, err);
 }
 
-/* The contents of the locked file: those that are known, if nobody wrote to it. */
+/* The contents of the locked file: those that are known, if nobody wrote to it, or with what came
+ * behind them. For a cache that is written anew all of it is read, if that is not known as it is.
+ */
 static enum kb_status contents_of(const struct kb_cc_file *file, const struct kb_cc_store *what,
                                   struct kb_cc_contents **out, struct kb_error *err)
 {
+    struct kb_cc_contents *known = what != NULL && !what->fresh ? what->known : NULL;
     struct kb_cc_stamp now = kb_cc_stamp(&file->stat);
-    enum kb_status st;
+    enum kb_status st = KB_OK;
 
     *out = NULL;
     if (file->fd < 0) {
         return KB_OK;
     }
-    if (what != NULL && what->known != NULL && kb_cc_same_stamp(&what->known_stamp, &now)) {
-        *out = kb_cc_contents_ref(what->known);
-        return KB_OK;
+    if (known != NULL && kb_cc_same_stamp(&what->known_stamp, &now)) {
+        *out = kb_cc_contents_ref(known);
+    } else {
+        st = kb_cc_read_on(file, known, out, err);
     }
-    st = read_file(file, out, err);
+    if (*out != NULL && (*out)->read_on && !can_append(*out, what)) {
+        kb_cc_contents_put(*out);
+        *out = NULL;
+        st = kb_cc_read(file, out, err);
+    }
     return st == KB_NOT_FOUND ? KB_OK : st;
 }
 
@@ -295,7 +292,7 @@ static enum kb_status destroy(const struct kb_cc_file *file, const struct kb_cc_
                               size_t *out_num, struct kb_error *err)
 {
     for (size_t i = 0; i < old->num; i++) {
-        *out_num += old->records[i].kind == KB_CC_TICKET;
+        *out_num += kb_cc_record_at(old, i)->kind == KB_CC_TICKET;
     }
     if (unlink(file->path) != 0) {
         *out_num = 0;
@@ -343,7 +340,7 @@ static enum kb_status remove_tickets(const struct kb_ccache *cache,
         st = contents_of(&file, NULL, &old, err);
     }
     if (st == KB_OK && old != NULL) {
-        st = kb_cc_check_owner(cache, old, owner, err);
+        st = kb_cc_check_owner(cache, old->owner, owner, err);
         if (st == KB_OK) {
             st = server != NULL ? remove_from(&file, old, server, out_num, err)
                                 : destroy(&file, old, out_num, err);
@@ -354,4 +351,10 @@ static enum kb_status remove_tickets(const struct kb_ccache *cache,
     return st;
 }
 
-const struct kb_ccache_ops kb_cc_file_ops = {"FILE", look, load, store, remove_tickets};
+const struct kb_ccache_ops kb_cc_file_ops = {.type = "FILE",
+                                             .look = look,
+                                             .load = load,
+                                             .store = store,
+                                             .remove = remove_tickets,
+                                             .reload = reload,
+                                             .owner = owner};

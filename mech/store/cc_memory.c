@@ -121,7 +121,7 @@ static enum kb_status store_locked(const struct kb_ccache *cache, const struct k
     if (old == NULL && !what->fresh) {
         return KB_NOT_FOUND;
     }
-    if (old != NULL && kb_cc_check_owner(cache, old, what->owner, err) != KB_OK) {
+    if (old != NULL && kb_cc_check_owner(cache, old->owner, what->owner, err) != KB_OK) {
         return KB_ERROR;
     }
     kb_buf_init(&buf, KB_CC_MAX);
@@ -154,7 +154,7 @@ static size_t count(const struct kb_cc_contents *contents)
     size_t num = 0;
 
     for (size_t i = 0; i < contents->num; i++) {
-        num += contents->records[i].kind == KB_CC_TICKET;
+        num += kb_cc_record_at(contents, i)->kind == KB_CC_TICKET;
     }
     return num;
 }
@@ -170,7 +170,7 @@ static enum kb_status remove_locked(const struct kb_ccache *cache, const struct 
     if (memory == NULL || memory->contents == NULL) {
         return KB_OK;
     }
-    if (kb_cc_check_owner(cache, memory->contents, owner, err) != KB_OK) {
+    if (kb_cc_check_owner(cache, memory->contents->owner, owner, err) != KB_OK) {
         return KB_ERROR;
     }
     if (server == NULL) {
@@ -202,14 +202,17 @@ static enum kb_status remove_tickets(const struct kb_ccache *cache,
     return st;
 }
 
-const struct kb_ccache_ops kb_cc_memory_ops = {"MEMORY", look, load, store, remove_tickets};
+const struct kb_ccache_ops kb_cc_memory_ops = {
+    .type = "MEMORY", .look = look, .load = load, .store = store, .remove = remove_tickets};
 
 void kb_ccache_fork_prepare(void)
 {
+    kb_cc_dir_fork_prepare();
     pthread_mutex_lock(&lock);
 }
 
 void kb_ccache_fork_done(void)
 {
     pthread_mutex_unlock(&lock);
+    kb_cc_dir_fork_done();
 }

@@ -140,7 +140,11 @@ static enum kb_status open_once(struct kb_cc_file *file, enum kb_cc_mode mode, s
                                 struct kb_error *err)
 {
     static const int flags[] = {
-        [KB_CC_READ] = O_RDONLY, [KB_CC_APPEND] = O_RDWR | O_APPEND, [KB_CC_ERASE] = O_RDWR};
+        [KB_CC_PEEK] = O_RDONLY,
+        [KB_CC_READ] = O_RDONLY,
+        [KB_CC_APPEND] = O_RDWR | O_APPEND,
+        [KB_CC_ERASE] = O_RDWR,
+    };
     enum kb_status st;
 
     /* O_NONBLOCK: opening a FIFO must not wait for its other end. */
@@ -152,6 +156,9 @@ static enum kb_status open_once(struct kb_cc_file *file, enum kb_cc_mode mode, s
         return failed_errno(file->cache, err);
     }
     st = check(file, err);
+    if (mode == KB_CC_PEEK) {
+        return st;
+    }
     if (st == KB_OK) {
         st = lock(file, mode != KB_CC_READ, wait, err);
     }

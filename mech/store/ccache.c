@@ -10,7 +10,8 @@
 #define START_SKEW 300 /* seconds that a ticket may seem to begin later: clocks are not exact */
 #define KB_TKT_INVALID 0x01000000u
 
-static const struct kb_ccache_ops *const types[] = {&kb_cc_file_ops, &kb_cc_memory_ops};
+static const struct kb_ccache_ops *const types[] = {&kb_cc_file_ops, &kb_cc_dir_ops,
+                                                    &kb_cc_memory_ops};
 
 /* --- names of caches --- */
 
@@ -35,11 +36,12 @@ static const struct kb_ccache_ops *find_type(const char *name, size_t len)
     return NULL;
 }
 
-static struct kb_ccache *cache_new(const struct kb_ccache_ops *ops, const char *rest)
+struct kb_ccache *kb_ccache_make(const struct kb_ccache_ops *ops, const char *rest,
+                                 const char *shown)
 {
     size_t type = strlen(ops->type), len = strlen(rest);
-    struct kb_ccache *cache = malloc(sizeof(*cache) + type + 1 + len + 1);
-    struct kb_buf shown;
+    struct kb_ccache *cache = calloc(1, sizeof(*cache) + type + 1 + len + 1);
+    struct kb_buf buf;
 
     if (cache == NULL) {
         return NULL;
@@ -50,11 +52,12 @@ static struct kb_ccache *cache_new(const struct kb_ccache_ops *ops, const char *
     cache->name[type] = ':';
     memcpy(cache->name + type + 1, rest, len + 1);
     cache->rest = cache->name + type + 1;
-    kb_buf_init(&shown, 65536);
-    kb_buf_add_escaped(&shown, kb_str(cache->name));
-    cache->shown = kb_buf_take(&shown, NULL);
-    if (cache->shown == NULL) {
-        free(cache);
+    kb_buf_init(&buf, 65536);
+    kb_buf_add_escaped(&buf, kb_str(shown != NULL ? shown : cache->name));
+    cache->shown = kb_buf_take(&buf, NULL);
+    cache->memo = calloc(1, sizeof(*cache->memo));
+    if (cache->shown == NULL || cache->memo == NULL) {
+        kb_ccache_put(cache);
         cache = NULL;
     }
     return cache;
@@ -69,17 +72,31 @@ enum kb_status kb_ccache_new(const char *name, struct kb_ccache **out, struct kb
     if (ops == NULL) {
         return kb_error_set(
             err, KB_E_CCACHE,
-            "credentials cache %.*s: caches of this type cannot be used, only FILE: "
-            "and MEMORY:",
+            "credentials cache %.*s: caches of this type cannot be used, only FILE:, DIR: and "
+            "MEMORY:",
             (int)len, name);
     }
     if (rest_len == 0) {
         return kb_error_set(err, KB_E_CCACHE, "credentials cache %s: there is no name behind it",
                             ops->type);
     }
-    *out = cache_new(ops, name + strlen(name) - rest_len);
+    *out = kb_ccache_make(ops, name + strlen(name) - rest_len, NULL);
     return *out != NULL ? KB_OK
                         : kb_error_set(err, KB_E_NO_MEMORY, "No memory for a credentials cache");
+}
+
+struct kb_ccache *kb_ccache_for(struct kb_ccache *cache, const struct kb_principal *owner)
+{
+    struct kb_ccache *made;
+
+    if (cache->ops->is_collection == NULL || !cache->ops->is_collection(cache->rest)) {
+        return kb_ccache_ref(cache);
+    }
+    made = kb_ccache_make(cache->ops, cache->rest, NULL);
+    if (made != NULL) {
+        made->owner = kb_principal_ref(owner);
+    }
+    return made;
 }
 
 struct kb_ccache *kb_ccache_ref(struct kb_ccache *cache)
@@ -91,6 +108,11 @@ struct kb_ccache *kb_ccache_ref(struct kb_ccache *cache)
 void kb_ccache_put(struct kb_ccache *cache)
 {
     if (cache != NULL && atomic_fetch_sub_explicit(&cache->refs, 1, memory_order_acq_rel) == 1) {
+        kb_principal_free(cache->owner);
+        if (cache->memo != NULL) {
+            kb_ccache_put(cache->memo->chosen);
+        }
+        free(cache->memo);
         free(cache->shown);
         free(cache);
     }
@@ -103,7 +125,9 @@ const char *kb_ccache_name(const struct kb_ccache *cache)
 
 bool kb_ccache_same(const struct kb_ccache *a, const struct kb_ccache *b)
 {
-    return strcmp(a->name, b->name) == 0;
+    return strcmp(a->name, b->name) == 0 &&
+           (a->owner == b->owner ||
+            (a->owner != NULL && b->owner != NULL && kb_principal_equal(a->owner, b->owner)));
 }
 
 bool kb_ccache_is_named(const struct kb_ccache *cache, const char *name)
@@ -130,6 +154,34 @@ enum kb_status kb_ccache_load(const struct kb_ccache *cache, struct kb_wait *wai
     return cache->ops->load(cache, wait, out, err);
 }
 
+enum kb_status kb_ccache_reload(const struct kb_ccache *cache, struct kb_cc_contents *known,
+                                struct kb_wait *wait, struct kb_cc_contents **out,
+                                struct kb_error *err)
+{
+    *out = NULL;
+    return cache->ops->reload != NULL && known != NULL
+               ? cache->ops->reload(cache, known, wait, out, err)
+               : cache->ops->load(cache, wait, out, err);
+}
+
+enum kb_status kb_ccache_owner(const struct kb_ccache *cache, struct kb_wait *wait,
+                               struct kb_principal **out, struct kb_error *err)
+{
+    struct kb_cc_contents *contents = NULL;
+    enum kb_status st;
+
+    *out = NULL;
+    if (cache->ops->owner != NULL) {
+        return cache->ops->owner(cache, wait, out, err);
+    }
+    st = cache->ops->load(cache, wait, &contents, err);
+    if (st == KB_OK) {
+        *out = kb_principal_ref(contents->owner);
+        kb_cc_contents_put(contents);
+    }
+    return st;
+}
+
 enum kb_status kb_ccache_store(const struct kb_ccache *cache, const struct kb_cc_store *what,
                                struct kb_wait *wait, struct kb_cc_stamp *out_stamp,
                                struct kb_error *err)
@@ -146,22 +198,21 @@ enum kb_status kb_ccache_remove(const struct kb_ccache *cache, const struct kb_p
     return cache->ops->remove(cache, owner, server, wait, out_num, err);
 }
 
-enum kb_status kb_cc_check_owner(const struct kb_ccache *cache,
-                                 const struct kb_cc_contents *contents,
+enum kb_status kb_cc_check_owner(const struct kb_ccache *cache, const struct kb_principal *is,
                                  const struct kb_principal *owner, struct kb_error *err)
 {
     struct kb_buf theirs, ours;
     enum kb_status st;
 
-    if (kb_principal_equal(contents->owner, owner)) {
+    if (kb_principal_equal(is, owner)) {
         return KB_OK;
     }
     kb_buf_init(&theirs, 300);
     kb_buf_init(&ours, 300);
-    kb_name_print(&contents->owner->name, contents->owner->realm, &theirs);
+    kb_name_print(&is->name, is->realm, &theirs);
     kb_name_print(&owner->name, owner->realm, &ours);
     st = kb_error_set(err, KB_E_CCACHE_OWNER, "credentials cache %s: it belongs to %s, not to %s",
-                      cache->name, kb_buf_str(&theirs), kb_buf_str(&ours));
+                      cache->shown, kb_buf_str(&theirs), kb_buf_str(&ours));
     kb_buf_wipe(&theirs);
     kb_buf_wipe(&ours);
     return st;
@@ -240,7 +291,7 @@ enum kb_status kb_cc_next(const struct kb_cc_contents *contents, size_t *positio
                           struct kb_cc_ticket *out)
 {
     while (*position < contents->num) {
-        const struct kb_cc_record *record = &contents->records[(*position)++];
+        const struct kb_cc_record *record = kb_cc_record_at(contents, (*position)++);
 
         if (record->kind == KB_CC_TICKET) {
             return show_record(contents, record, out);
@@ -257,6 +308,21 @@ void kb_cc_ticket_wipe(struct kb_cc_ticket *ticket)
 }
 
 /* --- finding --- */
+
+int64_t kb_cc_endtime(const struct kb_cc_contents *contents, const struct kb_principal *server)
+{
+    struct kb_cc_walk walk = kb_cc_walk_to(contents, server);
+    const struct kb_cc_record *record;
+    int64_t end = 0;
+
+    while ((record = kb_cc_walk_on(&walk)) != NULL) {
+        if (record->kind == KB_CC_TICKET && record->endtime > end &&
+            kb_cc_name_is(contents, &record->server, server)) {
+            end = record->endtime;
+        }
+    }
+    return end;
+}
 
 static bool is_allowed(const struct kb_cc_wanted *wanted, int32_t etype)
 {
@@ -292,11 +358,11 @@ static const struct kb_cc_record *best(const struct kb_cc_contents *contents,
                                        const struct kb_cc_wanted *wanted, int64_t *out_expired)
 {
     int64_t now = wanted->now + contents->offset / 1000000;
-    const struct kb_cc_record *found = NULL;
+    struct kb_cc_walk walk = kb_cc_walk_to(contents, wanted->server);
+    const struct kb_cc_record *found = NULL, *record;
     int found_fit = 0;
 
-    for (const struct kb_cc_record *record = kb_cc_first(contents, wanted->server); record != NULL;
-         record = kb_cc_next_of(contents, record)) {
+    while ((record = kb_cc_walk_on(&walk)) != NULL) {
         int fits = fit(contents, record, wanted);
 
         if (fits == 0 || record->starttime > now + START_SKEW) {

@@ -2,9 +2,10 @@
  * Heimdal's programs.
  *
  * A kb_ccache is a cache by its name ("FILE:/tmp/krb5cc_1000"); that it exists is not said by it. A
- * kb_cc_contents is what a cache held at one time. Both are immutable, counted and read by any
- * thread; contents live in pages that stay out of core dumps and are wiped. Each type of cache is
- * one file with its operations (ccache_ops.h): cc_file.c, cc_memory.c.
+ * name can mean a collection ("DIR:/run/user/1000/cc"): then a kb_ccache is the primary one in it,
+ * or that of one principal. A kb_cc_contents is what a cache held at one time. Both are immutable,
+ * counted and read by any thread; contents live in pages that stay out of core dumps and are wiped.
+ * Each type of cache is one file with its operations (ccache_ops.h): cc_file.c, cc_memory.c.
  *
  * Whose a cache is: it has one principal, and is never written for another one. What may wait (for
  * a lock that another program holds) waits through the call's kb_wait. No lock of ours is held over
@@ -22,6 +23,11 @@ struct kb_cc_contents;
 /* kb_ccache_new reads a name: TYPE:REST, or a path. KB_ERROR: a type that there is not. */
 KB_MUST_USE enum kb_status kb_ccache_new(const char *name, struct kb_ccache **out,
                                          struct kb_error *err);
+
+/* kb_ccache_for gives, of a collection, `owner`'s cache, which need not be there yet; of a single
+ * cache that itself, whosever it is. A reference, or NULL: no memory. */
+struct kb_ccache *kb_ccache_for(struct kb_ccache *cache, const struct kb_principal *owner);
+
 struct kb_ccache *kb_ccache_ref(struct kb_ccache *cache);
 void kb_ccache_put(struct kb_ccache *cache);               /* NULL is accepted */
 const char *kb_ccache_name(const struct kb_ccache *cache); /* with its type, for messages */
@@ -39,19 +45,31 @@ struct kb_cc_stamp kb_ccache_look(const struct kb_ccache *cache);
 bool kb_cc_same_stamp(const struct kb_cc_stamp *a, const struct kb_cc_stamp *b);
 
 /* kb_ccache_load reads it. KB_NOT_FOUND (*err untouched): there is none, or an empty one. Other
- * failures have *err: it is no cache, belongs to another user, cannot be read; KB_TIMED_OUT and
- * KB_INTERRUPTED while a lock was waited for. */
+ * failures have *err: it is no cache, belongs to another user, cannot be read; it says too what
+ * ended the wait for a lock. */
 KB_MUST_USE enum kb_status kb_ccache_load(const struct kb_ccache *cache, struct kb_wait *wait,
                                           struct kb_cc_contents **out, struct kb_error *err);
+
+/* kb_ccache_reload reads it again; where it only grew since `known` (NULL: nothing) was read, only
+ * what is new. */
+KB_MUST_USE enum kb_status kb_ccache_reload(const struct kb_ccache *cache,
+                                            struct kb_cc_contents *known, struct kb_wait *wait,
+                                            struct kb_cc_contents **out, struct kb_error *err);
+
+/* kb_ccache_owner reads no more of it than whose it is: *out is the caller's. Fails as
+ * kb_ccache_load. */
+KB_MUST_USE enum kb_status kb_ccache_owner(const struct kb_ccache *cache, struct kb_wait *wait,
+                                           struct kb_principal **out, struct kb_error *err);
+
 struct kb_cc_contents *kb_cc_contents_ref(struct kb_cc_contents *contents);
 void kb_cc_contents_put(struct kb_cc_contents *contents); /* NULL is accepted */
 
 const struct kb_principal *kb_cc_owner(const struct kb_cc_contents *contents);
 const struct kb_cc_stamp *kb_cc_stamp_of(const struct kb_cc_contents *contents);
 
-/* kb_cc_check_owner: is it `owner`'s? KB_ERROR with both names. */
+/* kb_cc_check_owner: is it `owner`'s, if it is that of `is`? KB_ERROR with both names. */
 KB_MUST_USE enum kb_status kb_cc_check_owner(const struct kb_ccache *cache,
-                                             const struct kb_cc_contents *contents,
+                                             const struct kb_principal *is,
                                              const struct kb_principal *owner,
                                              struct kb_error *err);
 
@@ -74,6 +92,9 @@ struct kb_cc_ticket {
 KB_MUST_USE enum kb_status kb_cc_next(const struct kb_cc_contents *contents, size_t *position,
                                       struct kb_cc_ticket *out);
 void kb_cc_ticket_wipe(struct kb_cc_ticket *ticket);
+
+/* kb_cc_endtime is when the last of the tickets for `server`, in whatever realm, ends; 0: none. */
+int64_t kb_cc_endtime(const struct kb_cc_contents *contents, const struct kb_principal *server);
 
 /* What is looked for in a cache. */
 struct kb_cc_wanted {
@@ -99,9 +120,8 @@ struct kb_cc_store {
     const struct kb_credential *credential;
     bool fresh;  /* a new TGT: the cache is begun anew with it; what is still good in it stays */
     int64_t now; /* local clock; what has expired is dropped where the cache is rewritten */
-    struct kb_cc_contents *known; /* what was read before, NULL: nothing. It is not read again if */
-    struct kb_cc_stamp known_stamp; /* the cache still has this stamp: that of `known`, or that of
-                                       the last kb_ccache_store */
+    struct kb_cc_contents *known;   /* what was read before, NULL: nothing. It is not read again */
+    struct kb_cc_stamp known_stamp; /* if the cache still has this stamp */
 };
 
 /* kb_ccache_store adds a ticket; a fresh TGT makes the cache where there is none. Nothing that
@@ -111,6 +131,13 @@ struct kb_cc_store {
 KB_MUST_USE enum kb_status kb_ccache_store(const struct kb_ccache *cache,
                                            const struct kb_cc_store *what, struct kb_wait *wait,
                                            struct kb_cc_stamp *out_stamp, struct kb_error *err);
+
+/* kb_cc_contents_add gives contents that hold what `known` does and the ticket behind it, with
+ * the stamp that kb_ccache_store gave: nothing is read. KB_NOT_FOUND: read the cache instead. */
+KB_MUST_USE enum kb_status kb_cc_contents_add(const struct kb_cc_contents *known,
+                                              const struct kb_cc_store *what,
+                                              const struct kb_cc_stamp *stamp,
+                                              struct kb_cc_contents **out);
 
 /* kb_ccache_remove takes `owner`'s tickets for `server` out (NULL: destroys the whole cache), and
  * counts them. A cache that is not there holds none. */

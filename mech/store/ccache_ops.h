@@ -7,10 +7,18 @@
 
 struct kb_ccache {
     const struct kb_ccache_ops *ops;
+    const struct kb_principal *owner; /* of a collection: whose is meant; NULL: the primary one */
+    struct kb_cc_memo *memo;          /* of a DIR: */
     _Atomic unsigned refs;
     char *shown; /* for messages: TYPE:REST, nothing in it that a terminal would obey */
     const char *rest;
     char name[];
+};
+
+/* Which file in a directory was found to be meant, while the directory looked like this. */
+struct kb_cc_memo {
+    struct kb_ccache *chosen; /* NULL: none */
+    struct kb_cc_stamp chosen_at;
 };
 
 struct kb_ccache_ops {
@@ -24,10 +32,26 @@ struct kb_ccache_ops {
     enum kb_status (*remove)(const struct kb_ccache *cache, const struct kb_principal *owner,
                              const struct kb_principal *server, struct kb_wait *wait,
                              size_t *out_num, struct kb_error *err);
+    /* Where they are NULL, the cache is loaded for it. */
+    enum kb_status (*reload)(const struct kb_ccache *cache, struct kb_cc_contents *known,
+                             struct kb_wait *wait, struct kb_cc_contents **out,
+                             struct kb_error *err);
+    enum kb_status (*owner)(const struct kb_ccache *cache, struct kb_wait *wait,
+                            struct kb_principal **out, struct kb_error *err);
+    bool (*is_collection)(const char *rest); /* NULL: never */
 };
 
+/* kb_ccache_make makes one; `shown` (NULL: TYPE:REST) is what messages call it. NULL: no memory. */
+struct kb_ccache *kb_ccache_make(const struct kb_ccache_ops *ops, const char *rest,
+                                 const char *shown);
+
+extern const struct kb_ccache_ops kb_cc_dir_ops;
 extern const struct kb_ccache_ops kb_cc_file_ops;
 extern const struct kb_ccache_ops kb_cc_memory_ops;
+
+/* For kb_ccache_fork_prepare. */
+void kb_cc_dir_fork_prepare(void);
+void kb_cc_dir_fork_done(void);
 
 /* kb_cc_explain makes a sentence of what kb_cc_parse said. */
 enum kb_status kb_cc_explain(const struct kb_ccache *cache, enum kb_status st,

@@ -24,7 +24,7 @@ static void write_again(const struct kb_cc_contents *contents)
     size_t removed = 0;
 
     for (size_t i = 0; i < contents->num; i++) {
-        removed += contents->records[i].kind == KB_CC_REMOVED;
+        removed += kb_cc_record_at(contents, i)->kind == KB_CC_REMOVED;
     }
     kb_buf_init(&buf, KB_CC_MAX);
     FUZZ_MUST(kb_cc_put_all(&buf, contents, NULL, NULL, NULL) == KB_OK);

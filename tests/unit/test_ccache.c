@@ -102,7 +102,7 @@ static void check_name(struct wire *wire, const char *at, const struct kb_cc_con
 
 static void check_record(struct wire *wire, size_t i, const struct kb_cc_contents *contents)
 {
-    const struct kb_cc_record *record = &contents->records[i];
+    const struct kb_cc_record *record = kb_cc_record_at(contents, i);
     char at[64];
 
     snprintf(at, sizeof(at), "credentials[%zu].client", i);
@@ -345,9 +345,11 @@ static void addresses(void **state)
     again = parsed(kb_buf_bytes(&buf));
     assert_int_equal(again->num, 1);
     for (size_t i = 0; i < contents->num; i++) {
-        if (kb_equal(contents->records[i].ticket, tgt->ticket)) {
-            assert_true(kb_equal(again->records[0].addresses, contents->records[i].addresses));
-            assert_true(kb_equal(again->records[0].raw, contents->records[i].raw));
+        if (kb_equal(kb_cc_record_at(contents, i)->ticket, tgt->ticket)) {
+            assert_true(kb_equal(kb_cc_record_at(again, 0)->addresses,
+                                 kb_cc_record_at(contents, i)->addresses));
+            assert_true(
+                kb_equal(kb_cc_record_at(again, 0)->raw, kb_cc_record_at(contents, i)->raw));
         }
     }
     kb_buf_wipe(&buf);
@@ -568,7 +570,7 @@ static size_t num_tickets(struct fixture *f, const struct kb_ccache *cache)
     size_t num = 0;
 
     for (size_t i = 0; i < contents->num; i++) {
-        num += contents->records[i].kind == KB_CC_TICKET;
+        num += kb_cc_record_at(contents, i)->kind == KB_CC_TICKET;
     }
     kb_cc_contents_put(contents);
     return num;
@@ -764,9 +766,9 @@ static void expired_tickets_go(void **state)
     assert_int_equal(kb_ccache_store(cache, &what, &f->wait, &stamp, &f->err), KB_OK);
     contents = loaded(f, cache);
     assert_int_equal(contents->num, 3);
-    assert_int_equal(contents->records[0].kind, KB_CC_TICKET);
-    assert_int_equal(contents->records[1].kind, KB_CC_CONFIG);
-    assert_int_equal(contents->records[2].kind, KB_CC_CONFIG);
+    assert_int_equal(kb_cc_record_at(contents, 0)->kind, KB_CC_TICKET);
+    assert_int_equal(kb_cc_record_at(contents, 1)->kind, KB_CC_CONFIG);
+    assert_int_equal(kb_cc_record_at(contents, 2)->kind, KB_CC_CONFIG);
     kb_cc_contents_put(contents);
     kb_ccache_put(cache);
 }
