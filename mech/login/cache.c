@@ -155,7 +155,7 @@ static enum kb_status find_tgt(struct kb_work *work, int64_t min_life, struct kb
 static void drop_what_differs(struct kb_work *work)
 {
     struct kb_shared *shared = kb_identity_shared(work->identity);
-    struct kb_credential *ours = kb_shared_find(shared, KB_WORK_TGT_KEY, 0, INT64_MIN / 2), *theirs;
+    struct kb_credential *ours = kb_shared_find(shared, KB_SHARED_TGT, 0, INT64_MIN / 2), *theirs;
     int64_t expired;
     bool same;
 
@@ -223,7 +223,7 @@ static enum kb_status load(struct kb_work *work, struct kb_cc_contents **out, st
     struct kb_identity *identity = work->identity;
     struct kb_cc_stamp stamp;
     struct kb_cc_contents *known = known_of(identity, &stamp);
-    enum kb_status st = kb_ccache_reload(identity->cache, known, &work->wait, out, err);
+    enum kb_status st = kb_ccache_reload(identity->cache, known, work->wait, out, err);
 
     kb_cc_contents_put(known);
     if (st == KB_OK &&
@@ -470,7 +470,7 @@ void kb_cache_keep(struct kb_work *work, const struct kb_principal *server,
         return;
     }
     what.known = known_of(identity, &what.known_stamp);
-    st = kb_ccache_store(identity->cache, &what, &work->wait, &stamp, &err);
+    st = kb_ccache_store(identity->cache, &what, work->wait, &stamp, &err);
     if (st == KB_OK) {
         take_stored(identity, &what, &stamp);
     } else if (st == KB_ERROR) {

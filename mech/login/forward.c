@@ -1,5 +1,6 @@
 /* The TGT that a service is given, to act for the user elsewhere: RFC 4120 2.6. */
 #include "mech/login/clock.h"
+#include "mech/login/flight.h"
 #include "mech/login/tell.h"
 #include "mech/login/work.h"
 
@@ -72,18 +73,19 @@ static enum kb_status obtain(struct kb_work *work, struct kb_credential **out, s
 static enum kb_status fetch_forwarded(const struct kb_login *login, kb_bytes key,
                                       struct kb_credential **out, struct kb_error *err)
 {
-    struct kb_work *work = kb_work_new(login, err);
-    enum kb_status st = KB_ERROR;
+    struct kb_work *work;
+    struct kb_wait wait;
+    enum kb_status st;
 
-    if (work != NULL) {
-        st = kb_work_enter(work, key, out, err);
-        if (st == KB_NOT_FOUND) {
-            st = obtain(work, out, err);
-            kb_shared_leave(kb_identity_shared(login->identity), key, st == KB_OK ? *out : NULL,
-                            err);
-        }
+    kb_login_start_waiting(login, &wait);
+    st = kb_flight_enter(login, &wait, key, out, err);
+    if (st == KB_NOT_FOUND) {
+        work = kb_work_new(login, &wait, err);
+        st = work != NULL ? obtain(work, out, err) : KB_ERROR;
+        kb_flight_leave(login, key, st == KB_OK ? *out : NULL, KB_FLIGHT_AS_IS, err);
         kb_work_free(work);
     }
+    kb_wait_stop(&wait);
     return st;
 }
 

@@ -7,14 +7,14 @@
 #include "mech/login/cache.h"
 #include "mech/login/clock.h"
 #include "mech/login/facts.h"
+#include "mech/login/flight.h"
+#include "mech/login/refresh.h"
 #include "mech/login/security.h"
 #include "mech/login/tell.h"
 #include "mech/login/work.h"
 #include "mech/options/show.h"
-#include "mech/report/callback.h"
 #include "mech/report/old.h"
 
-#define MAX_NESTED 2         /* callbacks around a login: each takes 17 KiB of a stack of 64 */
 #define MAX_REPLY (2u << 20) /* what one exchange may take from the heap */
 
 struct asked_key {
@@ -58,12 +58,11 @@ static void set_policy(struct kb_work *work)
 
 /* Who may disturb a call: the process's interrupt and the credential's, and the wait callbacks of
  * both. */
-void kb_login_start_waiting(const struct kb_login *login, struct kb_wait *wait)
+static void attach(const struct kb_login *login, struct kb_wait *wait)
 {
     const struct kb_options *options = login->options;
     struct kb_listener *process = options->gui_available ? kb_listener_process() : NULL;
 
-    kb_wait_start(wait, options->timeout * 1000, options->absolute_timeout);
     kb_wait_attach(wait, kb_interrupt_process(false));
     kb_wait_attach(wait, login->interrupt);
     if (options->gui_available) {
@@ -71,6 +70,18 @@ void kb_login_start_waiting(const struct kb_login *login, struct kb_wait *wait)
         kb_wait_listen(wait, login->listener);
     }
     kb_listener_put(process);
+}
+
+void kb_login_start_waiting(const struct kb_login *login, struct kb_wait *wait)
+{
+    kb_wait_start(wait, login->options->timeout * 1000, login->options->absolute_timeout);
+    attach(login, wait);
+}
+
+void kb_login_start_waiting_for(const struct kb_login *login, int64_t ms, struct kb_wait *wait)
+{
+    kb_wait_start(wait, ms, true);
+    attach(login, wait);
 }
 
 struct kb_socket_options kb_login_socket_options(const struct kb_options *options)
@@ -111,7 +122,7 @@ static void tell_old(const struct kb_work *work)
 }
 
 static enum kb_status work_init(struct kb_work *work, const struct kb_login *login,
-                                struct kb_error *err)
+                                struct kb_wait *wait, struct kb_error *err)
 {
     const struct kb_options *options = login->options;
     struct kb_net_config config = {.use_tcp = options->use_tcp,
@@ -122,14 +133,12 @@ static enum kb_status work_init(struct kb_work *work, const struct kb_login *log
 
     memset(work, 0, sizeof(*work));
     kb_arena_init(&work->arena, NULL, 0, 65536);
-    if (kb_callback_depth() >= MAX_NESTED) {
-        return kb_error_set(
-            err, KB_E_BUSY,
-            "The wait callback of a login that a wait callback began began another");
+    if (kb_flight_check_depth(err) != KB_OK) {
+        return KB_ERROR;
     }
     work->login = login;
     work->identity = login->identity;
-    kb_login_start_waiting(login, &work->wait);
+    work->wait = wait;
     if (kb_identity_etypes(work->identity, options->encryption_types.items,
                            num < KB_WORK_MAX_ETYPES ? num : KB_WORK_MAX_ETYPES, work->as_etypes,
                            &work->num_as_etypes, err) != KB_OK) {
@@ -139,7 +148,7 @@ static enum kb_status work_init(struct kb_work *work, const struct kb_login *log
                                       .realm = kb_identity_principal(work->identity)->realm};
     kb_clock_env(&work->env, kb_tell_events(options, login->listener));
     config.events = work->env.events;
-    work->net = kb_net_new(&config, kb_locate_kdcs, &work->locate, &work->wait);
+    work->net = kb_net_new(&config, kb_locate_kdcs, &work->locate, wait);
     if (work->net == NULL) {
         return kb_error_set(err, KB_E_NO_MEMORY, "No memory for a login");
     }
@@ -151,13 +160,14 @@ static enum kb_status work_init(struct kb_work *work, const struct kb_login *log
     return KB_OK;
 }
 
-struct kb_work *kb_work_new(const struct kb_login *login, struct kb_error *err)
+struct kb_work *kb_work_new(const struct kb_login *login, struct kb_wait *wait,
+                            struct kb_error *err)
 {
     struct kb_work *work = malloc(sizeof(*work));
 
     if (work == NULL) {
         (void)kb_error_set(err, KB_E_NO_MEMORY, "No memory for a login");
-    } else if (work_init(work, login, err) != KB_OK) {
+    } else if (work_init(work, login, wait, err) != KB_OK) {
         kb_work_free(work);
         work = NULL;
     }
@@ -170,7 +180,6 @@ void kb_work_free(struct kb_work *work)
         return;
     }
     kb_net_free(work->net);
-    kb_wait_stop(&work->wait);
     kb_events_free(work->env.events);
     kb_credential_free(work->tgt);
     kb_principal_free(work->file_as);
@@ -226,7 +235,7 @@ static enum kb_step exchange(struct kb_work *work, struct kb_fetch *fetch, struc
         kb_facts_keep(work->identity, kb_net_facts(work->net));
         kb_trail(work->env.events, KB_SERVER, kb_net_peer(work->net), reply);
         step = kb_fetch_step(fetch, reply, kb_net_peer(work->net), send);
-        kb_wait_progress(&work->wait); /* string-to-key is no silence of the KDC's */
+        kb_wait_progress(work->wait); /* string-to-key is no silence of the KDC's */
         break;
     case KB_TIMED_OUT:
         step = kb_fetch_silent(fetch, judged, send);
@@ -301,7 +310,7 @@ void kb_work_asked_primary(const struct kb_error *first, struct kb_error *err)
     }
 }
 
-enum kb_status kb_work_gave_up(const struct kb_work *work, enum kb_status st, int64_t start_ms,
+enum kb_status kb_work_gave_up(const struct kb_wait *wait, enum kb_status st, int64_t start_ms,
                                const char *what, struct kb_error *err)
 {
     int64_t took_ms = kb_now_ms() - start_ms;
@@ -314,7 +323,7 @@ enum kb_status kb_work_gave_up(const struct kb_work *work, enum kb_status st, in
         return st;
     case KB_INTERRUPTED:
         return kb_error_set(err, KB_E_INTERRUPTED, "%s after %s of waiting %s",
-                            kb_wait_cause(&work->wait), took, what);
+                            kb_wait_cause(wait), took, what);
     case KB_TIMED_OUT:
         return kb_error_set(err, KB_E_TIMEOUT, "Timed out after %s of waiting %s", took, what);
     default:
@@ -322,56 +331,79 @@ enum kb_status kb_work_gave_up(const struct kb_work *work, enum kb_status st, in
     }
 }
 
-enum kb_status kb_work_enter(struct kb_work *work, kb_bytes key, struct kb_credential **out,
-                             struct kb_error *err)
-{
-    int64_t start_ms = kb_now_ms();
-    enum kb_status st = kb_shared_enter(kb_identity_shared(work->identity), key, kb_clock_now(),
-                                        work->login->options->min_lifetime, &work->wait, out, err);
+/* --- the calls --- */
 
-    return st == KB_OK || st == KB_NOT_FOUND
-               ? st
-               : kb_work_gave_up(work, st, start_ms,
-                                 "for another thread that logs in as the same user", err);
+/* As the leader: from the KDCs, for all who want it. */
+static enum kb_status lead(struct kb_work *work, const struct kb_target *target, kb_bytes key,
+                           struct kb_credential **out, struct kb_error *err)
+{
+    enum kb_status st = kb_work_ticket(work, target, out, err);
+
+    kb_flight_leave(work->login, key, st == KB_OK ? *out : NULL, KB_FLIGHT_FETCHED, err);
+    if (st == KB_OK && work->file_as != NULL) {
+        kb_cache_keep(work, work->file_as, *out, false);
+    }
+    return st;
 }
 
-/* --- the calls --- */
+/* Makes a call's work, with the cache as it is now. */
+static enum kb_status begin(const struct kb_login *login, struct kb_wait *wait,
+                            struct kb_work **out, struct kb_error *err)
+{
+    *out = kb_work_new(login, wait, err);
+    return *out != NULL ? kb_cache_refresh(*out, err) : KB_ERROR;
+}
+
+static enum kb_status obtain(const struct kb_login *login, struct kb_wait *wait,
+                             const struct kb_target *target, kb_bytes key, bool cache_is_current,
+                             struct kb_credential **out, struct kb_error *err)
+{
+    struct kb_work *work = NULL;
+    enum kb_status st = KB_OK;
+
+    if (!cache_is_current) {
+        st = begin(login, wait, &work, err);
+    }
+    if (st == KB_OK) {
+        st = kb_flight_enter(login, wait, key, out, err);
+    }
+    if (st == KB_NOT_FOUND && work == NULL && begin(login, wait, &work, err) != KB_OK) {
+        kb_flight_leave(login, key, NULL, KB_FLIGHT_FETCHED, err);
+        st = KB_ERROR;
+    }
+    if (st == KB_NOT_FOUND) {
+        st = lead(work, target, key, out, err);
+    }
+    kb_work_free(work);
+    return st;
+}
 
 enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_target *target,
                                struct kb_credential **out, struct kb_error *err)
 {
-    struct kb_shared *shared = kb_identity_shared(login->identity);
     struct asked_key key_bytes;
     kb_bytes key = key_of(target, &key_bytes);
-    struct kb_work *work;
-    enum kb_status st;
+    enum kb_status st = KB_NOT_FOUND;
+    bool cache_is_current, due = false;
+    struct kb_wait wait;
 
     *out = NULL;
     if (kb_security_choose(login->options, err) != KB_OK) {
         return KB_ERROR;
     }
-    if (kb_cache_is_current(login->identity)) {
-        *out = kb_shared_find(shared, key, kb_clock_now(), login->options->min_lifetime);
+    cache_is_current = kb_cache_is_current(login->identity);
+    if (cache_is_current) {
+        st = kb_shared_look(kb_identity_shared(login->identity), key, kb_clock_now(),
+                            login->options->min_lifetime, out, &due, err);
     }
-    if (*out != NULL) {
-        return KB_OK;
+    if (due) {
+        kb_refresh_ticket(login, target, key, out);
     }
-    work = kb_work_new(login, err);
-    st = work != NULL ? KB_OK : KB_ERROR;
-    if (st == KB_OK) {
-        st = kb_cache_refresh(work, err);
+    if (st == KB_NOT_FOUND) {
+        kb_login_start_waiting(login, &wait);
+        st = obtain(login, &wait, target, key, cache_is_current, out, err);
+        kb_wait_stop(&wait);
     }
-    if (st == KB_OK) {
-        st = kb_work_enter(work, key, out, err);
-        if (st == KB_NOT_FOUND) {
-            st = kb_work_ticket(work, target, out, err);
-            kb_shared_leave(shared, key, st == KB_OK ? *out : NULL, err);
-            if (st == KB_OK && work->file_as != NULL) {
-                kb_cache_keep(work, work->file_as, *out, false);
-            }
-        }
-    }
-    kb_work_free(work);
     return st;
 }
 
@@ -379,35 +411,34 @@ enum kb_status kb_login_tgt(const struct kb_login *login, struct kb_credential *
                             struct kb_error *err)
 {
     struct kb_work *work;
+    struct kb_wait wait;
     enum kb_status st;
 
     *out = NULL;
     if (kb_security_choose(login->options, err) != KB_OK) {
         return KB_ERROR;
     }
-    work = kb_work_new(login, err);
-    st = work != NULL ? KB_OK : KB_ERROR;
-    if (st == KB_OK) {
-        st = kb_cache_refresh(work, err);
-    }
+    kb_login_start_waiting(login, &wait);
+    st = begin(login, &wait, &work, err);
     if (st == KB_OK) {
         st = kb_work_tgt(work, out, err);
     }
-    if (st == KB_OK && kb_wait_interrupted(&work->wait)) {
+    if (st == KB_OK && kb_wait_interrupted(&wait)) {
         /* In string-to-key, which is not cut short. The TGT is kept for who asks next. */
         kb_credential_free(*out);
         *out = NULL;
         st = kb_error_set(err, KB_E_INTERRUPTED, "%s while the KDC's answer was decrypted",
-                          kb_wait_cause(&work->wait));
+                          kb_wait_cause(&wait));
     }
     kb_work_free(work);
+    kb_wait_stop(&wait);
     return st;
 }
 
 const struct kb_principal *kb_login_client(const struct kb_identity *identity)
 {
     struct kb_credential *tgt =
-        kb_shared_find(kb_identity_shared(identity), KB_WORK_TGT_KEY, kb_clock_now(), 0);
+        kb_shared_find(kb_identity_shared(identity), KB_SHARED_TGT, kb_clock_now(), 0);
     const struct kb_principal *client = NULL;
 
     if (tgt != NULL) {
@@ -421,7 +452,7 @@ int64_t kb_login_lifetime(struct kb_identity *identity)
 {
     int64_t now = kb_clock_now(), left;
     struct kb_credential *tgt =
-        kb_shared_find(kb_identity_shared(identity), KB_WORK_TGT_KEY, now, 0);
+        kb_shared_find(kb_identity_shared(identity), KB_SHARED_TGT, now, 0);
 
     if (tgt == NULL) {
         return kb_cache_lifetime(identity);
@@ -436,6 +467,7 @@ void kb_login_drop(struct kb_identity *identity, const struct kb_target *target,
 {
     struct asked_key key;
 
-    kb_shared_drop(kb_identity_shared(identity), key_of(target, &key), credential);
-    kb_cache_refuse(identity, credential);
+    if (kb_shared_distrust(kb_identity_shared(identity), key_of(target, &key), credential)) {
+        kb_cache_refuse(identity, credential);
+    }
 }

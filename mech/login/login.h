@@ -1,7 +1,8 @@
 /* login.h - one login: identity and target to a service ticket. The one place where the store, the
  * protocol machines and the network meet.
  *
- * kb_login_ticket asks the store first: a hit costs no I/O. A miss is fetched once for all threads
+ * kb_login_ticket asks the store first: a hit costs no I/O, but for the one call that finds the
+ * ticket due and refreshes it (refresh.h). A miss is fetched once for all threads
  * that want it (store/shared.h); the TGT has a flight of its own, so threads with different
  * targets share its AS exchange too. One deadline (Timeout) holds over all of it.
  * Any thread. Errors are whole sentences for the person who runs the program. */
@@ -24,6 +25,9 @@ struct kb_login {
 /* kb_login_start_waiting begins the waiting of a call, with all that may disturb it: Timeout, the
  * interrupts and the wait callbacks. kb_wait_stop ends it. */
 void kb_login_start_waiting(const struct kb_login *login, struct kb_wait *wait);
+
+/* kb_login_start_waiting_for is the same with an end of its own: after `ms`. */
+void kb_login_start_waiting_for(const struct kb_login *login, int64_t ms, struct kb_wait *wait);
 
 /* kb_login_socket_options is what the options say of sockets. */
 struct kb_socket_options kb_login_socket_options(const struct kb_options *options);
@@ -53,7 +57,7 @@ int64_t kb_login_lifetime(struct kb_identity *identity);
 const struct kb_principal *kb_login_client(const struct kb_identity *identity);
 
 /* kb_login_drop forgets a ticket that its service called expired, so that the next context gets a
- * new one. */
+ * new one. Once a minute for each target: such an error can be forged. */
 void kb_login_drop(struct kb_identity *identity, const struct kb_target *target,
                    struct kb_credential *credential);
 

@@ -1,8 +1,10 @@
-/* The AS exchange of a login: the TGT. */
+/* The TGT of a login: the AS exchange, renewal. */
 #include "mech/login/addresses.h"
 #include "mech/login/cache.h"
 #include "mech/login/clock.h"
+#include "mech/login/flight.h"
 #include "mech/login/pause.h"
+#include "mech/login/refresh.h"
 #include "mech/login/work.h"
 #include "mech/protocol/as.h"
 
@@ -155,6 +157,76 @@ static enum kb_status fetch_unless_paused(struct kb_work *work, struct kb_creden
     return KB_OK;
 }
 
+enum kb_status kb_work_log_in(struct kb_work *work, struct kb_credential **out,
+                              struct kb_error *err)
+{
+    enum kb_status st = fetch_unless_paused(work, out, err);
+
+    if (st == KB_OK) {
+        /* Before anybody can have it: the tickets obtained with it are filed behind it. */
+        kb_cache_keep(work, (*out)->server, *out, true);
+        work->tgt = kb_credential_ref(*out);
+    }
+    return st;
+}
+
+/* --- renewing --- */
+
+static void tell_renewed(struct kb_work *work, const struct kb_credential *tgt)
+{
+    int64_t now = kb_clock_now() + tgt->clock_offset / 1000000;
+    struct kb_buf name;
+
+    kb_buf_init(&name, 600);
+    kb_name_print(&tgt->client->name, tgt->client->realm, &name);
+    kb_event_renewed_tgt(work->env.events, kb_buf_str(&name), kb_net_peer(work->net),
+                         (tgt->endtime - now) / 60, (tgt->renew_till - now) / 60);
+    kb_buf_wipe(&name);
+}
+
+enum kb_status kb_work_renew(struct kb_work *work, struct kb_credential *tgt,
+                             struct kb_credential **out, struct kb_error *err)
+{
+    struct kb_policy policy = work->policy;
+    struct kb_fetch_request request = {.client = tgt->client,
+                                       .service = tgt->server,
+                                       .tgt = tgt,
+                                       .policy = &policy,
+                                       .primary = work->primary,
+                                       .renew = true};
+    struct kb_fetch *fetch = kb_work_fetch(work, &request, err);
+    enum kb_status st;
+
+    if (fetch == NULL) {
+        return KB_ERROR;
+    }
+    policy.etypes = work->login->options->encryption_types.items; /* those of the AS exchange */
+    policy.num_etypes = work->login->options->encryption_types.num;
+    st = kb_work_drive(work, fetch, err);
+    if (st == KB_OK) {
+        *out = kb_credential_ref(kb_fetch_ticket(fetch));
+        tell_renewed(work, *out);
+        kb_cache_keep(work, (*out)->server, *out, true);
+    }
+    kb_fetch_free(fetch);
+    return st;
+}
+
+/* --- the one that is kept --- */
+
+static enum kb_status lead(struct kb_work *work, struct kb_credential **out, struct kb_error *err)
+{
+    enum kb_flight_from from = KB_FLIGHT_CACHED;
+    enum kb_status st = kb_cache_tgt(work, out, err);
+
+    if (st == KB_NOT_FOUND) {
+        st = kb_work_log_in(work, out, err);
+        from = KB_FLIGHT_FETCHED;
+    }
+    kb_flight_leave(work->login, KB_SHARED_TGT, st == KB_OK ? *out : NULL, from, err);
+    return st;
+}
+
 enum kb_status kb_work_tgt(struct kb_work *work, struct kb_credential **out, struct kb_error *err)
 {
     enum kb_status st;
@@ -163,24 +235,12 @@ enum kb_status kb_work_tgt(struct kb_work *work, struct kb_credential **out, str
         *out = kb_credential_ref(work->tgt);
         return KB_OK;
     }
-    st = kb_work_enter(work, KB_WORK_TGT_KEY, out, err);
-    if (st != KB_NOT_FOUND) {
-        return st;
+    st = kb_flight_enter(work->login, work->wait, KB_SHARED_TGT, out, err);
+    if (st == KB_NOT_FOUND) {
+        st = lead(work, out, err);
     }
-    st = kb_cache_tgt(work, out, err);
-    if (st != KB_NOT_FOUND) {
-        kb_shared_leave(kb_identity_shared(work->identity), KB_WORK_TGT_KEY, *out, err);
-        return st;
-    }
-    st = fetch_unless_paused(work, out, err);
-    if (st == KB_OK) {
-        /* Before anybody can have it: the tickets obtained with it are filed behind it. */
-        kb_cache_keep(work, (*out)->server, *out, true);
-    }
-    kb_shared_leave(kb_identity_shared(work->identity), KB_WORK_TGT_KEY, st == KB_OK ? *out : NULL,
-                    err);
-    if (st == KB_OK) {
-        work->tgt = kb_credential_ref(*out);
+    if (st == KB_OK && work->tgt == NULL) {
+        kb_refresh_tgt(work, out);
     }
     return st;
 }

@@ -70,7 +70,7 @@ static enum kb_status ask_for(struct kb_work *work, const struct kb_principal *s
         st = ask_tgs(work, service, tgt, out, &refused, err);
         kept = tgt != work->tgt;
         if (refused) {
-            kb_shared_drop(kb_identity_shared(work->identity), KB_WORK_TGT_KEY, tgt);
+            kb_shared_drop(kb_identity_shared(work->identity), KB_SHARED_TGT, tgt);
             kb_cache_refuse(work->identity, tgt);
         }
         kb_credential_free(tgt);
@@ -100,9 +100,11 @@ static enum kb_status find_or_ask(struct kb_work *work, const struct kb_principa
 {
     enum kb_status st = kb_cache_ticket(work, service, guessed, out);
 
-    if (st == KB_OK) {
+    if (st == KB_OK && (*out)->endtime > work->later_than) {
         return KB_OK;
     }
+    kb_credential_free(*out);
+    *out = NULL;
     st = ask_for(work, service, out, err);
     if (st == KB_OK) {
         kb_principal_free(work->file_as);
@@ -143,14 +145,14 @@ static enum kb_status canonical_name(struct kb_work *work, const struct kb_targe
     char *given = kb_strdup(target->host);
     int64_t start_ms = kb_now_ms();
     enum kb_status st =
-        given != NULL ? kb_net_canonical_name(&work->wait, given, reverse, out) : KB_NO_MEMORY;
+        given != NULL ? kb_net_canonical_name(work->wait, given, reverse, out) : KB_NO_MEMORY;
 
     free(given);
     if (st == KB_OK && kb_equal_nocase(kb_str(out), target->host)) {
         st = KB_NOT_FOUND;
     }
     if (st != KB_OK && st != KB_NOT_FOUND) {
-        st = kb_work_gave_up(work, st, start_ms,
+        st = kb_work_gave_up(work->wait, st, start_ms,
                              "for the resolver to find the target's canonical name", err);
     }
     return st;

@@ -1,5 +1,6 @@
-/* work.h - one call that could not be answered from the store: what login.c (setting up, driving a
- * machine, the calls), tgt.c (the TGT) and ticket.c (the service ticket) share. One thread. */
+/* work.h - one call that asks KDCs: what login.c (setting up, driving a machine, the calls), tgt.c
+ * (the TGT), ticket.c (the service ticket) and refresh.c share. Made by the thread that leads
+ * (flight.h): who waits for another needs none. One thread. */
 #ifndef KB_WORK_H
 #define KB_WORK_H
 
@@ -9,13 +10,10 @@
 
 #define KB_WORK_MAX_ETYPES 32
 
-/* Under which name the TGT is kept; other tickets under the kind of name and what was asked for. */
-#define KB_WORK_TGT_KEY KB_LIT("t")
-
 struct kb_work {
     const struct kb_login *login;
     struct kb_identity *identity;
-    struct kb_wait wait;
+    struct kb_wait *wait; /* the call's */
     struct kb_locate locate;
     struct kb_net_session *net;
     struct kb_env env;
@@ -25,6 +23,9 @@ struct kb_work {
     struct kb_hint_buf hint_bytes;
     struct kb_arena arena;              /* what the policy points to */
     struct kb_credential *tgt;          /* what this call logged in for; NULL: it did not */
+    bool refreshed_tgt;                 /* or tried to: once in a call */
+    int64_t later_than; /* of a refresh: when the ticket at hand ends. One from the cache that ends
+                           no later is none; 0: any will do */
     const struct kb_principal *file_as; /* the name of the ticket that this call brought, for the
                                            cache; NULL: it brought none */
     bool primary;                       /* a login keeps to one KDC, and this one to the primary */
@@ -32,8 +33,9 @@ struct kb_work {
 
 /* --- login.c --- */
 
-/* kb_work_new begins a call; NULL with *err set. kb_work_free accepts NULL. */
-struct kb_work *kb_work_new(const struct kb_login *login, struct kb_error *err);
+/* kb_work_new borrows `login` and `wait`; NULL with *err set. kb_work_free accepts NULL. */
+struct kb_work *kb_work_new(const struct kb_login *login, struct kb_wait *wait,
+                            struct kb_error *err);
 void kb_work_free(struct kb_work *work);
 
 /* kb_work_fetch makes a machine; NULL with *err set. kb_work_drive brings it to its end. */
@@ -48,17 +50,21 @@ KB_MUST_USE enum kb_status kb_work_drive(struct kb_work *work, struct kb_fetch *
 bool kb_work_ask_primary(struct kb_work *work, struct kb_error *first, struct kb_error *err);
 void kb_work_asked_primary(const struct kb_error *first, struct kb_error *err);
 
-/* kb_work_enter is kb_shared_enter with an error for a person: KB_OK, KB_NOT_FOUND (this thread
- * leads) or KB_ERROR. */
-KB_MUST_USE enum kb_status kb_work_enter(struct kb_work *work, kb_bytes key,
-                                         struct kb_credential **out, struct kb_error *err);
-
 /* kb_work_gave_up makes an error of what waiting since `start_ms` ended with; `what` goes on behind
  * "waiting". */
-enum kb_status kb_work_gave_up(const struct kb_work *work, enum kb_status st, int64_t start_ms,
+enum kb_status kb_work_gave_up(const struct kb_wait *wait, enum kb_status st, int64_t start_ms,
                                const char *what, struct kb_error *err);
 
 /* --- tgt.c --- */
+
+/* kb_work_log_in obtains a TGT with the secret, unless that was refused and is paused, and writes
+ * it to the cache. */
+KB_MUST_USE enum kb_status kb_work_log_in(struct kb_work *work, struct kb_credential **out,
+                                          struct kb_error *err);
+
+/* kb_work_renew renews a TGT (RFC 4120 2.3), and writes it to the cache. */
+KB_MUST_USE enum kb_status kb_work_renew(struct kb_work *work, struct kb_credential *tgt,
+                                         struct kb_credential **out, struct kb_error *err);
 
 /* kb_work_tgt gives the TGT that is kept, or a new one. A call logs in once: whatever KDCs say of
  * the TGT that this brought, or however short its life is, no further password proofs are made. */

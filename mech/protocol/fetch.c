@@ -119,6 +119,7 @@ static enum kb_step start_tgs(struct kb_fetch *fetch, struct kb_send *out_send)
         .clock_offset = clock_offset_of(fetch),
         .primary = fetch->request.primary,
         .forwarded = fetch->request.forwarded,
+        .renew = fetch->request.renew,
     };
     kb_tgs_free(fetch->tgs);
     fetch->tgs = kb_tgs_new(&fetch->env, &request);

@@ -25,6 +25,7 @@ struct kb_fetch_request {
                        */
     bool primary;     /* ask the realms' primary KDCs */
     bool forwarded;   /* `service` is the TGT's own: a TGT to be handed on to a service */
+    bool renew;       /* `service` is the TGT's own, and keys.get NULL: the TGT is to be renewed */
     unsigned proofs_made; /* in this login, before: a KDC may have judged them */
 };
 

@@ -19,6 +19,7 @@ enum { KB_AS_REP = 11, KB_TGS_REP = 13 }; /* msg-type */
 #define KB_OPT_PROXIABLE 0x10000000u
 #define KB_OPT_RENEWABLE 0x00800000u
 #define KB_OPT_CANONICALIZE 0x00010000u
+#define KB_OPT_RENEW 0x00000002u /* no TicketFlag */
 
 struct kb_kdcrep {
     kb_kdc_rep msg;

@@ -136,7 +136,7 @@ static enum kb_step enter_realm(struct kb_tgs *tgs, struct kb_send *out_send)
     tgs->retried = false;
     kb_old_used(tgs->env.events, KB_OLD_TGT, kb_text_escaped(&service, realm),
                 kb_key_enctype(tgs->tgt->session_key)->etype);
-    return ask(tgs, tgs->clock_offset, !tgs->request.forwarded, out_send);
+    return ask(tgs, tgs->clock_offset, !tgs->request.forwarded && !tgs->request.renew, out_send);
 }
 
 static enum kb_step refuse_referral(struct kb_tgs *tgs, const char *why)

@@ -25,6 +25,7 @@ struct kb_tgs_request {
     bool primary;         /* ask the realms' primary KDCs, where there are any */
     bool forwarded; /* a TGT to be handed on: `service` is the one that `tgt` is for (RFC 4120 2.6),
                        and what comes holds at every address */
+    bool renew;     /* `service` is the one that `tgt` is for: its life begins again (RFC 4120 2.3) */
 };
 
 struct kb_tgs;

@@ -19,9 +19,10 @@ static enum kb_status make_terms(struct kb_tgs *tgs, int64_t now, bool canonical
 
     tgs->terms = (struct kb_kdcrep_terms){
         .options = (tgs->tgt->flags & INHERITED) | (canonicalize ? KB_OPT_CANONICALIZE : 0) |
-                   (tgs->request.forwarded ? KB_OPT_FORWARDED : 0),
-        .till = tgs->tgt->endtime,
-        .rtime = tgs->request.forwarded ? tgs->tgt->renew_till : 0,
+                   (tgs->request.forwarded ? KB_OPT_FORWARDED : 0) |
+                   (tgs->request.renew ? KB_OPT_RENEW : 0),
+        .till = tgs->request.renew ? tgs->tgt->renew_till : tgs->tgt->endtime,
+        .rtime = tgs->request.forwarded || tgs->request.renew ? tgs->tgt->renew_till : 0,
         .now = now,
         .skew = policy->clock_skew,
         .etypes = policy->etypes,

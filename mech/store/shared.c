@@ -15,8 +15,15 @@
 /* What is known under one asked-for name: a ticket, that there is none, or a flight under way. */
 struct entry {
     struct entry *next; /* in its bucket */
+    struct entry *newer, *older; /* by when they were asked for */
     uint32_t hash;
     struct kb_credential *credential; /* NULL: none */
+    int64_t refresh_at;               /* by the KDC's clock; KB_NEVER */
+    int64_t retry_ms;                 /* not before then */
+    unsigned failures;                /* to refresh it */
+    bool refreshing;                  /* by one thread */
+    bool distrusted;                  /* one was dropped on a service's word, */
+    int64_t distrusted_ms;            /* then */
     struct kb_error *unknown;         /* the KDC does not know it, */
     int64_t unknown_until_ms;         /* until then */
     struct flight *flights; /* under way, the newest first; more than one if one is held up */
@@ -40,6 +47,7 @@ struct flight {
 struct kb_shared {
     struct kb_shared *next, *prev; /* in `tables` */
     struct entry *buckets[NUM_BUCKETS];
+    struct entry *newest, *oldest;
     size_t num;
 };
 
@@ -120,6 +128,33 @@ static struct entry **find_slot(struct kb_shared *shared, kb_bytes asked, uint32
     return slot;
 }
 
+/* --- who was asked for when --- */
+
+static void unlink_used(struct kb_shared *shared, struct entry *entry)
+{
+    *(entry->newer != NULL ? &entry->newer->older : &shared->newest) = entry->older;
+    *(entry->older != NULL ? &entry->older->newer : &shared->oldest) = entry->newer;
+}
+
+static void link_newest(struct kb_shared *shared, struct entry *entry)
+{
+    entry->newer = NULL;
+    entry->older = shared->newest;
+    *(shared->newest != NULL ? &shared->newest->newer : &shared->oldest) = entry;
+    shared->newest = entry;
+}
+
+static struct entry *used(struct kb_shared *shared, struct entry *entry)
+{
+    if (entry != NULL && shared->newest != entry) {
+        unlink_used(shared, entry);
+        link_newest(shared, entry);
+    }
+    return entry;
+}
+
+/* --- tickets --- */
+
 /* Seconds that a ticket has left. Its times are the KDC's, `now` is ours. */
 static int64_t life_left(const struct kb_credential *credential, int64_t now)
 {
@@ -142,33 +177,80 @@ struct kb_credential *kb_shared_find(struct kb_shared *shared, kb_bytes asked, i
     struct kb_credential *found;
 
     pthread_mutex_lock(&lock);
-    found = usable(*find_slot(shared, asked, hash), now, min_life);
+    found = usable(used(shared, *find_slot(shared, asked, hash)), now, min_life);
     pthread_mutex_unlock(&lock);
     return found;
 }
 
-/* Makes room: what says least goes first, a lone memory of failure, then the earliest to expire. */
+static bool claim(struct entry *entry, int64_t now, bool early)
+{
+    const struct kb_credential *credential = entry->credential;
+
+    if ((!early && now + credential->clock_offset / 1000000 < entry->refresh_at) ||
+        entry->refresh_at == KB_NEVER || entry->refreshing || kb_now_ms() < entry->retry_ms) {
+        return false;
+    }
+    entry->refreshing = true;
+    return true;
+}
+
+static bool is_unknown(const struct entry *entry)
+{
+    return entry->unknown != NULL && kb_now_ms() < entry->unknown_until_ms;
+}
+
+enum kb_status kb_shared_look(struct kb_shared *shared, kb_bytes asked, int64_t now,
+                              int64_t min_life, struct kb_credential **out, bool *out_due,
+                              struct kb_error *err)
+{
+    uint32_t hash = hash_of(asked);
+    enum kb_status st = KB_NOT_FOUND;
+    struct entry *entry;
+
+    *out_due = false;
+    pthread_mutex_lock(&lock);
+    entry = used(shared, *find_slot(shared, asked, hash));
+    *out = usable(entry, now, min_life);
+    if (*out != NULL) {
+        *out_due = claim(entry, now, false);
+        st = KB_OK;
+    } else if (entry != NULL && is_unknown(entry)) {
+        *err = *entry->unknown;
+        st = KB_ERROR;
+    }
+    pthread_mutex_unlock(&lock);
+    return st;
+}
+
+/* Whom to do without: the TGT is needed for any other, and one with a flight is in use. */
+static bool can_go(const struct entry *entry)
+{
+    return entry->flights == NULL &&
+           !kb_equal(kb_bytes_of(entry->asked, entry->asked_len), KB_SHARED_TGT);
+}
+
+/* Makes room. Names that there are no tickets for, however many a program tries, do not push out
+ * the tickets. */
 static void evict_one(struct kb_shared *shared)
 {
-    struct entry **victim = NULL;
+    struct entry *victim = NULL, *empty = NULL;
+    size_t num_empty = 0;
 
-    for (size_t i = 0; i < NUM_BUCKETS; i++) {
-        for (struct entry **slot = &shared->buckets[i]; *slot != NULL; slot = &(*slot)->next) {
-            const struct kb_credential *ours = (*slot)->credential;
-            const struct kb_credential *theirs = victim != NULL ? (*victim)->credential : NULL;
-
-            if ((*slot)->flights == NULL &&
-                (victim == NULL ||
-                 (theirs != NULL && (ours == NULL || ours->endtime < theirs->endtime)))) {
-                victim = slot;
-            }
+    for (struct entry *entry = shared->oldest; entry != NULL; entry = entry->newer) {
+        if (can_go(entry)) {
+            victim = victim != NULL ? victim : entry;
+            empty = empty != NULL || entry->credential != NULL ? empty : entry;
+            num_empty += entry->credential == NULL;
         }
     }
+    if (num_empty > KB_SHARED_MAX_EMPTY) {
+        victim = empty;
+    }
     if (victim != NULL) {
-        struct entry *entry = *victim;
-
-        *victim = entry->next;
-        entry_free(entry);
+        *find_slot(shared, kb_bytes_of(victim->asked, victim->asked_len), victim->hash) =
+            victim->next;
+        unlink_used(shared, victim);
+        entry_free(victim);
         shared->num--;
     }
 }
@@ -179,7 +261,7 @@ static struct entry *find_or_add(struct kb_shared *shared, kb_bytes asked)
     struct entry **slot = find_slot(shared, asked, hash), *entry;
 
     if (*slot != NULL) {
-        return *slot;
+        return used(shared, *slot);
     }
     entry = calloc(1, sizeof(*entry) + asked.len);
     if (entry == NULL) {
@@ -193,6 +275,7 @@ static struct entry *find_or_add(struct kb_shared *shared, kb_bytes asked)
     memcpy(entry->asked, asked.ptr, asked.len);
     entry->next = shared->buckets[hash % NUM_BUCKETS];
     shared->buckets[hash % NUM_BUCKETS] = entry;
+    link_newest(shared, entry);
     shared->num++;
     return entry;
 }
@@ -313,7 +396,7 @@ static enum kb_status enter_locked(struct kb_shared *shared, kb_bytes asked, int
         if (*out != NULL) {
             return KB_OK;
         }
-        if (entry->unknown != NULL && kb_now_ms() < entry->unknown_until_ms) {
+        if (is_unknown(entry)) {
             *err = *entry->unknown;
             return KB_ERROR;
         }
@@ -346,10 +429,14 @@ enum kb_status kb_shared_enter(struct kb_shared *shared, kb_bytes asked, int64_t
     return st;
 }
 
-static void keep(struct entry *entry, struct kb_credential *credential)
+static void keep(struct entry *entry, struct kb_credential *credential, int64_t refresh_at)
 {
     kb_credential_free(entry->credential);
     entry->credential = kb_credential_ref(credential);
+    entry->refresh_at = refresh_at;
+    entry->retry_ms = 0;
+    entry->failures = 0;
+    entry->refreshing = false; /* whoever is at it finds another in its place */
     free(entry->unknown);
     entry->unknown = NULL;
 }
@@ -382,7 +469,7 @@ static struct flight *take_own(struct entry *entry)
 }
 
 void kb_shared_leave(struct kb_shared *shared, kb_bytes asked, struct kb_credential *credential,
-                     const struct kb_error *err)
+                     int64_t refresh_at, const struct kb_error *err)
 {
     struct entry *entry;
     struct flight *flight;
@@ -394,7 +481,7 @@ void kb_shared_leave(struct kb_shared *shared, kb_bytes asked, struct kb_credent
     if (flight != NULL) {
         flight->done = true;
         if (credential != NULL) {
-            keep(entry, credential);
+            keep(entry, credential, refresh_at);
             flight->credential = kb_credential_ref(credential);
         } else {
             flight->error = *err;
@@ -410,16 +497,98 @@ void kb_shared_leave(struct kb_shared *shared, kb_bytes asked, struct kb_credent
     pthread_mutex_unlock(&lock);
 }
 
-void kb_shared_put(struct kb_shared *shared, kb_bytes asked, struct kb_credential *credential)
+void kb_shared_put(struct kb_shared *shared, kb_bytes asked, struct kb_credential *credential,
+                   int64_t refresh_at)
 {
     struct entry *entry;
 
     pthread_mutex_lock(&lock);
     entry = find_or_add(shared, asked);
     if (entry != NULL) {
-        keep(entry, credential);
+        keep(entry, credential, refresh_at);
     }
     pthread_mutex_unlock(&lock);
+}
+
+/* --- refreshing --- */
+
+/* The entry of a ticket, while it is still that one. Under the lock. */
+static struct entry *holder_of(struct kb_shared *shared, kb_bytes asked,
+                               const struct kb_credential *credential)
+{
+    struct entry *entry = *find_slot(shared, asked, hash_of(asked));
+
+    return entry != NULL && entry->credential == credential ? entry : NULL;
+}
+
+bool kb_shared_claim(struct kb_shared *shared, kb_bytes asked,
+                     const struct kb_credential *credential, int64_t now, bool early)
+{
+    struct entry *entry;
+    bool claimed;
+
+    pthread_mutex_lock(&lock);
+    entry = holder_of(shared, asked, credential);
+    claimed = entry != NULL && claim(entry, now, early);
+    pthread_mutex_unlock(&lock);
+    return claimed;
+}
+
+/* Notes a failure; the seconds until the next try. */
+static int64_t put_off(struct entry *entry)
+{
+    int64_t seconds = KB_FIRST_RETRY_SECONDS;
+
+    for (unsigned i = 0; i < entry->failures && seconds < KB_LAST_RETRY_SECONDS; i++) {
+        seconds *= 2;
+    }
+    seconds = seconds < KB_LAST_RETRY_SECONDS ? seconds : KB_LAST_RETRY_SECONDS;
+    entry->failures++;
+    entry->retry_ms = kb_now_ms() + seconds * 1000;
+    return seconds;
+}
+
+int64_t kb_shared_refreshed(struct kb_shared *shared, kb_bytes asked,
+                            const struct kb_credential *old, struct kb_credential *new_one,
+                            int64_t refresh_at)
+{
+    struct entry *entry;
+    int64_t seconds = 0;
+
+    pthread_mutex_lock(&lock);
+    entry = holder_of(shared, asked, old);
+    if (entry != NULL) {
+        entry->refreshing = false;
+        if (new_one != NULL) {
+            keep(entry, new_one, refresh_at);
+        } else {
+            seconds = put_off(entry);
+        }
+    }
+    pthread_mutex_unlock(&lock);
+    return seconds;
+}
+
+void kb_shared_stays(struct kb_shared *shared, kb_bytes asked, const struct kb_credential *old)
+{
+    struct entry *entry;
+
+    pthread_mutex_lock(&lock);
+    entry = holder_of(shared, asked, old);
+    if (entry != NULL) {
+        entry->refreshing = false;
+        entry->refresh_at = KB_NEVER;
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+/* --- forgetting --- */
+
+static void drop(struct entry *entry)
+{
+    kb_credential_free(entry->credential);
+    entry->credential = NULL;
+    entry->refreshing = false;
 }
 
 void kb_shared_drop(struct kb_shared *shared, kb_bytes asked,
@@ -428,12 +597,30 @@ void kb_shared_drop(struct kb_shared *shared, kb_bytes asked,
     struct entry *entry;
 
     pthread_mutex_lock(&lock);
-    entry = *find_slot(shared, asked, hash_of(asked));
-    if (entry != NULL && entry->credential == credential) {
-        kb_credential_free(entry->credential);
-        entry->credential = NULL;
+    entry = holder_of(shared, asked, credential);
+    if (entry != NULL) {
+        drop(entry);
     }
     pthread_mutex_unlock(&lock);
+}
+
+bool kb_shared_distrust(struct kb_shared *shared, kb_bytes asked,
+                        const struct kb_credential *credential)
+{
+    int64_t now_ms = kb_now_ms();
+    struct entry *entry;
+    bool dropped = false;
+
+    pthread_mutex_lock(&lock);
+    entry = holder_of(shared, asked, credential);
+    if (entry != NULL &&
+        (!entry->distrusted || now_ms - entry->distrusted_ms >= KB_DISTRUST_SECONDS * 1000)) {
+        drop(entry);
+        entry->distrusted = dropped = true;
+        entry->distrusted_ms = now_ms;
+    }
+    pthread_mutex_unlock(&lock);
+    return dropped;
 }
 
 void kb_shared_clear(struct kb_shared *shared)
@@ -441,8 +628,7 @@ void kb_shared_clear(struct kb_shared *shared)
     pthread_mutex_lock(&lock);
     for (size_t i = 0; i < NUM_BUCKETS; i++) {
         for (struct entry *entry = shared->buckets[i]; entry != NULL; entry = entry->next) {
-            kb_credential_free(entry->credential);
-            entry->credential = NULL;
+            drop(entry);
         }
     }
     pthread_mutex_unlock(&lock);
@@ -463,6 +649,7 @@ void kb_shared_fork_child(void)
     for (struct kb_shared *shared = tables; shared != NULL; shared = shared->next) {
         for (size_t i = 0; i < NUM_BUCKETS; i++) {
             for (struct entry *entry = shared->buckets[i]; entry != NULL; entry = entry->next) {
+                entry->refreshing = false;
                 /* Nobody is left to wait for them. They are not freed: where a callback forked, its
                  * own call comes back here and may hold one. */
                 for (; entry->flights != NULL; entry->flights = entry->flights->next) {

@@ -81,6 +81,7 @@ class Realm:
         self.addresses = ["127.0.0.1"] + (["::1"] if ipv6 else [])
         self.families = [socket.AF_INET] + ([socket.AF_INET6] if ipv6 else [])
         self.children, self.child, self.dir = [], None, None
+        self.clock = {}                 # the KDC's, as environment: stepped()
         self.passwords = {}
         self.kdc = KINDS[kind](self)
         self.kind = kind
@@ -138,6 +139,7 @@ class Realm:
         env = self.kdc.env()
         if self.clock_offset:
             env.update(faketime(self.clock_offset))
+        env.update(self.clock)
         seen = len(self.log())
         self.child = self.start(self.kdc.argv(), "kdc.out", env=env)
         self.child.wait_until(lambda: self.kdc.ready(self.log()[seen:]), "its first log line")
@@ -284,6 +286,14 @@ def faketime(offset):
                 return {"LD_PRELOAD": os.path.join(folder, "libfaketimeMT.so.1"),
                         "FAKETIME": f"{offset:+d}s", "DONT_FAKE_MONOTONIC": "1"}
     raise Failed("libfaketime is missing (tests/realm/peers.sh fetches it)")
+
+
+def stepped(path):
+    """Environment in which a program's clocks are ahead by what stands in a file ("+60s") at each
+    moment, the monotonic one too: whoever moves it moves time for all such programs."""
+    env = faketime(0)
+    return {"LD_PRELOAD": env["LD_PRELOAD"], "FAKETIME_TIMESTAMP_FILE": path,
+            "FAKETIME_NO_CACHE": "1", "NO_FAKE_STAT": "1"}
 
 
 def exit_on_signals():

@@ -55,7 +55,7 @@ static void expired_is_not_found(void **state)
 
     (void)state;
     assert_null(kb_shared_find(shared, KB_LIT("hHTTP@h"), NOW, 60));
-    kb_shared_put(shared, KB_LIT("hHTTP@h"), c);
+    kb_shared_put(shared, KB_LIT("hHTTP@h"), c, KB_NEVER);
     found = kb_shared_find(shared, KB_LIT("hHTTP@h"), NOW, 60);
     assert_ptr_equal(found, c);
     kb_credential_free(found);
@@ -90,7 +90,7 @@ static void *member(void *arg)
             (void)kb_error_set(&err, crowd->fail, "It failed");
         }
         kb_shared_leave(crowd->shared, KB_LIT("hHTTP@h"),
-                        crowd->fail == KB_E_NONE ? crowd->credential : NULL, &err);
+                        crowd->fail == KB_E_NONE ? crowd->credential : NULL, KB_NEVER, &err);
     } else if (st == KB_OK) {
         atomic_fetch_add(&crowd->got, 1);
         kb_credential_free(out);
@@ -180,7 +180,7 @@ static void *lead(void *arg)
     }
     kb_callback_leave(place);
     (void)kb_error_set(&err, leader->fail, "It failed");
-    kb_shared_leave(leader->shared, KB_LIT("t"), leader->credential, &err);
+    kb_shared_leave(leader->shared, KB_LIT("t"), leader->credential, KB_NEVER, &err);
     return NULL;
 }
 
@@ -214,7 +214,7 @@ static void leave(struct kb_shared *shared, enum kb_error_code fail)
     struct kb_error err = {0};
 
     (void)kb_error_set(&err, fail, "It failed");
-    kb_shared_leave(shared, KB_LIT("t"), NULL, &err);
+    kb_shared_leave(shared, KB_LIT("t"), NULL, KB_NEVER, &err);
 }
 
 static void waiting_has_a_deadline(void **state)
@@ -389,7 +389,7 @@ static int ask_again(void *arg)
     struct kb_error err = {0};
 
     if (enter(again->shared, &wait) == KB_NOT_FOUND) {
-        kb_shared_leave(again->shared, KB_LIT("t"), again->credential, &err);
+        kb_shared_leave(again->shared, KB_LIT("t"), again->credential, KB_NEVER, &err);
         atomic_fetch_add(&again->brought, 1);
     }
     return 1;
@@ -443,30 +443,218 @@ static void a_leader_in_a_callback_is_not_waited_for(void **state)
     kb_shared_free(shared);
 }
 
-static void memory_is_bounded(void **state)
+/* --- what stays in memory --- */
+
+static bool is_there(struct kb_shared *shared, const char *name)
+{
+    struct kb_credential *found = kb_shared_find(shared, kb_str(name), NOW, 0);
+
+    kb_credential_free(found);
+    return found != NULL;
+}
+
+static void fill(struct kb_shared *shared, const char *kind, int num,
+                 struct kb_credential *credential)
+{
+    char name[32];
+
+    for (int i = 0; i < num; i++) {
+        snprintf(name, sizeof(name), "%s%d", kind, i);
+        kb_shared_put(shared, kb_str(name), credential, KB_NEVER);
+    }
+}
+
+static void who_was_not_asked_for_longest_goes(void **state)
 {
     struct kb_shared *shared = kb_shared_new();
-    struct kb_credential *soon = credential(NOW + 100), *late = credential(NOW + 1000), *found;
+    struct kb_credential *soon = credential(NOW + 100), *late = credential(NOW + 1000);
+
+    (void)state;
+    kb_shared_put(shared, KB_SHARED_TGT, late, KB_NEVER);
+    kb_shared_put(shared, KB_LIT("soon"), soon, KB_NEVER);
+    kb_shared_put(shared, KB_LIT("idle"), late, KB_NEVER);
+    fill(shared, "a", KB_SHARED_MAX - 3, late);
+    assert_true(is_there(shared, "soon")); /* it is the TGT, then "idle", that nobody asked for */
+    fill(shared, "b", 1, late);
+    assert_true(is_there(shared, "soon"));
+    assert_true(is_there(shared, "t"));
+    assert_false(is_there(shared, "idle"));
+    assert_true(is_there(shared, "a0"));
+    fill(shared, "b", 2, late);
+    assert_true(is_there(shared, "a0"));
+    assert_false(is_there(shared, "a1"));
+    fill(shared, "c", 2 * KB_SHARED_MAX, late);
+    assert_true(is_there(shared, "t"));
+    kb_credential_free(soon);
+    kb_credential_free(late);
+    kb_shared_free(shared);
+}
+
+static enum kb_status look(struct kb_shared *shared, const char *name)
+{
+    struct kb_credential *out;
+    struct kb_error err = {0};
+    bool due;
+    enum kb_status st = kb_shared_look(shared, kb_str(name), NOW, 60, &out, &due, &err);
+
+    assert_false(due);
+    kb_credential_free(out);
+    assert_int_equal(err.code, st == KB_ERROR ? KB_E_SERVICE_UNKNOWN : KB_E_NONE);
+    return st;
+}
+
+static void miss(struct kb_shared *shared, const char *name, enum kb_error_code code)
+{
+    struct kb_wait wait = no_wait(0);
+    struct kb_credential *out;
+    struct kb_error err = {0};
+
+    assert_int_equal(kb_shared_enter(shared, kb_str(name), NOW, 60, &wait, &out, &err),
+                     KB_NOT_FOUND);
+    (void)kb_error_set(&err, code, "It failed");
+    kb_shared_leave(shared, kb_str(name), NULL, KB_NEVER, &err);
+}
+
+static void an_unknown_service_is_remembered(void **state)
+{
+    struct kb_shared *shared = kb_shared_new();
+    struct kb_credential *c = credential(NOW + 1000);
+
+    (void)state;
+    assert_int_equal(look(shared, "hHTTP@h"), KB_NOT_FOUND);
+    miss(shared, "hHTTP@h", KB_E_SERVICE_UNKNOWN);
+    assert_int_equal(look(shared, "hHTTP@h"), KB_ERROR);
+    kb_shared_put(shared, KB_LIT("hHTTP@h"), c, KB_NEVER);
+    assert_int_equal(look(shared, "hHTTP@h"), KB_OK);
+    miss(shared, "hHTTP@i", KB_E_TIMEOUT);
+    assert_int_equal(look(shared, "hHTTP@i"), KB_NOT_FOUND);
+    kb_credential_free(c);
+    kb_shared_free(shared);
+}
+
+/* Many names that there is nothing for take no ticket's place. */
+static void unknown_services_push_out_no_tickets(void **state)
+{
+    struct kb_shared *shared = kb_shared_new();
+    struct kb_credential *c = credential(NOW + 1000);
     char name[32];
 
     (void)state;
-    kb_shared_put(shared, KB_LIT("soon"), soon);
-    for (int i = 0; i < KB_SHARED_MAX; i++) {
-        snprintf(name, sizeof(name), "late%d", i);
-        kb_shared_put(shared, kb_str(name), late);
+    fill(shared, "a", KB_SHARED_MAX - KB_SHARED_MAX_EMPTY - 1, c);
+    for (int i = 0; i < 2 * KB_SHARED_MAX; i++) {
+        snprintf(name, sizeof(name), "no%d", i);
+        miss(shared, name, KB_E_SERVICE_UNKNOWN);
     }
-    assert_null(kb_shared_find(shared, KB_LIT("soon"), NOW, 0));
-    found = kb_shared_find(shared, KB_LIT("late0"), NOW, 0);
-    assert_ptr_equal(found, late);
-    kb_credential_free(found);
-    kb_credential_free(soon);
-    kb_credential_free(late);
+    assert_true(is_there(shared, "a0"));
+    assert_int_equal(look(shared, "no0"), KB_NOT_FOUND);
+    assert_int_equal(look(shared, name), KB_ERROR);
+    kb_credential_free(c);
+    kb_shared_free(shared);
+}
+
+static void a_services_word_counts_once_a_minute(void **state)
+{
+    struct kb_shared *shared = kb_shared_new();
+    struct kb_credential *first = credential(NOW + 1000), *second = credential(NOW + 1000);
+
+    (void)state;
+    kb_shared_put(shared, KB_LIT("x"), first, KB_NEVER);
+    kb_shared_put(shared, KB_LIT("y"), first, KB_NEVER);
+    assert_false(kb_shared_distrust(shared, KB_LIT("x"), second)); /* another one by now */
+    assert_true(is_there(shared, "x"));
+    assert_true(kb_shared_distrust(shared, KB_LIT("x"), first));
+    assert_false(is_there(shared, "x"));
+    assert_true(is_there(shared, "y"));
+    kb_shared_put(shared, KB_LIT("x"), second, KB_NEVER);
+    assert_false(kb_shared_distrust(shared, KB_LIT("x"), second));
+    assert_true(is_there(shared, "x"));
+    assert_true(kb_shared_distrust(shared, KB_LIT("y"), first));
+    kb_credential_free(first);
+    kb_credential_free(second);
+    kb_shared_free(shared);
+}
+
+/* --- refreshing --- */
+
+/* Found and due to this thread. */
+static bool is_due(struct kb_shared *shared, int64_t now)
+{
+    struct kb_credential *out;
+    struct kb_error err = {0};
+    bool due;
+
+    assert_int_equal(kb_shared_look(shared, KB_LIT("x"), now, 60, &out, &due, &err), KB_OK);
+    kb_credential_free(out);
+    return due;
+}
+
+static void one_thread_is_told_that_a_ticket_is_due(void **state)
+{
+    struct kb_shared *shared = kb_shared_new();
+    struct kb_credential *old = credential(NOW + 1000), *fresh = credential(NOW + 2000);
+
+    (void)state;
+    kb_shared_put(shared, KB_LIT("x"), old, NOW + 800);
+    assert_false(is_due(shared, NOW + 799));
+    assert_true(is_due(shared, NOW + 800));
+    assert_false(is_due(shared, NOW + 801)); /* the first is at it */
+    assert_false(kb_shared_claim(shared, KB_LIT("x"), old, NOW + 801, false));
+    assert_int_equal(
+        kb_shared_refreshed(shared, KB_LIT("x"), old, fresh, NOW + 1800), 0);
+    assert_false(is_due(shared, NOW + 1799));
+    assert_true(kb_shared_claim(shared, KB_LIT("x"), fresh, NOW + 1800, false));
+    /* Dropped by somebody meanwhile (a logout): it does not come back. */
+    kb_shared_drop(shared, KB_LIT("x"), fresh);
+    (void)kb_shared_refreshed(shared, KB_LIT("x"), fresh, old, NOW);
+    assert_false(is_there(shared, "x"));
+    kb_credential_free(old);
+    kb_credential_free(fresh);
+    kb_shared_free(shared);
+}
+
+static void after_a_failure_the_next_try_comes_later(void **state)
+{
+    static const int64_t delays[] = {30, 60, 120, 240, 480, 600, 600};
+    struct kb_shared *shared = kb_shared_new();
+    struct kb_credential *c = credential(NOW + 1000);
+
+    (void)state;
+    kb_shared_put(shared, KB_LIT("x"), c, NOW);
+    for (size_t i = 0; i < sizeof(delays) / sizeof(delays[0]); i++) {
+        assert_int_equal(kb_shared_refreshed(shared, KB_LIT("x"), c, NULL, KB_NEVER), delays[i]);
+    }
+    assert_false(is_due(shared, NOW + 900)); /* not yet, but it serves */
+    kb_shared_put(shared, KB_LIT("x"), c, NOW);
+    assert_true(is_due(shared, NOW));
+    kb_shared_stays(shared, KB_LIT("x"), c);
+    assert_false(is_due(shared, NOW + 900));
+    assert_false(kb_shared_claim(shared, KB_LIT("x"), c, NOW, true));
+    kb_credential_free(c);
+    kb_shared_free(shared);
+}
+
+/* The KDC's clock counts. */
+static void due_is_by_the_kdcs_clock(void **state)
+{
+    struct kb_shared *shared = kb_shared_new();
+    struct kb_credential *plain = credential(NOW + 1000), parts = *plain, *ahead;
+
+    (void)state;
+    parts.clock_offset = 600 * (int64_t)1000000;
+    ahead = kb_credential_new(&parts);
+    assert_non_null(ahead);
+    kb_shared_put(shared, KB_LIT("x"), ahead, NOW + 800);
+    assert_false(is_due(shared, NOW + 199));
+    assert_true(is_due(shared, NOW + 200));
+    kb_credential_free(plain);
+    kb_credential_free(ahead);
     kb_shared_free(shared);
 }
 
 static void a_child_waits_for_nobody(void **state)
 {
     struct kb_shared *shared = kb_shared_new();
+    struct kb_credential *c = credential(NOW + 1000);
     struct kb_wait wait = no_wait(1000);
     struct kb_credential *out;
     struct kb_error err = {0};
@@ -476,11 +664,14 @@ static void a_child_waits_for_nobody(void **state)
     (void)state;
     assert_int_equal(kb_shared_enter(shared, KB_LIT("t"), NOW, 60, &wait, &out, &err),
                      KB_NOT_FOUND);
+    kb_shared_put(shared, KB_LIT("x"), c, NOW);
+    assert_true(kb_shared_claim(shared, KB_LIT("x"), c, NOW, false));
     kb_shared_fork_prepare();
     pid = fork();
     if (pid == 0) {
         kb_shared_fork_child();
-        if (kb_shared_enter(shared, KB_LIT("t"), NOW, 60, &wait, &out, &err) == KB_NOT_FOUND) {
+        if (kb_shared_enter(shared, KB_LIT("t"), NOW, 60, &wait, &out, &err) == KB_NOT_FOUND &&
+            kb_shared_claim(shared, KB_LIT("x"), c, NOW, false)) {
             kill(getpid(), SIGKILL); /* it went well; valgrind looks for leaks in what exits */
         }
         _exit(1);
@@ -489,7 +680,8 @@ static void a_child_waits_for_nobody(void **state)
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     (void)kb_error_set(&err, KB_E_TIMEOUT, "It timed out");
-    kb_shared_leave(shared, KB_LIT("t"), NULL, &err);
+    kb_shared_leave(shared, KB_LIT("t"), NULL, KB_NEVER, &err);
+    kb_credential_free(c);
     kb_shared_free(shared);
 }
 
@@ -509,7 +701,13 @@ int main(void)
         cmocka_unit_test(waiting_runs_the_callback),
         cmocka_unit_test(a_callback_does_not_wait_for_its_own_call),
         cmocka_unit_test(a_leader_in_a_callback_is_not_waited_for),
-        cmocka_unit_test(memory_is_bounded),
+        cmocka_unit_test(who_was_not_asked_for_longest_goes),
+        cmocka_unit_test(an_unknown_service_is_remembered),
+        cmocka_unit_test(unknown_services_push_out_no_tickets),
+        cmocka_unit_test(a_services_word_counts_once_a_minute),
+        cmocka_unit_test(one_thread_is_told_that_a_ticket_is_due),
+        cmocka_unit_test(after_a_failure_the_next_try_comes_later),
+        cmocka_unit_test(due_is_by_the_kdcs_clock),
         cmocka_unit_test(a_child_waits_for_nobody),
     };
 

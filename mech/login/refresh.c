@@ -1,0 +1,204 @@
+#include "mech/login/refresh.h"
+
+#include "crypto/random.h"
+#include "mech/login/cache.h"
+#include "mech/login/clock.h"
+#include "mech/login/flight.h"
+
+#define PATIENCE_MS 1000
+
+/* --- when --- */
+
+/* Per mille of a life: 750 to 850. */
+static int64_t draw_share(void)
+{
+    uint8_t b[2] = {0};
+
+    if (kb_random(&kb_rng_system, b, sizeof(b)) != KB_OK) {
+        return 800;
+    }
+    return 750 + (b[0] << 8 | b[1]) % 101;
+}
+
+int64_t kb_refresh_at(const struct kb_credential *credential, int64_t min_life, int64_t now)
+{
+    int64_t from = credential->starttime, life;
+
+    if (now != INT64_MIN && now + credential->clock_offset / 1000000 > from) {
+        from = now + credential->clock_offset / 1000000;
+    }
+    life = credential->endtime - min_life - from;
+    return life > 0 ? from + life * draw_share() / 1000 : KB_NEVER;
+}
+
+/* --- what both kinds have in common --- */
+
+struct refresh {
+    struct kb_shared *shared;
+    kb_bytes key;
+    struct kb_credential *old;
+    struct kb_wait wait;
+    struct kb_work *work;
+    struct kb_error error;
+};
+
+/* Begins with the cache as it is now: another process may have been at it. */
+static enum kb_status begin(struct refresh *refresh, const struct kb_login *login, kb_bytes key,
+                            struct kb_credential *old, int64_t patience_ms)
+{
+    *refresh = (struct refresh){.shared = kb_identity_shared(login->identity),
+                                .key = key,
+                                .old = kb_credential_ref(old)};
+    kb_login_start_waiting_for(login, patience_ms, &refresh->wait);
+    refresh->work = kb_work_new(login, &refresh->wait, &refresh->error);
+    return refresh->work != NULL ? kb_cache_refresh(refresh->work, &refresh->error) : KB_ERROR;
+}
+
+static void tell_failure(const struct refresh *refresh, int64_t seconds)
+{
+    const struct kb_credential *old = refresh->old;
+    int64_t now = kb_clock_now() + old->clock_offset / 1000000;
+    struct kb_buf server;
+
+    kb_buf_init(&server, 600);
+    kb_name_print(&old->server->name, old->server->realm, &server);
+    kb_event_not_refreshed(refresh->work->env.events, kb_buf_str(&server),
+                           (old->endtime - now) / 60, seconds, refresh->error.text);
+    kb_buf_wipe(&server);
+}
+
+/* Ends with what it came to: the new ticket (NULL: none), which takes the place of *ticket. */
+static void end(struct refresh *refresh, struct kb_credential *new_one, enum kb_flight_from from,
+                struct kb_credential **ticket)
+{
+    int64_t min_life = refresh->work != NULL ? refresh->work->login->options->min_lifetime : 0;
+    int64_t now = from == KB_FLIGHT_FETCHED ? kb_clock_now() : INT64_MIN;
+    int64_t seconds =
+        kb_shared_refreshed(refresh->shared, refresh->key, refresh->old, new_one,
+                            new_one != NULL ? kb_refresh_at(new_one, min_life, now) : KB_NEVER);
+
+    if (new_one != NULL) {
+        kb_credential_free(*ticket);
+        *ticket = new_one;
+    } else if (refresh->error.code != KB_E_NONE && refresh->work != NULL) {
+        tell_failure(refresh, seconds);
+    }
+    kb_work_free(refresh->work);
+    kb_wait_stop(&refresh->wait);
+    kb_credential_free(refresh->old);
+}
+
+/* --- the TGT --- */
+
+/* Whether renewing makes it last longer; with a secret, a whole life. */
+static bool is_worth_renewing(const struct kb_credential *tgt, bool has_secret)
+{
+    int64_t now = kb_clock_now() + tgt->clock_offset / 1000000;
+    int64_t until = has_secret ? now + (tgt->endtime - tgt->starttime) : tgt->endtime + 1;
+
+    return (tgt->flags & KB_TKT_RENEWABLE) != 0 && tgt->renew_till >= until;
+}
+
+/* That another process has brought. */
+static struct kb_credential *later_one_in_cache(struct refresh *refresh)
+{
+    struct kb_credential *found = NULL;
+    struct kb_error ignored = {0};
+
+    if (kb_cache_tgt(refresh->work, &found, &ignored) == KB_OK &&
+        found->endtime > refresh->old->endtime) {
+        return found;
+    }
+    kb_credential_free(found);
+    return NULL;
+}
+
+/* A KDC that says no to a renewal may say yes to a login; one that says nothing will not. */
+static bool was_answered(const struct kb_error *err)
+{
+    return err->kdc_code != 0 || err->code == KB_E_KDC_REPLY;
+}
+
+static struct kb_credential *renew_or_log_in(struct refresh *refresh)
+{
+    bool has_secret = kb_identity_has_secret(refresh->work->identity);
+    struct kb_credential *new_one = NULL;
+    bool renews = is_worth_renewing(refresh->old, has_secret);
+
+    if (renews &&
+        kb_work_renew(refresh->work, refresh->old, &new_one, &refresh->error) == KB_OK) {
+        return new_one;
+    }
+    if (has_secret && (!renews || was_answered(&refresh->error))) {
+        refresh->error = (struct kb_error){0};
+        (void)!kb_work_log_in(refresh->work, &new_one, &refresh->error);
+    }
+    return new_one;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t patience_of(const struct kb_wait *wait)
+{
+    int64_t left = wait->deadline_ms == INT64_MAX ? PATIENCE_MS : wait->deadline_ms - kb_now_ms();
+
+    return least(left > 1 ? left : 1, PATIENCE_MS);
+}
+
+void kb_refresh_tgt(struct kb_work *work, struct kb_credential **tgt)
+{
+    const struct kb_login *login = work->login;
+    bool early = (*tgt)->endtime <= work->later_than;
+    struct kb_credential *new_one = NULL;
+    enum kb_flight_from from = KB_FLIGHT_CACHED;
+    struct refresh refresh;
+
+    if (work->refreshed_tgt || !kb_shared_claim(kb_identity_shared(login->identity), KB_SHARED_TGT,
+                                                *tgt, kb_clock_now(), early)) {
+        return;
+    }
+    work->refreshed_tgt = true;
+    if (!is_worth_renewing(*tgt, false) && !kb_identity_has_secret(login->identity)) {
+        kb_shared_stays(kb_identity_shared(login->identity), KB_SHARED_TGT, *tgt);
+        return;
+    }
+    if (begin(&refresh, login, KB_SHARED_TGT, *tgt, patience_of(work->wait)) == KB_OK) {
+        new_one = later_one_in_cache(&refresh);
+        if (new_one == NULL) {
+            new_one = renew_or_log_in(&refresh);
+            from = KB_FLIGHT_FETCHED;
+        }
+        /* A call logs in once. */
+        work->tgt =
+            refresh.work->tgt != NULL ? kb_credential_ref(refresh.work->tgt) : NULL;
+    }
+    end(&refresh, new_one, from, tgt);
+}
+
+/* --- a service's --- */
+
+void kb_refresh_ticket(const struct kb_login *login, const struct kb_target *target, kb_bytes key,
+                       struct kb_credential **ticket)
+{
+    const struct kb_credential *old = *ticket;
+    struct kb_credential *new_one = NULL, *tgt = NULL;
+    struct refresh refresh;
+
+    if (begin(&refresh, login, key, *ticket, PATIENCE_MS) == KB_OK) {
+        /* One that ends hardly later is not worth the way. */
+        refresh.work->later_than = old->endtime + (old->endtime - old->starttime) / 5;
+        if (kb_work_tgt(refresh.work, &tgt, &refresh.error) == KB_OK &&
+            tgt->endtime > old->endtime &&
+            kb_work_ticket(refresh.work, target, &new_one, &refresh.error) == KB_OK &&
+            refresh.work->file_as != NULL) {
+            kb_cache_keep(refresh.work, refresh.work->file_as, new_one, false);
+        }
+        kb_credential_free(tgt);
+    }
+    end(&refresh, new_one,
+        refresh.work != NULL && refresh.work->file_as != NULL ? KB_FLIGHT_FETCHED : KB_FLIGHT_CACHED,
+        ticket);
+}

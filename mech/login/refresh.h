@@ -1,0 +1,33 @@
+/* refresh.h - tickets replaced before they end, while the old one still serves. Inside login.
+ *
+ * The call that finds a ticket (a TGT or a service's) beyond four fifths of its life fetches the
+ * next: there is no thread for it. It waits a second at most, and nobody else waits for it: other
+ * threads go on with the old ticket, and so does this call if it fails; that is a line in the log,
+ * and the next try comes later (store/shared.h). When exactly, is drawn for each ticket in each
+ * process, so that those who share one do not all ask at once.
+ *
+ * A TGT that can be renewed (RFC 4120 2.3) for its whole life again is renewed, else obtained anew
+ * with the secret, under the same pause as any login (pause.h); without a secret it is renewed as
+ * long as that makes it last longer. A service's ticket ends no later than the TGT that it was
+ * obtained with, so where the TGT would end with it that is refreshed first.
+ * Any thread. */
+#ifndef KB_REFRESH_H
+#define KB_REFRESH_H
+
+#include "mech/login/work.h"
+
+/* kb_refresh_at is when a ticket is due, by the KDC's clock: between 75 and 85 % of what can be used
+ * of its life, which ends `min_life` seconds early. `now` (local clock) for one that a KDC has just
+ * given; INT64_MIN for an older one, whose life began when the KDC says. KB_NEVER: no life. */
+int64_t kb_refresh_at(const struct kb_credential *credential, int64_t min_life, int64_t now);
+
+/* kb_refresh_ticket refreshes the ticket under `key`, which kb_shared_look found due; the new one
+ * takes the place of *ticket. */
+void kb_refresh_ticket(const struct kb_login *login, const struct kb_target *target, kb_bytes key,
+                       struct kb_credential **ticket);
+
+/* kb_refresh_tgt does so with the TGT that a call has found, if that is due, or ends no later than
+ * work->later_than. */
+void kb_refresh_tgt(struct kb_work *work, struct kb_credential **tgt);
+
+#endif
