@@ -28,6 +28,17 @@ static double real_ms(void)
     return (double)now.tv_sec * 1000 + (double)now.tv_nsec / 1e6;
 }
 
+static void read_clock(void)
+{
+    FILE *file = fopen(getenv("STEPS_CLOCK"), "re");
+
+    if (file == NULL || fscanf(file, "%ld", &offset) != 1) {
+        fputs("STEPS_CLOCK cannot be read\n", stderr);
+        exit(2);
+    }
+    fclose(file);
+}
+
 static void move_clock(long step)
 {
     const char *path = getenv("STEPS_CLOCK");
@@ -103,6 +114,7 @@ int main(void)
     char target[256];
     long count, step;
 
+    read_clock();
     while (scanf("%255s %ld %ld", target, &count, &step) == 3) {
         OM_uint32 least = GSS_C_INDEFINITE, left;
         double longest = 0, ms;

@@ -107,6 +107,10 @@ class MIT:
     def change_password(self, name, password):
         self._admin(f"cpw -pw {quote(password)} {quote(name)}")
 
+    def modify(self, name, *words):
+        """kadmin's modprinc: -maxlife, -expire, ..."""
+        self._admin(" ".join(["modprinc", *map(quote, words), quote(name)]))
+
     def session_enctypes(self, name, enctypes):
         """The enctypes of session keys that this service takes, whatever its own keys are."""
         self._admin(f"setstr {quote(name)} session_enctypes {quote(','.join(enctypes))}")
@@ -121,7 +125,7 @@ class MIT:
     @staticmethod
     def requests(log):
         out = []
-        for kind, what in re.findall(r"\b(AS|TGS)_REQ .*?: ([A-Z_ ]+)(?::|,)", log):
+        for kind, what in re.findall(r"\b(AS|TGS)_REQ .*?: ([A-Z_ -]+)(?::|,)", log):
             out.append(kind if what == "ISSUE" else kind + "-ERROR")
         return out
 
