@@ -23,18 +23,22 @@ struct kb_cc_layer {
 };
 
 #define FIRST_ROOM 4096 /* behind what is read, at least, for what comes later */
+#define TICKET_LEN 512  /* bytes that most tickets have, or more */
 
 /* --- bytes --- */
 
+/* What will be filled at once is had at once: a fault for each of a thousand pages takes longer
+ * than reading them. */
 static struct kb_cc_chunk *chunk_new(size_t len, size_t claimed)
 {
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | (len - claimed <= FIRST_ROOM ? MAP_POPULATE : 0);
     struct kb_cc_chunk *chunk = malloc(sizeof(*chunk));
     void *pages;
 
     if (chunk == NULL) {
         return NULL;
     }
-    pages = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    pages = mmap(NULL, len, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (pages == MAP_FAILED) {
         free(chunk);
         return NULL;
@@ -337,10 +341,10 @@ static bool make_room(struct kb_cc_record **records, size_t num, size_t *room)
 {
     struct kb_cc_record *more;
 
-    if (num < *room) {
+    if (num > 0 && num < *room) {
         return true;
     }
-    *room = *room > 0 ? 2 * *room : 8;
+    *room = 2 * *room + 8;
     more = realloc(*records, *room * sizeof(*more));
     *records = more != NULL ? more : *records;
     return more != NULL;
@@ -349,7 +353,7 @@ static bool make_room(struct kb_cc_record **records, size_t num, size_t *room)
 static enum kb_status read_records(struct kb_cc_contents *contents, struct kb_reader *r,
                                    struct kb_cc_record **records, size_t *num)
 {
-    size_t room = 0;
+    size_t room = r->rest.len / TICKET_LEN / 2; /* and doubled by the first */
 
     for (;;) {
         struct kb_cc_record record;

@@ -46,21 +46,20 @@ static bool is_open_to_all(const char *path)
 }
 
 /* A link of the user's own is as good as its target, but not where others could have put it. */
-static enum kb_status find_path(const struct kb_ccache *cache, char **out, struct kb_error *err)
+static enum kb_status follow(struct kb_cc_file *file, struct kb_error *err)
 {
+    const struct kb_ccache *cache = file->cache;
     struct stat st;
 
-    if (lstat(cache->rest, &st) != 0 || !S_ISLNK(st.st_mode)) {
-        *out = strdup(cache->rest);
-    } else if (!is_trusted(st.st_uid) || is_open_to_all(cache->rest)) {
+    if (lstat(cache->rest, &st) != 0 || !is_trusted(st.st_uid) || is_open_to_all(cache->rest)) {
         return failed(cache, "it is a symbolic link that somebody else can have made", err);
-    } else {
-        *out = realpath(cache->rest, NULL);
-        if (*out == NULL && errno == ENOENT) {
-            return failed(cache, "it is a symbolic link that leads nowhere", err);
-        }
     }
-    return *out != NULL ? KB_OK : failed_errno(cache, err);
+    free(file->path);
+    file->path = realpath(cache->rest, NULL);
+    if (file->path == NULL && errno == ENOENT) {
+        return failed(cache, "it is a symbolic link that leads nowhere", err);
+    }
+    return file->path != NULL ? KB_OK : failed_errno(cache, err);
 }
 
 static enum kb_status check(const struct kb_cc_file *file, struct kb_error *err)
@@ -136,8 +135,8 @@ bool kb_cc_is_still_it(const struct kb_cc_file *file)
            now.st_ino == file->stat.st_ino;
 }
 
-static enum kb_status open_once(struct kb_cc_file *file, enum kb_cc_mode mode, struct kb_wait *wait,
-                                struct kb_error *err)
+/* KB_NOT_FOUND: it is a symbolic link. */
+static enum kb_status open_path(struct kb_cc_file *file, enum kb_cc_mode mode, struct kb_error *err)
 {
     static const int flags[] = {
         [KB_CC_PEEK] = O_RDONLY,
@@ -145,28 +144,42 @@ static enum kb_status open_once(struct kb_cc_file *file, enum kb_cc_mode mode, s
         [KB_CC_APPEND] = O_RDWR | O_APPEND,
         [KB_CC_ERASE] = O_RDWR,
     };
-    enum kb_status st;
 
     /* O_NONBLOCK: opening a FIFO must not wait for its other end. */
     file->fd = open(file->path, flags[mode] | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK);
-    if (file->fd < 0) {
-        return errno == ENOENT ? KB_OK : failed_errno(file->cache, err);
+    if (file->fd >= 0 || errno == ENOENT) {
+        return KB_OK;
     }
-    if (fstat(file->fd, &file->stat) != 0) {
-        return failed_errno(file->cache, err);
+    return errno == ELOOP ? KB_NOT_FOUND : failed_errno(file->cache, err);
+}
+
+/* It is looked at with the lock: it may have grown while we waited. */
+static enum kb_status lock_and_check(struct kb_cc_file *file, enum kb_cc_mode mode,
+                                     struct kb_wait *wait, struct kb_error *err)
+{
+    if (mode != KB_CC_PEEK && lock(file, mode != KB_CC_READ, wait, err) != KB_OK) {
+        return KB_ERROR;
     }
-    st = check(file, err);
-    if (mode == KB_CC_PEEK) {
-        return st;
+    return fstat(file->fd, &file->stat) == 0 ? check(file, err) : failed_errno(file->cache, err);
+}
+
+static enum kb_status open_once(struct kb_cc_file *file, enum kb_cc_mode mode, struct kb_wait *wait,
+                                struct kb_error *err)
+{
+    enum kb_status st;
+
+    file->path = strdup(file->cache->rest);
+    st = file->path != NULL ? open_path(file, mode, err) : failed_errno(file->cache, err);
+    if (st == KB_NOT_FOUND) {
+        st = follow(file, err);
+        if (st == KB_OK) {
+            st = open_path(file, mode, err);
+        }
     }
-    if (st == KB_OK) {
-        st = lock(file, mode != KB_CC_READ, wait, err);
+    if (st == KB_NOT_FOUND) {
+        return failed(file->cache, "others replace it all the time", err);
     }
-    /* It may have grown while we waited. */
-    if (st == KB_OK && fstat(file->fd, &file->stat) != 0) {
-        return failed_errno(file->cache, err);
-    }
-    return st;
+    return st == KB_OK && file->fd >= 0 ? lock_and_check(file, mode, wait, err) : st;
 }
 
 enum kb_status kb_cc_open(const struct kb_ccache *cache, enum kb_cc_mode mode, struct kb_wait *wait,
@@ -177,11 +190,8 @@ enum kb_status kb_cc_open(const struct kb_ccache *cache, enum kb_cc_mode mode, s
         enum kb_status st;
 
         kb_cc_close(out);
-        st = find_path(cache, &out->path, err);
-        if (st == KB_OK) {
-            st = open_once(out, mode, wait, err);
-        }
-        if (st != KB_OK || out->fd < 0 || kb_cc_is_still_it(out)) {
+        st = open_once(out, mode, wait, err);
+        if (st != KB_OK || out->fd < 0 || mode == KB_CC_PEEK || kb_cc_is_still_it(out)) {
             return st;
         }
     }

@@ -11,7 +11,10 @@ uint32_t kb_cc_get(struct kb_reader *r, int version, size_t len)
     const uint16_t one = 1;
     bool little = *(const uint8_t *)&one == 1;
 
-    return (uint32_t)(version < 3 && little ? kb_get_le(r, len) : kb_get_be(r, len));
+    if (version < 3 && little) {
+        return (uint32_t)kb_get_le(r, len);
+    }
+    return len == 4 ? kb_get_u32be(r) : (uint32_t)kb_get_be(r, len);
 }
 
 kb_bytes kb_cc_get_data(struct kb_reader *r, int version)
