@@ -155,8 +155,9 @@ enum kb_status kb_identity_etypes(const struct kb_identity *identity, const int3
 static struct kb_key_hint copy_hint(const struct kb_key_hint *hint, struct kb_hint_buf *buf)
 {
     struct kb_key_hint copy = {.etype = hint->etype};
+    size_t realm_at = hint->salt.len + hint->s2kparams.len;
 
-    if (hint->etype == 0 || hint->salt.len + hint->s2kparams.len > sizeof(buf->bytes)) {
+    if (hint->etype == 0 || realm_at + hint->realm.len > sizeof(buf->bytes)) {
         return (struct kb_key_hint){0};
     }
     if (hint->salt.len > 0) {
@@ -167,6 +168,10 @@ static struct kb_key_hint copy_hint(const struct kb_key_hint *hint, struct kb_hi
     }
     copy.salt = kb_bytes_of(buf->bytes, hint->salt.len);
     copy.s2kparams = kb_bytes_of(buf->bytes + hint->salt.len, hint->s2kparams.len);
+    if (hint->realm.len > 0) {
+        memcpy(buf->bytes + realm_at, hint->realm.ptr, hint->realm.len);
+        copy.realm = kb_bytes_of(buf->bytes + realm_at, hint->realm.len);
+    }
     return copy;
 }
 

@@ -128,9 +128,10 @@ static enum kb_status fetch_tgt(struct kb_work *work, struct kb_credential **out
         .keys = kb_identity_keys(work->identity),
         .policy = &policy,
         .hint = kb_identity_hint(work->identity, &work->hint_bytes),
-        .first_proof = kb_net_alive(work->net, client->realm),
     };
 
+    request.first_proof = kb_net_alive(
+        work->net, request.hint.realm.len > 0 ? request.hint.realm : client->realm);
     tell_of_identity(work);
     policy.etypes = work->as_etypes;
     policy.num_etypes = work->num_as_etypes;

@@ -56,7 +56,11 @@ struct kb_as *kb_as_new(const struct kb_env *env, const struct kb_as_request *re
     as->iterations_left = request->policy->max_iterations;
     as->peer = "";
     kb_arena_init(&as->arena, NULL, 0, KB_AS_CEILING);
-    if (kb_as_enter(as, request->client->realm) != KB_OK) {
+    as->home = kb_arena_copy(&as->arena, request->client->realm);
+    as->by_memory = request->hint.etype != 0 && request->hint.realm.len > 0 &&
+                    kb_as_canonicalized(as) && !kb_equal(request->hint.realm, as->home);
+    if (as->home.ptr == NULL ||
+        kb_as_enter(as, as->by_memory ? request->hint.realm : as->home) != KB_OK) {
         kb_as_free(as);
         return NULL;
     }
@@ -240,6 +244,17 @@ enum kb_step kb_as_ask(struct kb_as *as, int64_t offset, struct kb_send *out_sen
     return kb_as_send(as, offset, NULL, KB_AS_ASKED, out_send);
 }
 
+enum kb_step kb_as_go_home(struct kb_as *as, struct kb_send *out_send)
+{
+    enum kb_status st;
+
+    as->by_memory = false;
+    as->num_visited = 0;
+    st = kb_as_enter(as, as->home);
+    return st == KB_OK ? kb_as_ask(as, as->request.policy->clock_offset, out_send)
+                       : kb_as_failed_with(as, st);
+}
+
 /* --- the answer --- */
 
 static enum kb_step unusable(struct kb_as *as, const struct kb_fault *fault)
@@ -270,8 +285,10 @@ static enum kb_step accept(struct kb_as *as, const struct kb_as_reply *reply)
     as->tgt =
         kb_kdcrep_credential(&reply->rep, reply->session_key, reply->clock_offset, &as->arena);
     as->learned = (struct kb_key_hint){reply->how.etype, kb_arena_copy(&as->arena, reply->how.salt),
-                                       kb_arena_copy(&as->arena, reply->how.s2kparams)};
-    if (as->tgt == NULL || as->learned.salt.ptr == NULL || as->learned.s2kparams.ptr == NULL) {
+                                       kb_arena_copy(&as->arena, reply->how.s2kparams),
+                                       kb_arena_copy(&as->arena, as->request.client->realm)};
+    if (as->tgt == NULL || as->learned.salt.ptr == NULL || as->learned.s2kparams.ptr == NULL ||
+        as->learned.realm.ptr == NULL) {
         as->learned = (struct kb_key_hint){0};
         return kb_as_failed_with(as, KB_NO_MEMORY);
     }
@@ -310,12 +327,22 @@ static enum kb_step take_reply(struct kb_as *as, kb_bytes message, struct kb_are
 
 /* --- the steps --- */
 
+/* An enterprise name does not say whose user it is: what the user's key can be guessed with offline
+ * is for the realm alone that knows it. */
+static bool may_be_its_kdc(const struct kb_as *as)
+{
+    const struct kb_key_hint *hint = &as->request.hint;
+
+    return as->request.client->name.name_type != KB_NT_ENTERPRISE ||
+           (hint->etype != 0 && kb_equal(hint->realm, as->request.client->realm));
+}
+
 static enum kb_step start(struct kb_as *as, struct kb_send *out_send)
 {
     int64_t offset = as->request.policy->clock_offset;
     enum kb_status st = KB_NOT_FOUND;
 
-    if (as->request.first_proof) {
+    if (as->request.first_proof && may_be_its_kdc(as)) {
         st = kb_as_guess(as, &as->proof_how, &as->proof_key);
     }
     switch (st) {

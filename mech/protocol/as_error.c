@@ -268,6 +268,15 @@ static enum kb_step on_wrong_realm(struct kb_as *as, const struct kb_krberror *e
                        : kb_as_failed_with(as, st);
 }
 
+/* The realm where the user was found before knows it no more. */
+static enum kb_step on_unknown(struct kb_as *as, const struct kb_krberror *error,
+                               struct kb_arena *scratch, struct kb_send *out_send)
+{
+    (void)scratch;
+    return as->by_memory && as->num_visited == 1 ? kb_as_go_home(as, out_send)
+                                                 : final_error(as, error);
+}
+
 /* KRB_AP_ERR_REPEAT: a fresh timestamp, as the second proof. */
 static enum kb_step on_repeat(struct kb_as *as, const struct kb_krberror *error,
                               struct kb_arena *scratch, struct kb_send *out_send)
@@ -296,6 +305,7 @@ static const struct {
     {KB_AS_ASKED,       KB_KDC_NEVER_VALID,          on_never_valid},
     {KB_AS_ASKED,       KB_KDC_SKEW,                 on_never_valid},
     {KB_AS_ASKED,       KB_KDC_WRONG_REALM,          on_wrong_realm},
+    {KB_AS_ASKED,       KB_KDC_C_PRINCIPAL_UNKNOWN,  on_unknown},
     {KB_AS_FIRST_PROOF, KB_KDC_PREAUTH_REQUIRED,     on_required},
     {KB_AS_FIRST_PROOF, KB_KDC_NEVER_VALID,          on_never_valid},
     {KB_AS_FIRST_PROOF, KB_KDC_PREAUTH_FAILED,       on_first_refused},
@@ -305,6 +315,7 @@ static const struct {
     {KB_AS_FIRST_PROOF, KB_KDC_SKEW,                 on_skew},
     {KB_AS_FIRST_PROOF, KB_KDC_REPEAT,               on_repeat},
     {KB_AS_FIRST_PROOF, KB_KDC_WRONG_REALM,          on_wrong_realm},
+    {KB_AS_FIRST_PROOF, KB_KDC_C_PRINCIPAL_UNKNOWN,  on_unknown},
     {KB_AS_PROOF,       KB_KDC_PREAUTH_REQUIRED,     on_required_again},
     {KB_AS_PROOF,       KB_KDC_SKEW,                 on_skew},
     {KB_AS_PROOF,       KB_KDC_REPEAT,               on_repeat},

@@ -54,8 +54,9 @@ static enum kb_status keep_derived(struct kb_as *as, const struct kb_key_hint *h
 {
     struct kb_as_derived *d = &as->derived[as->num_derived];
 
-    d->how = (struct kb_key_hint){how->etype, kb_arena_copy(&as->arena, how->salt),
-                                  kb_arena_copy(&as->arena, how->s2kparams)};
+    d->how = (struct kb_key_hint){.etype = how->etype,
+                                  .salt = kb_arena_copy(&as->arena, how->salt),
+                                  .s2kparams = kb_arena_copy(&as->arena, how->s2kparams)};
     if (d->how.salt.ptr == NULL || d->how.s2kparams.ptr == NULL) {
         return KB_NO_MEMORY;
     }
@@ -137,8 +138,9 @@ struct kb_key_hint kb_as_how(const struct kb_as *as, const struct kb_pa_key *key
     if (!as->request.keys->salted) {
         return (struct kb_key_hint){.etype = etype};
     }
-    return (struct kb_key_hint){etype, key->has_salt ? key->salt : as->default_salt,
-                                key->s2kparams};
+    return (struct kb_key_hint){.etype = etype,
+                                .salt = key->has_salt ? key->salt : as->default_salt,
+                                .s2kparams = key->s2kparams};
 }
 
 /* --- choosing --- */

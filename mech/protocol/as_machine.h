@@ -44,6 +44,8 @@ struct kb_as {
     kb_bytes
         visited[KB_AS_MAX_REALMS]; /* realms that were asked; the last one is the client's now */
     size_t num_visited;
+    kb_bytes home;  /* the realm in the name that the user has */
+    bool by_memory; /* the realm in hand was learned before: nobody sent us there today */
 
     unsigned proofs;         /* sent, that a KDC may have judged */
     unsigned requests;       /* sent */
@@ -102,6 +104,9 @@ bool kb_as_canonicalized(const struct kb_as *as);
 
 /* kb_as_enter makes the client one of `realm`, which is asked from now on. */
 KB_MUST_USE enum kb_status kb_as_enter(struct kb_as *as, kb_bytes realm);
+
+/* kb_as_go_home begins anew with the realm in the user's name. */
+enum kb_step kb_as_go_home(struct kb_as *as, struct kb_send *out_send);
 
 /* --- as_error.c --- */
 

@@ -21,6 +21,7 @@ struct kb_key_source {
 struct kb_key_hint {
     int32_t etype; /* 0: nothing was learned */
     kb_bytes salt, s2kparams;
+    kb_bytes realm; /* whose KDC knows the principal (RFC 6806 7 may lead there); empty: not said */
 };
 
 #endif

@@ -153,7 +153,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct kb_principal *client = NULL, *service = NULL;
     struct kb_fetch_request request = {.keys = {get_key, NULL, (choices & KEYTAB) == 0, "the key"},
                                        .policy = &policy,
-                                       .hint = {18, KB_LIT("MIT.TESTu18"), KB_NONE},
+                                       .hint = {18, KB_LIT("MIT.TESTu18"), KB_NONE, KB_NONE},
                                        .first_proof = (choices & FIRST_PROOF) != 0};
     struct kb_fetch *fetch = NULL;
 

@@ -35,7 +35,7 @@ static void lab_init(struct lab *lab, bool canonicalize)
     request = (struct kb_as_request){.client = lab->client.principal,
                                      .keys = &lab->client.keys,
                                      .policy = &lab->client.policy,
-                                     .hint = {18, KB_LIT(MINIKDC_SALT), {rounds, 4}},
+                                     .hint = {18, KB_LIT(MINIKDC_SALT), {rounds, 4}, KB_NONE},
                                      .first_proof = true};
     lab->as = kb_as_new(&lab->client.env, &request);
     assert_non_null(lab->as);

@@ -221,6 +221,106 @@ static void the_reply_is_of_the_realm_that_was_asked(void **state)
     lab_wipe(&lab);
 }
 
+/* --- what was learned --- */
+
+/* A login as if one before had ended in `realm`. */
+static void lab_again(struct lab *lab, bool enterprise, const char *realm)
+{
+    static const uint8_t rounds[] = {0, 0, 0, 2};
+
+    lab_init(lab, true, enterprise);
+    kb_as_free(lab->as);
+    lab->request.first_proof = true;
+    lab->request.hint =
+        (struct kb_key_hint){18, KB_LIT(MINIKDC_SALT), {rounds, 4}, kb_str(realm)};
+    lab->as = kb_as_new(&lab->client.env, &lab->request);
+    assert_non_null(lab->as);
+    lab->step = kb_as_step(lab->as, KB_NONE, "", &lab->send);
+}
+
+static void assert_proves(const struct lab *lab, const char *realm)
+{
+    assert_int_equal(lab->step, KB_SEND);
+    assert_true(lab->send.proof);
+    assert_true(kb_equal(lab->send.realm, kb_str(realm)));
+}
+
+static void the_realm_is_learned(void **state)
+{
+    struct kb_key_hint hint;
+    struct lab lab;
+
+    (void)state;
+    lab_init(&lab, true, true);
+    refer(&lab, "A.TEST");
+    log_in(&lab, "A.TEST", "alice2");
+    assert_true(kb_as_learned(lab.as, &hint));
+    assert_true(kb_equal(hint.realm, KB_LIT("A.TEST")));
+    lab_wipe(&lab);
+}
+
+/* The second login asks there at once, and proves at once. */
+static void the_next_login_begins_there(void **state)
+{
+    for (int enterprise = 0; enterprise <= 1; enterprise++) {
+        struct minikdc_reply reply;
+        struct lab lab;
+
+        (void)state;
+        lab_again(&lab, enterprise, "A.TEST");
+        assert_proves(&lab, "A.TEST");
+        minikdc_as(&lab.kdc, lab.send.message, &reply);
+        reply.msg.crealm = KB_LIT("A.TEST");
+        reply.msg.cname = minikdc_name(&lab.kdc, KB_NT_PRINCIPAL, "alice2", NULL);
+        give(&lab, minikdc_seal(&lab.kdc, &reply));
+        assert_is(&lab, "alice2@A.TEST", "krbtgt/A.TEST@A.TEST");
+        lab_wipe(&lab);
+    }
+}
+
+/* The user has moved: that realm says so, or says nothing of where to. */
+static void what_was_learned_may_be_old(void **state)
+{
+    struct lab lab;
+
+    (void)state;
+    lab_again(&lab, true, "A.TEST");
+    refer(&lab, "TEST");
+    assert_asks(&lab, "TEST");
+    lab_wipe(&lab);
+
+    lab_again(&lab, true, "A.TEST");
+    give(&lab, minikdc_error(&lab.kdc, 6, KB_NONE));
+    assert_asks(&lab, "TEST");
+    give(&lab, minikdc_error(&lab.kdc, 6, KB_NONE));
+    assert_int_equal(lab.step, KB_STEP_ERROR);
+    assert_int_equal(kb_as_error(lab.as)->code, KB_E_CLIENT_UNKNOWN);
+    lab_wipe(&lab);
+
+    lab_again(&lab, true, "A.TEST"); /* only once in a login */
+    refer(&lab, "B.TEST");
+    give(&lab, minikdc_error(&lab.kdc, 6, KB_NONE));
+    assert_int_equal(lab.step, KB_STEP_ERROR);
+    lab_wipe(&lab);
+}
+
+/* Whose user an enterprise name is, nobody knows at first: no proof for whoever is asked then. */
+static void no_proof_for_who_may_be_another_realm(void **state)
+{
+    struct lab lab;
+
+    (void)state;
+    lab_again(&lab, true, "");
+    assert_asks(&lab, "TEST");
+    lab_wipe(&lab);
+    lab_again(&lab, false, "");
+    assert_proves(&lab, "TEST");
+    lab_wipe(&lab);
+    lab_again(&lab, true, "TEST");
+    assert_proves(&lab, "TEST");
+    lab_wipe(&lab);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +330,10 @@ int main(void)
         cmocka_unit_test(a_referral_to_nowhere),
         cmocka_unit_test(loops_and_long_ways_end),
         cmocka_unit_test(the_reply_is_of_the_realm_that_was_asked),
+        cmocka_unit_test(the_realm_is_learned),
+        cmocka_unit_test(the_next_login_begins_there),
+        cmocka_unit_test(what_was_learned_may_be_old),
+        cmocka_unit_test(no_proof_for_who_may_be_another_realm),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

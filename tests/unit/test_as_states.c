@@ -41,7 +41,7 @@ static void know(struct lab *lab, const char *salt)
     static const uint8_t rounds[] = {0, 0, 0, ROUNDS};
 
     lab->request.first_proof = true;
-    lab->request.hint = (struct kb_key_hint){18, kb_str(salt), {rounds, 4}};
+    lab->request.hint = (struct kb_key_hint){18, kb_str(salt), {rounds, 4}, KB_NONE};
 }
 
 static void start(struct lab *lab)
