@@ -182,6 +182,7 @@ void kb_work_free(struct kb_work *work)
     kb_net_free(work->net);
     kb_events_free(work->env.events);
     kb_credential_free(work->tgt);
+    kb_credential_free(work->refused);
     kb_principal_free(work->file_as);
     kb_arena_wipe(&work->arena);
     kb_free_secret(work, sizeof(*work));

@@ -28,6 +28,10 @@ struct kb_work {
                            no later is none; 0: any will do */
     const struct kb_principal *file_as; /* the name of the ticket that this call brought, for the
                                            cache; NULL: it brought none */
+    struct kb_credential *refused;      /* a TGT that its KDC does not take; NULL: none */
+    bool refused_kept;                  /* it was there before this call */
+    bool to_drop;                       /* and is kept yet */
+    bool referred;                      /* a KDC referred this call to another realm */
     bool primary;                       /* a login keeps to one KDC, and this one to the primary */
 };
 

@@ -224,6 +224,16 @@ struct kb_credential *kb_fetch_ticket(const struct kb_fetch *fetch)
     return fetch->state == DONE && fetch->tgs != NULL ? kb_tgs_ticket(fetch->tgs) : NULL;
 }
 
+struct kb_credential *kb_fetch_referral(const struct kb_fetch *fetch, size_t nth)
+{
+    return fetch->tgs != NULL ? kb_tgs_referral(fetch->tgs, nth) : NULL;
+}
+
+kb_bytes kb_fetch_realm(const struct kb_fetch *fetch)
+{
+    return fetch->tgs != NULL ? kb_tgs_realm(fetch->tgs) : fetch->request.client->realm;
+}
+
 bool kb_fetch_learned(const struct kb_fetch *fetch, struct kb_key_hint *out)
 {
     *out = (struct kb_key_hint){0};

@@ -16,7 +16,8 @@
 
 struct kb_fetch_request {
     const struct kb_principal *client;
-    const struct kb_principal *service; /* NULL: only a TGT is wanted */
+    const struct kb_principal *service; /* NULL: only a TGT is wanted. Asked for in the TGT's realm,
+                                           and where that refers (tgs.h) */
     struct kb_key_source keys;          /* get may be NULL where a tgt is given: no AS then */
     struct kb_credential *tgt;          /* to start from; NULL: none */
     const struct kb_policy *policy;     /* borrowed until kb_fetch_free */
@@ -51,6 +52,10 @@ enum kb_verdict kb_fetch_verdict(void *fetch, kb_bytes message);
 struct kb_credential *kb_fetch_tgt(const struct kb_fetch *fetch);             /* new or given */
 struct kb_credential *kb_fetch_ticket(const struct kb_fetch *fetch);          /* after KB_DONE */
 bool kb_fetch_learned(const struct kb_fetch *fetch, struct kb_key_hint *out); /* lends slices */
+/* The nth TGT that a KDC referred us with on the way to the service, also after an error. */
+struct kb_credential *kb_fetch_referral(const struct kb_fetch *fetch, size_t nth);
+/* The realm whose KDC is or was asked last. */
+kb_bytes kb_fetch_realm(const struct kb_fetch *fetch);
 /* The realm's clock minus ours in microseconds, from a decrypted fresh AS-REP; false if none. */
 bool kb_fetch_clock_offset(const struct kb_fetch *fetch, int64_t *out);
 /* After KB_STEP_ERROR: the first KDC does not take the TGT; whoever keeps it should not. */

@@ -29,6 +29,7 @@ enum {
     KB_KDC_BADKEYVER = 44,
     KB_KDC_NOKEY = 45,
     KB_KDC_RESPONSE_TOO_BIG = 52,
+    KB_KDC_GENERIC = 60,
     KB_KDC_WRONG_REALM = 68,
 };
 

@@ -18,9 +18,8 @@ struct kb_tgs *kb_tgs_new(const struct kb_env *env, const struct kb_tgs_request 
     tgs->env = *env;
     tgs->request = *request;
     tgs->request.service = kb_principal_ref(request->service);
-    tgs->request.tgt = NULL;
+    tgs->request.tgt = kb_credential_ref(request->tgt);
     tgs->tgt = kb_credential_ref(request->tgt);
-    tgs->home = tgs->request.service->realm;
     tgs->clock_offset = request->clock_offset;
     tgs->peer = "";
     kb_arena_init(&tgs->arena, NULL, 0, KB_TGS_CEILING);
@@ -34,9 +33,13 @@ void kb_tgs_free(struct kb_tgs *tgs)
     }
     kb_key_free(tgs->subkey);
     kb_credential_free(tgs->tgt);
+    for (size_t i = 0; i < tgs->num_referrals; i++) {
+        kb_credential_free(tgs->referrals[i]);
+    }
     kb_credential_free(tgs->ticket);
     kb_principal_free(tgs->asked);
     kb_principal_free(tgs->request.service);
+    kb_credential_free(tgs->request.tgt);
     kb_arena_wipe(&tgs->arena);
     kb_free_secret(tgs, sizeof(*tgs));
 }
@@ -44,6 +47,16 @@ void kb_tgs_free(struct kb_tgs *tgs)
 struct kb_credential *kb_tgs_ticket(const struct kb_tgs *tgs)
 {
     return tgs->ticket;
+}
+
+struct kb_credential *kb_tgs_referral(const struct kb_tgs *tgs, size_t nth)
+{
+    return nth < tgs->num_referrals ? tgs->referrals[nth] : NULL;
+}
+
+kb_bytes kb_tgs_realm(const struct kb_tgs *tgs)
+{
+    return tgs->realm;
 }
 
 const struct kb_error *kb_tgs_error(const struct kb_tgs *tgs)
@@ -75,27 +88,12 @@ static enum kb_step failed_with(struct kb_tgs *tgs, enum kb_status st)
 
 /* --- asking --- */
 
-/* At a realm that is not the service's, the way there is asked for: krbtgt/HOME. */
-static enum kb_status choose_asked(struct kb_tgs *tgs)
-{
-    const struct kb_principal *service = tgs->request.service;
-
-    kb_principal_free(tgs->asked);
-    tgs->asked = tgs->home.len == 0 || kb_equal(tgs->home, tgs->realm)
-                     ? kb_principal_new(tgs->realm, &service->name)
-                     : kb_principal_tgs(tgs->home, tgs->realm);
-    return tgs->asked != NULL ? KB_OK : KB_NO_MEMORY;
-}
-
 static enum kb_step ask(struct kb_tgs *tgs, int64_t offset, bool canonicalize,
                         struct kb_send *out_send)
 {
     struct kb_text name;
-    enum kb_status st = choose_asked(tgs);
+    enum kb_status st = kb_tgs_make_request(tgs, offset, canonicalize);
 
-    if (st == KB_OK) {
-        st = kb_tgs_make_request(tgs, offset, canonicalize);
-    }
     if (st != KB_OK) {
         return failed_with(tgs, st);
     }
@@ -106,35 +104,36 @@ static enum kb_step ask(struct kb_tgs *tgs, int64_t offset, bool canonicalize,
     return KB_SEND;
 }
 
+/* The user's realm, the one that sent us where we began, and all from there to here. */
 static bool was_visited(const struct kb_tgs *tgs, kb_bytes realm)
 {
-    for (size_t i = 0; i < tgs->num_visited; i++) {
-        if (kb_equal(tgs->visited[i], realm)) {
-            return true;
-        }
+    const struct kb_credential *first = tgs->request.tgt;
+    bool visited = kb_equal(realm, first->client->realm) ||
+                   kb_equal(realm, first->server->realm) || kb_equal(realm, tgs->realm);
+
+    for (size_t i = 0; i < tgs->num_referrals && !visited; i++) {
+        visited = kb_equal(tgs->referrals[i]->server->realm, realm);
     }
-    return false;
+    return visited;
 }
 
 /* Goes to the realm that tgs->tgt is for. */
 static enum kb_step enter_realm(struct kb_tgs *tgs, struct kb_send *out_send)
 {
-    struct kb_text service;
-    kb_bytes realm, copy;
+    struct kb_text name;
 
-    if (!kb_name_is_tgs(&tgs->tgt->server->name, &realm)) {
+    if (!kb_name_is_tgs(&tgs->tgt->server->name, &tgs->realm)) {
         kb_error_set(&tgs->error, KB_E_INTERNAL, "Ticket for %s: not asked with a TGT",
-                     kb_text_principal(&service, tgs->request.service));
+                     kb_text_principal(&name, tgs->request.service));
         return failed(tgs);
     }
-    copy = kb_arena_copy(&tgs->arena, realm);
-    if (copy.ptr == NULL) {
+    kb_principal_free(tgs->asked);
+    tgs->asked = kb_principal_new(tgs->realm, &tgs->request.service->name);
+    if (tgs->asked == NULL) {
         return failed_with(tgs, KB_NO_MEMORY);
     }
-    tgs->realm = realm;
-    tgs->visited[tgs->num_visited++] = copy;
     tgs->retried = false;
-    kb_old_used(tgs->env.events, KB_OLD_TGT, kb_text_escaped(&service, realm),
+    kb_old_used(tgs->env.events, KB_OLD_TGT, kb_text_escaped(&name, tgs->realm),
                 kb_key_enctype(tgs->tgt->session_key)->etype);
     return ask(tgs, tgs->clock_offset, !tgs->request.forwarded && !tgs->request.renew, out_send);
 }
@@ -149,48 +148,52 @@ static enum kb_step refuse_referral(struct kb_tgs *tgs, const char *why)
     return failed(tgs);
 }
 
+/* Where a referral leads that must not be followed: says why. */
+static const char *why_not(const struct kb_tgs *tgs, kb_bytes referral)
+{
+    if (kb_equal(referral, tgs->realm)) {
+        return "refers to itself";
+    }
+    if (referral.len == 0) {
+        return "refers to a realm without a name";
+    }
+    if (referral.len > KB_TGS_MAX_REALM_LEN) {
+        return "refers to a realm with a name beyond all bounds";
+    }
+    if (was_visited(tgs, referral)) {
+        return "refers to a realm that sent us there";
+    }
+    return tgs->num_referrals + 1 == KB_TGS_MAX_REALMS ? "is the tenth and refers to yet another"
+                                                       : NULL;
+}
+
 static enum kb_step follow(struct kb_tgs *tgs, const struct kb_tgs_reply *reply,
                            struct kb_send *out_send)
 {
-    struct kb_credential *next;
-    struct kb_text to, from;
-    kb_bytes ignored;
+    struct kb_credential *next =
+        kb_kdcrep_credential(&reply->rep, reply->session_key, tgs->clock_offset, &tgs->arena);
 
-    kb_event_referral(tgs->env.events, kb_text_escaped(&from, tgs->realm),
-                      kb_text_escaped(&to, reply->referral));
-    /* AD's answer for what it does not know may be the TGT that we have. */
-    if (kb_equal(reply->referral, tgs->realm)) {
-        return tgs->num_visited == 1 ? ask(tgs, tgs->clock_offset, false, out_send)
-                                     : refuse_referral(tgs, "refers to itself");
-    }
-    if (reply->referral.len == 0) {
-        return refuse_referral(tgs, "refers to a realm without a name");
-    }
-    if (was_visited(tgs, reply->referral)) {
-        return refuse_referral(tgs, "refers to a realm that sent us there");
-    }
-    if (tgs->num_visited == KB_TGS_MAX_REALMS) {
-        return refuse_referral(tgs, "is the tenth and refers to yet another");
-    }
-    next = kb_kdcrep_credential(&reply->rep, reply->session_key, tgs->clock_offset, &tgs->arena);
     if (next == NULL) {
         return failed_with(tgs, KB_NO_MEMORY);
     }
-    /* Asked for the service itself, a KDC names the realm that has it, or that knows more. Asked
-     * for the way to HOME, it names one that is nearer. */
-    if (!kb_name_is_tgs(&tgs->asked->name, &ignored)) {
-        tgs->home = KB_NONE;
-    }
+    tgs->referrals[tgs->num_referrals++] = next;
     kb_credential_free(tgs->tgt);
-    tgs->tgt = next;
+    tgs->tgt = kb_credential_ref(next);
     return enter_realm(tgs, out_send);
 }
 
 /* --- errors --- */
 
-static bool tgt_is_useless(int32_t code)
+/* MIT's KDC (1.20, do_tgs_req.c) has no better code for a TGT under a key that it has no more, as
+ * after a change of krbtgt's without -keepold. */
+static bool is_mits_for_no_key(const struct kb_krberror *error)
 {
-    switch (code) {
+    return error->code == KB_KDC_GENERIC && kb_equal(error->e_text, KB_LIT("PROCESS_TGS"));
+}
+
+static bool tgt_is_useless(const struct kb_krberror *error)
+{
+    switch (error->code) {
     case KB_KDC_TKT_EXPIRED:
     case KB_KDC_TGT_REVOKED:
     case KB_KDC_BAD_INTEGRITY:
@@ -199,7 +202,7 @@ static bool tgt_is_useless(int32_t code)
     case KB_KDC_NOKEY:
         return true;
     default:
-        return false;
+        return is_mits_for_no_key(error);
     }
 }
 
@@ -213,14 +216,9 @@ static enum kb_step final_error(struct kb_tgs *tgs, const struct kb_krberror *er
         .etypes = tgs->request.policy->etypes,
         .num_etypes = tgs->request.policy->num_etypes,
     };
-    struct kb_text service;
 
     kb_krberror_explain(&tgs->error, error, &about);
-    if (!kb_name_equal(&tgs->asked->name, &tgs->request.service->name)) {
-        kb_error_context(&tgs->error, "On the way to %s",
-                         kb_text_principal(&service, tgs->request.service));
-    }
-    tgs->tgt_refused = tgs->num_visited == 1 && tgt_is_useless(error->code);
+    tgs->tgt_refused = tgs->num_referrals == 0 && tgt_is_useless(error);
     return failed(tgs);
 }
 
@@ -269,6 +267,22 @@ static enum kb_step take_error(struct kb_tgs *tgs, kb_bytes message, struct kb_a
 
 /* --- tickets --- */
 
+/* Which realms the client came through, only the KDC sees; and whether it has looked (RFC 4120
+ * 2.7). */
+static void tell_ticket(struct kb_tgs *tgs, const struct kb_credential *ticket)
+{
+    struct kb_text name;
+
+    kb_text_principal(&name, ticket->server);
+    kb_old_used(tgs->env.events, KB_OLD_TICKET, name.text,
+                kb_key_enctype(ticket->session_key)->etype);
+    kb_event_ticket(tgs->env.events, name.text, tgs->peer, ticket->endtime - tgs->terms.now);
+    if (!kb_equal(ticket->server->realm, ticket->client->realm)) {
+        kb_event_transited(tgs->env.events, name.text,
+                           (ticket->flags & KB_TKT_TRANSITED_CHECKED) != 0);
+    }
+}
+
 static enum kb_step accept(struct kb_tgs *tgs, const struct kb_tgs_reply *reply)
 {
     struct kb_text asked, got;
@@ -278,28 +292,44 @@ static enum kb_step accept(struct kb_tgs *tgs, const struct kb_tgs_reply *reply)
     if (tgs->ticket == NULL) {
         return failed_with(tgs, KB_NO_MEMORY);
     }
-    kb_text_principal(&got, tgs->ticket->server);
     if (reply->answer == KB_TGS_ALIAS) {
-        kb_event_alias(tgs->env.events, kb_text_principal(&asked, tgs->asked), got.text);
+        kb_event_alias(tgs->env.events, kb_text_principal(&asked, tgs->asked),
+                       kb_text_principal(&got, tgs->ticket->server));
     }
-    kb_old_used(tgs->env.events, KB_OLD_TICKET, got.text,
-                kb_key_enctype(tgs->ticket->session_key)->etype);
-    kb_event_ticket(tgs->env.events, got.text, tgs->peer, tgs->ticket->endtime - tgs->terms.now);
+    tell_ticket(tgs, tgs->ticket);
     tgs->state = KB_TGS_DONE;
     return KB_DONE;
 }
 
-/* A TGT that was asked for leads on to its realm, unless it is itself what is wanted. */
-static enum kb_step take_ticket(struct kb_tgs *tgs, struct kb_tgs_reply *reply,
-                                struct kb_send *out_send)
+static enum kb_step take_referral(struct kb_tgs *tgs, const struct kb_tgs_reply *reply,
+                                  struct kb_send *out_send)
 {
-    bool wanted = tgs->home.len == 0 || kb_equal(tgs->home, tgs->realm);
+    const char *why = why_not(tgs, reply->referral);
+    struct kb_text to, from;
 
-    if (reply->answer == KB_TGS_ASKED_FOR && !wanted) {
-        reply->referral = tgs->home;
-        reply->answer = KB_TGS_REFERRAL;
+    kb_event_referral(tgs->env.events, kb_text_escaped(&from, tgs->realm),
+                      kb_text_escaped(&to, reply->referral));
+    /* AD's answer for what it does not know may be the TGT that we have. */
+    if (kb_equal(reply->referral, tgs->realm) && tgs->state == KB_TGS_ASKED) {
+        return ask(tgs, tgs->clock_offset, false, out_send);
     }
-    return reply->answer == KB_TGS_REFERRAL ? follow(tgs, reply, out_send) : accept(tgs, reply);
+    if (why != NULL) {
+        return refuse_referral(tgs, why);
+    }
+    return kb_name_is_tgs(&tgs->asked->name, &(kb_bytes){0}) ? accept(tgs, reply)
+                                                             : follow(tgs, reply, out_send);
+}
+
+/* RFC 4120 2.8 lets a realm say it of its own services. */
+static void believe_delegation(const struct kb_tgs *tgs, struct kb_tgs_reply *reply)
+{
+    const struct kb_credential *tgt = tgs->tgt;
+    bool local = kb_equal(tgt->server->realm, tgt->client->realm) &&
+                 kb_equal(tgs->realm, tgt->client->realm);
+
+    if (!local && (tgt->flags & KB_TKT_OK_AS_DELEGATE) == 0) {
+        reply->rep.part.flags &= ~KB_TKT_OK_AS_DELEGATE;
+    }
 }
 
 static enum kb_step take_reply(struct kb_tgs *tgs, kb_bytes message, struct kb_arena *scratch,
@@ -324,7 +354,9 @@ static enum kb_step take_reply(struct kb_tgs *tgs, kb_bytes message, struct kb_a
         return failed(tgs);
     }
     kb_trail_part(tgs->env.events, tgs->peer, &kb_type_enc_kdc_rep_part, &reply.rep.part);
-    step = take_ticket(tgs, &reply, out_send);
+    believe_delegation(tgs, &reply);
+    step = reply.answer == KB_TGS_REFERRAL ? take_referral(tgs, &reply, out_send)
+                                           : accept(tgs, &reply);
     kb_key_free(reply.session_key);
     return step;
 }

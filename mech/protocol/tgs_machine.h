@@ -20,6 +20,7 @@ enum kb_tgs_state {
 };
 
 #define KB_TGS_MAX_REALMS 10
+#define KB_TGS_MAX_REALM_LEN 1024
 #define KB_TGS_CEILING (4u << 20)
 
 struct kb_tgs {
@@ -32,16 +33,15 @@ struct kb_tgs {
 
     struct kb_credential *tgt; /* that we ask with now: krbtgt/realm@... */
     kb_bytes realm;            /* whose KDC we ask; points into tgt */
-    kb_bytes home;             /* the service's realm; empty: wherever we are */
-    kb_bytes visited[KB_TGS_MAX_REALMS];
-    size_t num_visited;
+    struct kb_credential *referrals[KB_TGS_MAX_REALMS]; /* that were followed */
+    size_t num_referrals;
     bool retried; /* this realm was asked again because of an error (clock, REPEAT) */
     bool tgt_refused;
     int64_t clock_offset; /* of this realm */
 
     /* The request that is out. */
     kb_bytes message;
-    const struct kb_principal *asked; /* the service, or krbtgt/HOME, at this realm */
+    const struct kb_principal *asked; /* the service, at this realm */
     struct kb_key *subkey;
     struct kb_kdcrep_terms terms;
 
@@ -60,7 +60,7 @@ KB_MUST_USE enum kb_status kb_tgs_make_request(struct kb_tgs *tgs, int64_t offse
 /* What the ticket in a reply is for. */
 enum kb_tgs_answer {
     KB_TGS_ASKED_FOR,
-    KB_TGS_REFERRAL, /* krbtgt/X, which was not asked for */
+    KB_TGS_REFERRAL, /* krbtgt/X, where another was asked for */
     KB_TGS_ALIAS,    /* another service of the same KDC */
 };
 

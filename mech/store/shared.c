@@ -485,7 +485,7 @@ void kb_shared_leave(struct kb_shared *shared, kb_bytes asked, struct kb_credent
             flight->credential = kb_credential_ref(credential);
         } else {
             flight->error = *err;
-            if (err->code == KB_E_SERVICE_UNKNOWN) {
+            if (err->code == KB_E_SERVICE_UNKNOWN || err->code == KB_E_NO_WAY) {
                 remember_unknown(entry, err);
             }
         }

@@ -70,14 +70,15 @@ STANDARD += of_enctypes(ENCTYPES)
 class Realm:
     """kind: mit or heimdal. clock_offset: seconds by which the KDC's clock is ahead. udp=False: TCP
     only (MIT). ipv6=True: listens on ::1 as well. max_udp_reply: larger replies are refused over
-    UDP with RESPONSE_TOO_BIG. standard=False: an empty database. more_enctypes=True: also Camellia
+    UDP with RESPONSE_TOO_BIG. standard=False: an empty database. more_conf: krb5.conf's end, which
+    the KDC reads too. more_enctypes=True: also Camellia
     (MIT), RC4, triple DES and single DES (Heimdal), for users, services and session keys."""
 
     def __init__(self, kind="mit", name="KERBSIDE.TEST", clock_offset=0, udp=True, ipv6=False,
-                 max_udp_reply=0, standard=True, more_enctypes=False):
+                 max_udp_reply=0, standard=True, more_enctypes=False, more_conf=""):
         self.name, self.udp, self.max_udp_reply = name, udp, max_udp_reply
         self.clock_offset, self.standard = clock_offset, standard
-        self.more_enctypes = more_enctypes
+        self.more_enctypes, self.more_conf = more_enctypes, more_conf
         self.addresses = ["127.0.0.1"] + (["::1"] if ipv6 else [])
         self.families = [socket.AF_INET] + ([socket.AF_INET6] if ipv6 else [])
         self.children, self.child, self.dir = [], None, None
@@ -179,7 +180,7 @@ class Realm:
   }}
 [domain_realm]
   localhost = {self.name}
-""", 0o644)
+{self.more_conf}""", 0o644)
 
     def mech_config(self, options=None, plugin=None, name="mech"):
         """A file for GSS_MECH_CONFIG that loads our plugin, with options in its line."""

@@ -246,7 +246,7 @@ kb_bytes minikdc_seal(struct minikdc *kdc, const struct minikdc_reply *reply)
 
 /* --- errors --- */
 
-kb_bytes minikdc_error(struct minikdc *kdc, int32_t code, kb_bytes e_data)
+static kb_bytes make_error(struct minikdc *kdc, int32_t code, kb_bytes e_text, kb_bytes e_data)
 {
     kb_krb_error error = {
         .pvno = 5,
@@ -259,7 +259,7 @@ kb_bytes minikdc_error(struct minikdc *kdc, int32_t code, kb_bytes e_data)
         .has_sname = true,
         .sname = minikdc_name(kdc, 2, "krbtgt", "TEST"),
         .has_e_text = true,
-        .e_text = KB_LIT("as the test wants"),
+        .e_text = e_text,
         .has_e_data = e_data.len > 0,
         .e_data = e_data,
     };
@@ -267,6 +267,16 @@ kb_bytes minikdc_error(struct minikdc *kdc, int32_t code, kb_bytes e_data)
 
     ok(kb_encode_krb_error(&kdc->arena, &error, &out));
     return out;
+}
+
+kb_bytes minikdc_error(struct minikdc *kdc, int32_t code, kb_bytes e_data)
+{
+    return make_error(kdc, code, KB_LIT("as the test wants"), e_data);
+}
+
+kb_bytes minikdc_error_text(struct minikdc *kdc, int32_t code, const char *e_text)
+{
+    return make_error(kdc, code, kb_str(e_text), KB_NONE);
 }
 
 kb_bytes minikdc_method_data(struct minikdc *kdc, int32_t etype, const char *salt,

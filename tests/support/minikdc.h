@@ -50,6 +50,7 @@ kb_principal_name minikdc_name(struct minikdc *kdc, int32_t type, const char *on
 
 /* A KRB-ERROR; e_data may be empty. */
 kb_bytes minikdc_error(struct minikdc *kdc, int32_t code, kb_bytes e_data);
+kb_bytes minikdc_error_text(struct minikdc *kdc, int32_t code, const char *e_text);
 
 /* METHOD-DATA: ETYPE-INFO2 with one entry, PA-ENC-TIMESTAMP, the cookie. salt NULL: none. */
 kb_bytes minikdc_method_data(struct minikdc *kdc, int32_t etype, const char *salt,

@@ -357,6 +357,12 @@ static enum kb_step give(struct lab *lab, const struct minikdc_reply *reply)
     return kb_tgs_step(lab->tgs, sealed, "192.0.2.1:88 (udp)", &lab->send);
 }
 
+static enum kb_step give_error(struct lab *lab, int32_t code)
+{
+    return kb_tgs_step(lab->tgs, minikdc_error(&lab->kdc, code, KB_NONE), "192.0.2.1:88 (udp)",
+                       &lab->send);
+}
+
 /* Turns a reply into a referral, whose session key is that of the next request. */
 static void refer(struct lab *lab, struct minikdc_reply *reply, const char *to)
 {
@@ -620,11 +626,10 @@ static void loops_end(void **state)
 {
     static const char *const loop[] = {"A", "B", "A", NULL};
     static const char *const back[] = {"A", "TEST", NULL};
-    static const char *const itself[] = {"A", "A", NULL};
     static const char *const endless[] = {"A", "B", "C", "D", "E", "F", "G",
                                           "H", "I", "J", "K", "L", NULL};
     static const char *const nameless[] = {"", NULL};
-    static const char *const *const ways[] = {loop, back, itself, endless, nameless};
+    static const char *const *const ways[] = {loop, back, endless, nameless};
 
     (void)state;
     for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
@@ -637,13 +642,25 @@ static void loops_end(void **state)
     }
 }
 
-/* AD's answer to a name that it does not know: the TGT that we have. Asked again as named. */
+/* AD's answer to a name that it does not know: the TGT that we have. Asked again as named, in each
+ * realm once. */
 static void referral_to_itself_is_asked_again(void **state)
 {
+    static const char *const way[] = {"A", NULL};
     struct minikdc_reply reply;
     struct lab lab;
 
     (void)state;
+    lab_init(&lab, "HTTP/www.test@TEST");
+    assert_int_equal(walk(&lab, way), KB_SEND);
+    answer(&lab, &reply);
+    reply.ticket.sname = reply.part.sname = minikdc_name(&lab.kdc, 2, "krbtgt", "A");
+    assert_int_equal(give(&lab, &reply), KB_SEND);
+    assert_int_equal(lab.tgs->state, KB_TGS_PLAIN);
+    assert_int_equal(give_error(&lab, 7), KB_STEP_ERROR);
+    assert_int_equal(kb_tgs_error(lab.tgs)->code, KB_E_SERVICE_UNKNOWN);
+    lab_wipe(&lab);
+
     lab_init(&lab, "HTTP/www.test@TEST");
     assert_int_equal(minikdc_body(&lab.kdc, lab.send.message).kdc_options & 0x00010000u,
                      0x00010000u);
@@ -656,36 +673,118 @@ static void referral_to_itself_is_asked_again(void **state)
     lab_wipe(&lab);
 }
 
-/* A service of a named other realm: its krbtgt first, by way of whom the KDCs name. */
-static void foreign_realm_is_reached(void **state)
+/* What was gone through is there for whoever keeps it, also where nothing comes of it. */
+static void referrals_can_be_kept(void **state)
 {
+    static const char *const way[] = {"A", "B", NULL};
+    struct kb_text name;
+    struct lab lab;
+
+    (void)state;
+    lab_init(&lab, "HTTP/www.c.test@TEST");
+    assert_null(kb_tgs_referral(lab.tgs, 0));
+    assert_int_equal(walk(&lab, way), KB_SEND);
+    assert_int_equal(give_error(&lab, 7), KB_STEP_ERROR);
+    assert_string_equal(kb_text_principal(&name, kb_tgs_referral(lab.tgs, 0)->server),
+                        "krbtgt/A@TEST");
+    assert_string_equal(kb_text_principal(&name, kb_tgs_referral(lab.tgs, 1)->server),
+                        "krbtgt/B@A");
+    assert_null(kb_tgs_referral(lab.tgs, 2));
+    assert_true(kb_equal(kb_tgs_realm(lab.tgs), KB_LIT("B")));
+    assert_false(kb_tgs_tgt_refused(lab.tgs));
+    lab_wipe(&lab);
+}
+
+/* Asked for the way to a realm, a KDC names a nearer one: where to go from there is decided
+ * elsewhere. */
+static void a_nearer_realm_ends_it(void **state)
+{
+    static const char *const answers[] = {"C", "B"};
     struct minikdc_reply reply;
     struct kb_text name;
     struct lab lab;
 
     (void)state;
-    lab_init(&lab, "HTTP/www.c.test@C");
-    assert_string_equal(kb_text_principal(&name, lab.tgs->asked), "krbtgt/C@TEST");
+    for (size_t i = 0; i < 2; i++) {
+        lab_init(&lab, "krbtgt/C@TEST");
+        answer(&lab, &reply);
+        refer(&lab, &reply, answers[i]);
+        assert_int_equal(give(&lab, &reply), KB_DONE);
+        assert_string_equal(kb_text_principal(&name, kb_tgs_ticket(lab.tgs)->server),
+                            i == 0 ? "krbtgt/C@TEST" : "krbtgt/B@TEST");
+        assert_null(kb_tgs_referral(lab.tgs, 0));
+        lab_wipe(&lab);
+    }
+}
+
+/* A service's ticket is no way to anywhere, and neither is the TGT that we have. */
+static void no_way_is_told(void **state)
+{
+    struct minikdc_reply reply;
+    struct lab lab;
+
+    (void)state;
+    lab_init(&lab, "krbtgt/C@TEST");
     answer(&lab, &reply);
-    refer(&lab, &reply, "B");
-    assert_int_equal(give(&lab, &reply), KB_SEND);
-    assert_string_equal(kb_text_principal(&name, lab.tgs->asked), "krbtgt/C@B");
+    reply.ticket.sname = reply.part.sname = minikdc_name(&lab.kdc, 1, "HTTP", "www.c.test");
+    assert_int_equal(give(&lab, &reply), KB_STEP_ERROR);
+    assert_int_equal(kb_tgs_error(lab.tgs)->code, KB_E_KDC_REPLY);
+    lab_wipe(&lab);
+
+    lab_init(&lab, "krbtgt/C@TEST");
     answer(&lab, &reply);
-    refer(&lab, &reply, "C");
-    assert_int_equal(give(&lab, &reply), KB_SEND);
-    assert_string_equal(kb_text_principal(&name, lab.tgs->asked), "HTTP/www.c.test@C");
+    reply.ticket.sname = reply.part.sname = minikdc_name(&lab.kdc, 2, "krbtgt", "");
+    assert_int_equal(give(&lab, &reply), KB_STEP_ERROR);
+    lab_wipe(&lab);
+
+    lab_init(&lab, "krbtgt/C@TEST");
     answer(&lab, &reply);
-    assert_int_equal(give(&lab, &reply), KB_DONE);
+    reply.ticket.sname = reply.part.sname = minikdc_name(&lab.kdc, 2, "krbtgt", "TEST");
+    assert_int_equal(give(&lab, &reply), KB_SEND); /* as named */
+    assert_int_equal(give_error(&lab, 7), KB_STEP_ERROR);
+    assert_int_equal(kb_tgs_error(lab.tgs)->code, KB_E_SERVICE_UNKNOWN);
     lab_wipe(&lab);
 }
 
-/* --- errors --- */
+/* --- what a realm says of another's services --- */
 
-static enum kb_step give_error(struct lab *lab, int32_t code)
+/* The flag in the ticket that comes by way of `way`, whose TGTs have it (1) or not (0). */
+static bool delegation_by(const char *const *way, const char *trusted)
 {
-    return kb_tgs_step(lab->tgs, minikdc_error(&lab->kdc, code, KB_NONE), "192.0.2.1:88 (udp)",
-                       &lab->send);
+    struct minikdc_reply reply;
+    struct lab lab;
+    bool kept;
+
+    lab_init(&lab, "HTTP/www.c.test@TEST");
+    for (; *way != NULL; way++, trusted++) {
+        answer(&lab, &reply);
+        refer(&lab, &reply, *way);
+        reply.part.flags |= *trusted == '1' ? KB_TKT_OK_AS_DELEGATE : 0;
+        assert_int_equal(give(&lab, &reply), KB_SEND);
+    }
+    answer(&lab, &reply);
+    reply.part.flags |= KB_TKT_OK_AS_DELEGATE;
+    assert_int_equal(give(&lab, &reply), KB_DONE);
+    kept = (kb_tgs_ticket(lab.tgs)->flags & KB_TKT_OK_AS_DELEGATE) != 0;
+    lab_wipe(&lab);
+    return kept;
 }
+
+/* MIT's gc_via_tkt.c: a foreign KDC is believed if the TGT for it has the flag itself. */
+static void delegation_is_believed_along_the_way(void **state)
+{
+    static const char *const way[] = {"A", "B", NULL};
+
+    (void)state;
+    assert_true(delegation_by(way + 2, "")); /* the user's own realm */
+    assert_true(delegation_by(way + 1, "1"));
+    assert_false(delegation_by(way + 1, "0"));
+    assert_true(delegation_by(way, "11"));
+    assert_false(delegation_by(way, "10"));
+    assert_false(delegation_by(way, "01")); /* taken out of B's by what A's lacks */
+}
+
+/* --- errors --- */
 
 static kb_authenticator authenticator_of(struct lab *lab)
 {
@@ -726,6 +825,26 @@ static void clock_is_corrected_once(void **state)
     assert_int_equal(give_error(&lab, 37), KB_STEP_ERROR);
     assert_int_equal(kb_tgs_error(lab.tgs)->code, KB_E_CLOCK);
     assert_non_null(strstr(kb_tgs_error(lab.tgs)->text, "1000 seconds ahead"));
+    lab_wipe(&lab);
+}
+
+/* Two of MIT's: under a key that it has no more, and a trouble of its own. */
+static void a_useless_tgt_has_no_code_of_its_own(void **state)
+{
+    struct lab lab;
+
+    (void)state;
+    lab_init(&lab, "HTTP/www.test@TEST");
+    assert_int_equal(kb_tgs_step(lab.tgs, minikdc_error_text(&lab.kdc, 60, "PROCESS_TGS"), "kdc",
+                                 &lab.send),
+                     KB_STEP_ERROR);
+    assert_true(kb_tgs_tgt_refused(lab.tgs));
+    lab_wipe(&lab);
+    lab_init(&lab, "HTTP/www.test@TEST");
+    assert_int_equal(kb_tgs_step(lab.tgs, minikdc_error_text(&lab.kdc, 60, "ENCRYPT_TKT_PART"),
+                                 "kdc", &lab.send),
+                     KB_STEP_ERROR);
+    assert_false(kb_tgs_tgt_refused(lab.tgs));
     lab_wipe(&lab);
 }
 
@@ -822,9 +941,13 @@ int main(void)
         cmocka_unit_test(referrals_are_followed),
         cmocka_unit_test(loops_end),
         cmocka_unit_test(referral_to_itself_is_asked_again),
-        cmocka_unit_test(foreign_realm_is_reached),
+        cmocka_unit_test(referrals_can_be_kept),
+        cmocka_unit_test(a_nearer_realm_ends_it),
+        cmocka_unit_test(no_way_is_told),
+        cmocka_unit_test(delegation_is_believed_along_the_way),
         cmocka_unit_test(clock_is_corrected_once),
         cmocka_unit_test(errors_are_final),
+        cmocka_unit_test(a_useless_tgt_has_no_code_of_its_own),
         cmocka_unit_test(damaged_replies_are_harmless),
     };
 

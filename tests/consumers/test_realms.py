@@ -1,0 +1,271 @@
+#!/usr/bin/python3
+"""Services of other realms: four real KDCs that share keys in a row, A.EXAMPLE - EXAMPLE - B.EXAMPLE -
+LAB.TEST, and MIT's own client beside ours. By the realms' names, by [capaths], by referrals; what is
+kept; who is asked how often; one KDC silent; what a KDC says against krb5.conf."""
+import os
+import re
+import subprocess
+import sys
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "realm")]
+import harness                                              # noqa: E402
+from forest import Forest                                   # noqa: E402
+from peer import DELEG_POLICY, MUTUAL, GSSFailure, Peer, establish  # noqa: E402
+from realm import Principal                                 # noqa: E402
+
+A, TOP, B, LAB = "A.EXAMPLE", "EXAMPLE", "B.EXAMPLE", "LAB.TEST"
+ROW = [(A, TOP), (TOP, A), (TOP, B), (B, TOP), (B, LAB)]
+
+# What the KDCs know. They find the nearest realm by names themselves, but for A of LAB.TEST; A and
+# EXAMPLE know where the hosts are whose clients are told nothing.
+REFERRALS = "[domain_realm]\n  .b.example = B.EXAMPLE\n  .lab.test = LAB.TEST\n"
+TO_LAB = f"  {A} = {{\n    {LAB} = {TOP}\n    {LAB} = {B}\n  }}\n"
+DIRECT = f"  {A} = {{\n    {B} = .\n  }}\n"
+
+
+def setUpModule():
+    global FOREST
+    FOREST = Forest({A: {"more_conf": REFERRALS + "[capaths]\n" + TO_LAB},
+                     TOP: {"more_conf": REFERRALS},
+                     B: {"more_conf": ""},
+                     LAB: {"more_conf": "[capaths]\n" + TO_LAB}}, ROW)
+    unittest.addModuleCleanup(FOREST.__exit__)
+    FOREST.__enter__()
+    FOREST[A].add(Principal("alice", "correct horse battery"), Principal("host/www.a.example"))
+    FOREST[TOP].add(Principal("host/www.example"))
+    FOREST[B].add(Principal("host/www.b.example"), Principal("host/ftp.b.example"),
+                  Principal("host/unmapped.b.example"))
+    FOREST[LAB].add(Principal("host/www.lab.test"))
+
+
+class Realms(unittest.TestCase):
+    def setUp(self):
+        self.me = FOREST[A]
+        name = self.id().rsplit(".", 1)[1]
+        self.cache, self.log = self.me.path("cc." + name), self.me.path("log." + name)
+        self.num_confs = 0
+
+    def conf(self, hosts=(), capaths="", libdefaults=""):
+        self.num_confs += 1
+        return FOREST.krb5_conf(f"{self.id()}.{self.num_confs}", hosts, capaths, libdefaults)
+
+    def client(self, conf=None, more="", cache=True):
+        options = (f"User=alice@{A} Password=file:{self.me.password_file()} LogFile={self.log} "
+                   f"LogLevel=2 Timeout=10 {more}")
+        if cache:
+            options += f" CredentialsCacheFile={self.cache}"
+        client = Peer(self.me.env(options=options, krb5_conf=conf or self.conf()))
+        self.addCleanup(client.close)
+        return client
+
+    def asked(self, client, target, **more):
+        """Which KDCs are asked how often for a ticket."""
+        client.forget(ctx="c")
+        with FOREST.counting() as seen:
+            client.init(ctx="c", target=target, **more)
+        return seen
+
+    def refused(self, client, target, *says):
+        client.forget(ctx="c")
+        with FOREST.counting() as seen, self.assertRaises(GSSFailure) as failed:
+            client.init(ctx="c", target=target)
+        for text in says:
+            self.assertIn(text, failed.exception.text)
+        return seen
+
+    def logged(self):
+        with open(self.log) as log:
+            return log.read()
+
+    def tool(self, *argv, conf, cache=None, stdin=""):
+        """One of MIT's programs, without our plugin."""
+        env = self.me.env(plugin=False, krb5_conf=conf, KRB5CCNAME=cache or self.cache)
+        done = subprocess.run(argv, env=env, input=stdin, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def mits(self, service, host, conf):
+        """The tickets that MIT's kvno leaves in a cache of its own, and whom it asked."""
+        cache = self.cache + ".mit"
+        self.tool("kinit", f"alice@{A}", conf=conf, cache=cache, stdin=self.me.passwords["alice"] + "\n")
+        with FOREST.counting() as seen:
+            self.tool("kvno", "-S", service, host, conf=conf, cache=cache)
+        return self.listed(conf, cache), seen
+
+    def listed(self, conf, cache=None):
+        """(service, service in the ticket where klist tells another)."""
+        text = self.tool("klist", conf=conf, cache=cache)
+        return re.findall(r"^[\d/]+ [\d:]+  [\d/]+ [\d:]+  (\S+)$"
+                          r"(?:\n\trenew until .*$)?(?:\n\tTicket server: (\S+)$)?",
+                          text, re.M)
+
+
+class TestHierarchy(Realms):
+    HOSTS = [(".b.example", B)]
+
+    def test_up_and_down(self):
+        """As MIT's client: the same KDCs, as often, and the same tickets in the cache."""
+        conf = self.conf(self.HOSTS)
+        client = self.client(conf)
+        self.assertEqual(self.asked(client, "host@www.b.example"),
+                         {A: {"AS-ERROR": 1, "AS": 1, "TGS": 1}, TOP: {"TGS": 1}, B: {"TGS": 1}})
+        theirs, asked = self.mits("host", "www.b.example", conf)
+        self.assertEqual(asked, {A: {"TGS": 1}, TOP: {"TGS": 1}, B: {"TGS": 1}})
+        # MIT's client keeps no TGT of a realm that it did not think of itself.
+        self.assertEqual(set(self.listed(conf)) - set(theirs),
+                         {(f"krbtgt/{TOP}@{A}", ""), (f"krbtgt/{B}@{TOP}", "")})
+        self.assertEqual(set(theirs) - set(self.listed(conf)), set())
+        # The way is kept: for this process, for the next one, and for MIT's programs.
+        self.assertEqual(self.asked(client, "host@ftp.b.example"), {B: {"TGS": 1}})
+        os.remove(self.log)
+        self.assertEqual(self.asked(self.client(conf), "host@unmapped.b.example"), {B: {"TGS": 1}})
+        with FOREST.counting() as seen:
+            self.tool("kvno", "-S", "host", "unmapped.b.example", conf=conf)
+        self.assertEqual(seen, {})
+
+    def test_the_service_takes_it(self):
+        service = Peer(FOREST[B].env(plugin=False, KRB5_KTNAME="FILE:" + FOREST[B].keytab(
+            "b.keytab", "host/www.b.example")))
+        self.addCleanup(service.close)
+        client = self.client(self.conf(self.HOSTS))
+        self.assertEqual(establish(client, service, "host@www.b.example")[1]["name"], f"alice@{A}")
+        self.assertIn("has checked the realms on the way to it (TRANSITED-POLICY-CHECKED)",
+                      self.logged())
+
+    def test_what_theirs_leaves_is_used(self):
+        conf = self.conf(self.HOSTS, capaths=f"  {A} = {{\n    {B} = {TOP}\n  }}\n")
+        self.tool("kinit", f"alice@{A}", conf=conf, stdin=self.me.passwords["alice"] + "\n")
+        self.tool("kvno", "-S", "host", "www.b.example", conf=conf)
+        self.assertEqual(self.asked(self.client(conf), "host@ftp.b.example"), {B: {"TGS": 1}})
+
+    def test_by_the_name_alone(self):
+        """krb5.conf knows no host, the target its realm; and the TGT itself is a target."""
+        client = self.client(cache=False)
+        self.assertEqual(self.asked(client, f"host/www.b.example@{B}", target_type="kerberos_principal"),
+                         {A: {"AS-ERROR": 1, "AS": 1, "TGS": 1}, TOP: {"TGS": 1}, B: {"TGS": 1}})
+        self.assertEqual(self.asked(client, f"krbtgt/{B}@{A}", target_type="kerberos_principal"), {})
+        self.assertEqual(self.asked(client, f"host/www.example@{TOP}", target_type="kerberos_principal"),
+                         {TOP: {"TGS": 1}})
+
+    def test_names_that_the_kdc_does_not_go_by(self):
+        """LAB.TEST has nothing in common with A.EXAMPLE: its KDC is told the way, we are not."""
+        client = self.client(self.conf([("www.lab.test", LAB)]))
+        self.refused(client, "host@www.lab.test", "On the way to host/www.lab.test@LAB.TEST",
+                     f"The KDC of realm {TOP} knows no way to realm {LAB}")
+
+    def test_threads_share_the_way(self):
+        client = self.client(self.conf(self.HOSTS), cache=False)
+        with FOREST.counting() as seen:
+            said = client.init_in_threads(target="host@www.b.example", threads=20)
+        self.assertEqual(said["errors"], [])
+        self.assertEqual(seen, {A: {"AS-ERROR": 1, "AS": 1, "TGS": 1}, TOP: {"TGS": 1},
+                                B: {"TGS": 1}})
+
+
+class TestCapaths(Realms):
+    def test_named_realms(self):
+        client = self.client(self.conf([(".lab.test", LAB)], capaths=TO_LAB))
+        self.assertEqual(self.asked(client, "host@www.lab.test"),
+                         {A: {"AS-ERROR": 1, "AS": 1, "TGS": 1}, TOP: {"TGS-ERROR": 1, "TGS": 1},
+                          B: {"TGS": 1}, LAB: {"TGS": 1}})
+        self.assertEqual(self.asked(client, "host@www.lab.test"), {})
+
+    def test_a_kdc_that_leads_elsewhere(self):
+        """They share a key, krb5.conf says; its KDC leads through EXAMPLE. MIT's client goes there."""
+        conf = self.conf([(".b.example", B)], capaths=DIRECT)
+        self.assertEqual(self.refused(
+            self.client(conf), "host@www.b.example", "On the way to host/www.b.example@B.EXAMPLE",
+            f"The KDC of realm {A} leads to realm {TOP}, which [capaths] does not have")[A]["TGS"], 1)
+        self.assertEqual(len(self.mits("host", "www.b.example", conf)[0]), 2)
+
+    def test_a_referral_that_leads_elsewhere(self):
+        self.refused(self.client(self.conf(capaths=DIRECT)), "host@www.b.example",
+                     "host/www.b.example@B.EXAMPLE", f"through realm {TOP}, which [capaths]")
+
+
+class TestReferrals(Realms):
+    def test_nothing_is_configured(self):
+        conf = self.conf()
+        client = self.client(conf)
+        self.assertEqual(self.asked(client, "host@www.b.example"),
+                         {A: {"AS-ERROR": 1, "AS": 1, "TGS": 1}, TOP: {"TGS": 1}, B: {"TGS": 1}})
+        theirs, asked = self.mits("host", "www.b.example", conf)
+        self.assertEqual(asked, {A: {"TGS": 1}, TOP: {"TGS": 1}, B: {"TGS": 1}})
+        self.assertIn(("host/www.b.example@", "host/www.b.example@B.EXAMPLE"), theirs)
+        self.assertEqual(set(theirs) - set(self.listed(conf)), set())
+        self.assertEqual(set(self.listed(conf)) - set(theirs),
+                         {(f"krbtgt/{TOP}@{A}", ""), (f"krbtgt/{B}@{TOP}", "")})
+        # Found both ways: as it was asked for, and by its realm.
+        self.assertEqual(self.asked(self.client(conf), "host@www.b.example"), {})
+        self.assertEqual(self.asked(self.client(self.conf([(".b.example", B)])),
+                                    "host@www.b.example"), {})
+        with FOREST.counting() as seen:
+            self.tool("kvno", "-S", "host", "www.b.example", conf=conf)
+        self.assertEqual(seen, {})
+
+    def test_the_user_s_own_realm(self):
+        self.assertEqual(self.asked(self.client(), "host@www.a.example"),
+                         {A: {"AS-ERROR": 1, "AS": 1, "TGS": 1}})
+
+    def test_the_domain_suggests_a_realm(self):
+        """No KDC knows the host, whose domain in upper case is a realm: EXAMPLE. As MIT's client."""
+        conf = self.conf()
+        self.assertEqual(self.asked(self.client(conf), "host@www.example"),
+                         {A: {"AS-ERROR": 1, "AS": 1, "TGS-ERROR": 1, "TGS": 1}, TOP: {"TGS": 1}})
+        theirs, asked = self.mits("host", "www.example", conf)
+        self.assertEqual(asked, {A: {"TGS-ERROR": 1, "TGS": 1}, TOP: {"TGS": 1}})
+        self.assertEqual(set(theirs), set(self.listed(conf)))
+
+    def test_nobody_knows_it(self):
+        client = self.client()
+        self.assertEqual(self.refused(client, "host@nowhere.b.example",
+                                      f"host/nowhere.b.example@{B}", "not know this service")[B], {"TGS-ERROR": 1})
+        self.assertEqual(self.refused(client, "host@nowhere.b.example", "not know"), {})
+        self.refused(client, "host@www.elsewhere.test", f"host/www.elsewhere.test@{A}")
+
+
+class TestTrouble(Realms):
+    HOSTS = [(".b.example", B)]
+
+    def test_one_kdc_is_silent(self):
+        """Which one, and on the way to what."""
+        for conf in (self.conf(self.HOSTS), self.conf()):
+            client = self.client(conf, cache=False)
+            with FOREST.silent(TOP):
+                self.refused(client, "host@www.b.example", "On the way to host/www.b.example",
+                             f"No KDC of {TOP} answered", FOREST[TOP].kdc_host)
+            with FOREST.silent(B):
+                self.refused(client, "host@www.b.example", "On the way to host/www.b.example",
+                             f"No KDC of {B} answered", FOREST[B].kdc_host)
+            self.assertIn(B, self.asked(client, "host@www.b.example"))
+
+    def test_a_key_was_changed(self):
+        """A TGT that is kept is refused: the way is walked once more, without a new login."""
+        client = self.client(self.conf(self.HOSTS))
+        self.asked(client, "host@www.b.example")
+        FOREST.share_key(TOP, B, "a key that they have now", again=True)
+        self.assertEqual(self.asked(client, "host@ftp.b.example"),
+                         {TOP: {"TGS": 1}, B: {"TGS-ERROR": 1, "TGS": 1}})
+
+
+class TestDelegation(Realms):
+    def test_ok_as_delegate(self):
+        """A service of another realm may have the user's tickets if all realms on the way say so."""
+        trusted = f"krbtgt/{TOP}@{A}", f"krbtgt/{B}@{TOP}"
+        FOREST[B].kdc._admin("modprinc +ok_as_delegate host/www.b.example")
+        service = Peer(FOREST[B].env(plugin=False, KRB5_KTNAME="FILE:" + FOREST[B].keytab(
+            "delegation.keytab", "host/www.b.example")))
+        self.addCleanup(service.close)
+        flags = MUTUAL | DELEG_POLICY
+        for num_trusted, wanted in ((0, False), (1, False), (2, True)):
+            for tgs, realm in list(zip(trusted, (A, TOP)))[:num_trusted]:
+                FOREST[realm].kdc._admin(f"modprinc +ok_as_delegate {tgs}")
+            client = self.client(self.conf([(".b.example", B)]), cache=False)
+            theirs = establish(client, service, "host@www.b.example", flags=flags)[1]
+            self.assertEqual(theirs["delegated"], wanted, f"{num_trusted} of 2 realms trust it")
+
+
+if __name__ == "__main__":
+    harness.main("krb5kdc", "kadmin.local", "kinit", "klist", "kvno", modules=["gssapi"], plugin=True)
