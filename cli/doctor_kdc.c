@@ -140,7 +140,12 @@ static bool is_error(kb_bytes reply, struct kb_arena *arena, int32_t code)
  * which is told when both are known. */
 static bool see_transport(struct kb_probe *probe, enum kb_transport transport, char failure[SAID])
 {
-    const char *word = transport == KB_TCP ? "TCP" : transport == KB_UDP ? "UDP" : "its socket";
+    static const char *const words[] = {[KB_ANY_TRANSPORT] = "any",
+                                        [KB_UDP] = "UDP",
+                                        [KB_TCP] = "TCP",
+                                        [KB_UNIX] = "its socket",
+                                        [KB_HTTPS] = "HTTPS"};
+    const char *word = words[transport];
     struct kb_error err = {0};
     kb_bytes reply = KB_NONE;
     char peer[160];
@@ -190,13 +195,32 @@ static void see_both(struct kb_probe *probe)
     }
 }
 
+/* A KDC that has one way only, or two of which one is enough. */
+static void see_way(struct kb_probe *probe, enum kb_transport transport)
+{
+    char failure[SAID];
+
+    if (transport != KB_UNIX && transport != KB_HTTPS) {
+        see_both(probe);
+    } else if (!see_transport(probe, transport, failure)) {
+        kb_doctor_failed(probe->doctor, KB_EXIT_FAILED, "kdc",
+                         transport == KB_UNIX
+                             ? "Check that the KDC listens there, and who may connect."
+                             : "Check the URL, and that the certificate is for its host and from "
+                               "an authority that is trusted (http_anchors).",
+                         "%s: %s", probe->name, failure);
+    }
+}
+
 static void see_kdc(struct kb_doctor *doctor, const struct kb_kdc *kdc)
 {
     struct kb_probe probe;
-    char name[300], failure[SAID];
+    char name[300];
 
     if (kdc->transport == KB_UNIX) {
         snprintf(name, sizeof(name), "unix:%s", kdc->host);
+    } else if (kdc->transport == KB_HTTPS) {
+        snprintf(name, sizeof(name), "https://%s", kdc->host);
     } else {
         snprintf(name, sizeof(name), "%s:%u", kdc->host, kdc->port);
     }
@@ -210,15 +234,7 @@ static void see_kdc(struct kb_doctor *doctor, const struct kb_kdc *kdc)
     } else {
         probe.kdc = *kdc;
         probe.name = name;
-        if (kdc->transport == KB_UNIX) {
-            if (!see_transport(&probe, KB_UNIX, failure)) {
-                kb_doctor_failed(doctor, KB_EXIT_FAILED, "kdc",
-                                 "Check that the KDC listens there, and who may connect.", "%s: %s",
-                                 name, failure);
-            }
-        } else {
-            see_both(&probe);
-        }
+        see_way(&probe, kdc->transport);
     }
     kb_probe_end(&probe);
 }

@@ -13,7 +13,7 @@ mech/report   asn1 crypto
 mech/names    asn1 crypto
 mech/protocol asn1 crypto mech/report mech/names
 mech/options  asn1 crypto mech/report mech/names
-mech/net      asn1 mech/report mech/protocol/step.h
+mech/net      asn1 crypto/tls.h mech/report mech/protocol/step.h
 mech/store    asn1 crypto mech/report mech/names mech/protocol/credential.h mech/net/wait.h mech/net/fds.h
 mech/login    asn1 crypto mech/report mech/names mech/protocol mech/options mech/net mech/store
 mech          asn1 crypto mech

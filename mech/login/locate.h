@@ -13,7 +13,7 @@
 struct kb_locate {
     const struct kb_options *options;
     kb_bytes realm;                      /* the user's: KDCHost holds for it alone */
-    char hosts[32][KB_KDC_MAX_HOST + 1]; /* private */
+    char hosts[32][KB_KDC_MAX_HOST + 1 + KB_KDC_MAX_PATH + 1]; /* private: hosts and paths */
     unsigned num_hosts;
 };
 

@@ -5,23 +5,18 @@
 
 #include "mech/report/capture.h"
 
-static const struct kb_transport_ops *ops_of(const struct kb_race *race,
-                                             enum kb_transport transport)
-{
-    switch (transport) {
-    case KB_UNIX:
-        return &kb_unix_ops;
-    case KB_TCP:
-        return race->net->sockets.options.firewall_host != NULL ? &kb_tunnel_ops : &kb_tcp_ops;
-    default:
-        return &kb_udp_ops;
-    }
-}
+#define KERBEROS_PORT 88
+
+static const struct kb_transport_ops *const ops_of[] = {[KB_ANY_TRANSPORT] = &kb_udp_ops,
+                                                        [KB_UDP] = &kb_udp_ops,
+                                                        [KB_TCP] = &kb_tcp_ops,
+                                                        [KB_UNIX] = &kb_unix_ops,
+                                                        [KB_HTTPS] = &kb_https_ops};
 
 struct kb_attempt *kb_attempt_find(const struct kb_race *race, const struct kb_place *place,
                                    const struct kb_address *address, enum kb_transport transport)
 {
-    bool tunnelled = race->net->sockets.options.firewall_host != NULL;
+    bool tunnelled = race->net->sockets.options.firewall_host != NULL || transport == KB_HTTPS;
 
     for (size_t i = 0; i < race->num_attempts; i++) {
         struct kb_attempt *attempt = &race->attempts[i];
@@ -40,7 +35,7 @@ struct kb_attempt *kb_attempt_find(const struct kb_race *race, const struct kb_p
  * it did not, unless an earlier copy may have been read before. */
 static bool may_be_judged(const struct kb_attempt *attempt)
 {
-    if (!attempt->waiting || attempt->cannot_serve) {
+    if (!attempt->waiting || attempt->cannot_serve || attempt->conn.unseen) {
         return false;
     }
     switch (attempt->conn.sys_errno) {
@@ -167,12 +162,16 @@ void kb_attempt_capture(const struct kb_race *race, const struct kb_attempt *att
                         kb_bytes message)
 {
     struct kb_events *events = race->net->config.events;
-    struct kb_address local;
+    struct kb_address local, peer = attempt->conn.peer;
 
     if (kb_capture_wanted(events)) {
         bool known = kb_conn_local(&attempt->conn, &local);
 
-        kb_capture(events, known ? &local.u.any : NULL, &attempt->conn.peer.u.any, sent,
+        /* What is around the message is not shown, so nobody should look for it. */
+        if (attempt->conn.tunnelled || attempt->transport == KB_HTTPS) {
+            kb_address_set_port(&peer, KERBEROS_PORT);
+        }
+        kb_capture(events, known ? &local.u.any : NULL, &peer.u.any, sent,
                    !attempt->conn.ops->datagrams, message);
     }
 }
@@ -283,9 +282,10 @@ void kb_attempt_start(struct kb_race *race, const struct kb_candidate *candidate
     if (attempt == NULL) {
         return;
     }
-    *attempt = (struct kb_attempt){.conn = {.ops = ops_of(race, candidate->transport),
+    *attempt = (struct kb_attempt){.conn = {.ops = ops_of[candidate->transport],
                                             .sockets = &race->net->sockets,
                                             .kdc = &candidate->place->kdc,
+                                            .realm = race->places->realm,
                                             .peer = candidate->address,
                                             .fd = -1},
                                    .place = candidate->place,

@@ -6,16 +6,16 @@
 #ifndef KB_CONNECT_H
 #define KB_CONNECT_H
 
-#include "asn1/buf.h"
+#include "mech/net/http_text.h"
 
 #define KB_CONNECT_MAX ((size_t)16384) /* bytes before the tunnel, interim answers included */
 #define KB_CONNECT_FAULT 120
-#define KB_CONNECT_REASON 64
+#define KB_CONNECT_REASON KB_HTTP_REASON
 
 /* kb_connect_check looks at FirewallData: lines `Name: value`, parted by CR LF, LF, or these
- * written as \r and \n. False, with what is wrong in `fault` and nothing of a value: a line is
- * none, or is one that would change what we ask for (Host) or where its end is (Content-Length,
- * Transfer-Encoding). */
+ * written as \r and \n. They go to FirewallHost, or without one to a KDC proxy. False, with what
+ * is wrong in `fault` and nothing of a value: a line is none, or is one that would change what we
+ * ask for (Host, Content-Type) or where its end is (Content-Length, Transfer-Encoding). */
 KB_MUST_USE bool kb_connect_check(const char *data, char fault[KB_CONNECT_FAULT]);
 
 /* kb_connect_request writes the request for `host`, a name or an address, and `port`, with `data`

@@ -17,14 +17,21 @@
 #include "mech/report/error.h"
 #include "mech/report/events.h"
 
-enum kb_transport { KB_ANY_TRANSPORT, KB_UDP, KB_TCP, KB_UNIX };
+enum kb_transport { KB_ANY_TRANSPORT, KB_UDP, KB_TCP, KB_UNIX, KB_HTTPS };
 
-/* One place to ask, as KDCHost or krb5.conf names it. */
+#define KB_MAX_ANCHORS 8 /* of one realm */
+
+/* One place to ask, as KDCHost, krb5.conf or DNS names it. The texts must live as long as the
+ * session. */
 struct kb_kdc {
-    const char *host; /* a name or a numeric address; of KB_UNIX the socket's path. Must live as
-                         long as the session */
+    const char *host; /* a name or a numeric address; of KB_UNIX the socket's path */
     uint16_t port;    /* of KB_UNIX: 0 */
     enum kb_transport transport; /* KB_ANY_TRANSPORT: by size and UseTCP */
+    const char *path;            /* of KB_HTTPS: of its URL, "/KdcProxy"; else NULL */
+    const char *anchors[KB_MAX_ANCHORS]; /* of KB_HTTPS: whose certificates are trusted (crypto/tls.h)
+                                            up to the first NULL; none: whom the system trusts */
+    unsigned priority; /* lower ones are asked first; of one priority, those that are known to be
+                          fast, else in the order of the list */
 };
 
 enum kb_family { KB_FAMILY_ANY, KB_FAMILY_IPV4, KB_FAMILY_IPV6 };

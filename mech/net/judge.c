@@ -13,7 +13,9 @@ static void say_peer(struct kb_net_session *net, const struct kb_attempt *attemp
     char address[KB_ADDRESS_TEXT];
 
     kb_address_text(&attempt->conn.peer, true, address);
-    if (attempt->conn.ops == &kb_tunnel_ops) {
+    if (attempt->transport == KB_HTTPS) {
+        kb_peer_text(attempt, net->peer);
+    } else if (attempt->conn.tunnelled) {
         snprintf(net->peer, sizeof(net->peer), "%.60s:%u (tcp through %.60s)",
                  attempt->place->kdc.host, (unsigned)attempt->place->kdc.port, address);
     } else if (attempt->transport == KB_UNIX) {

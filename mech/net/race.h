@@ -113,8 +113,8 @@ static inline bool kb_attempt_counts(const struct kb_attempt *attempt)
     return !attempt->over && !attempt->listening;
 }
 
-/* kb_attempt_find finds an attempt by a transport at an address (through a proxy: at a place); NULL
- * if there was none. */
+/* kb_attempt_find finds an attempt by a transport at an address (where that is a proxy's: at a
+ * place); NULL if there was none. */
 struct kb_attempt *kb_attempt_find(const struct kb_race *race, const struct kb_place *place,
                                    const struct kb_address *address, enum kb_transport transport);
 

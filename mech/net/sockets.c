@@ -90,8 +90,7 @@ enum kb_status kb_sockets_prepare(struct kb_sockets *sockets, struct kb_wait *wa
     if (sockets->ready) {
         return KB_OK;
     }
-    if (options->firewall_host != NULL && options->firewall_data != NULL &&
-        !kb_connect_check(options->firewall_data, fault)) {
+    if (options->firewall_data != NULL && !kb_connect_check(options->firewall_data, fault)) {
         (void)kb_error_set(err, KB_E_OPTION, "FirewallData: %s", fault);
         return wrong(sockets, "FirewallData");
     }

@@ -2,51 +2,23 @@
  * bit is reserved for extensions that we do not speak. */
 #include "mech/net/transport.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <sys/uio.h>
 
 #define PREFIX ((size_t)4)
 #define FIRST_READ ((size_t)4096) /* most replies come with one system call */
-
-static enum kb_io tcp_open(struct kb_conn *conn)
-{
-    conn->waits_to_send = true;
-    return kb_conn_socket(conn, SOCK_STREAM);
-}
 
 static enum kb_io tcp_send(struct kb_conn *conn, kb_bytes message)
 {
     uint8_t prefix[PREFIX] = {(uint8_t)(message.len >> 24), (uint8_t)(message.len >> 16),
                               (uint8_t)(message.len >> 8), (uint8_t)message.len};
-    size_t total = PREFIX + message.len;
+    kb_bytes parts[2] = {kb_bytes_of(prefix, PREFIX), message};
+    enum kb_io io = kb_conn_tunnel(conn);
 
-    while (conn->sent < total) {
-        size_t in_body = conn->sent > PREFIX ? conn->sent - PREFIX : 0;
-        struct iovec parts[2] = {
-            {.iov_base = prefix + (conn->sent < PREFIX ? conn->sent : PREFIX),
-             .iov_len = conn->sent < PREFIX ? PREFIX - conn->sent : 0},
-            /* sendmsg does not write there; iovec has no const. */
-            {.iov_base = (void *)(uintptr_t)(message.ptr + in_body),
-             .iov_len = message.len - in_body},
-        };
-        struct msghdr header = {.msg_iov = parts, .msg_iovlen = 2};
-        ssize_t sent = sendmsg(conn->fd, &header, MSG_NOSIGNAL);
-
-        if (sent < 0 && errno == EINTR) {
-            continue;
-        }
-        /* ENOTCONN: still connecting. A failed connect's own error comes out here as well. */
-        if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOTCONN)) {
-            return KB_IO_AGAIN;
-        }
-        if (sent < 0) {
-            return kb_conn_fail(conn, errno, NULL);
-        }
-        conn->sent += (size_t)sent;
+    if (io == KB_IO_DONE) {
+        io = kb_conn_write(conn, parts, 2, &conn->sent);
     }
-    conn->waits_to_send = false;
-    return KB_IO_DONE;
+    conn->waits_to_send = io != KB_IO_DONE;
+    return io;
 }
 
 /* The length that the peer announced, 0 while it is not here. */
@@ -97,23 +69,19 @@ static enum kb_io complete(struct kb_conn *conn, size_t max_frame, kb_bytes *out
 static enum kb_io tcp_receive(struct kb_conn *conn, struct kb_inbox *inbox, kb_bytes *out)
 {
     enum kb_io io = make_room(conn, FIRST_READ);
-    ssize_t len;
+    size_t len;
 
     while (io == KB_IO_DONE || io == KB_IO_AGAIN) {
-        len = recv(conn->fd, conn->in + conn->in_len, conn->in_size - conn->in_len, 0);
-        if (len < 0 && errno == EINTR) {
-            continue;
-        }
-        if (len < 0) {
-            return errno == EAGAIN || errno == EWOULDBLOCK ? KB_IO_AGAIN
-                                                           : kb_conn_fail(conn, errno, NULL);
+        io = kb_conn_read(conn, conn->in + conn->in_len, conn->in_size - conn->in_len, &len);
+        if (io != KB_IO_DONE) {
+            return io;
         }
         if (len == 0) {
             return kb_conn_fail(conn, 0,
                                 conn->in_len == 0 ? "the connection was closed without an answer"
                                                   : "the connection was closed within the answer");
         }
-        conn->in_len += (size_t)len;
+        conn->in_len += len;
         io = complete(conn, inbox->max_frame, out);
         if (io == KB_IO_DONE) {
             return io;
@@ -122,9 +90,15 @@ static enum kb_io tcp_receive(struct kb_conn *conn, struct kb_inbox *inbox, kb_b
     return io;
 }
 
-const struct kb_transport_ops kb_tcp_ops = {
-    .name = "tcp", .datagrams = false, .open = tcp_open, .send = tcp_send, .receive = tcp_receive};
+const struct kb_transport_ops kb_tcp_ops = {.name = "tcp",
+                                            .datagrams = false,
+                                            .open = kb_conn_open_stream,
+                                            .send = tcp_send,
+                                            .receive = tcp_receive};
 
 /* Framed likewise, which is all that there is of MIT's KDC on a UNIX socket. */
-const struct kb_transport_ops kb_unix_ops = {
-    .name = "unix", .datagrams = false, .open = tcp_open, .send = tcp_send, .receive = tcp_receive};
+const struct kb_transport_ops kb_unix_ops = {.name = "unix",
+                                             .datagrams = false,
+                                             .open = kb_conn_open_stream,
+                                             .send = tcp_send,
+                                             .receive = tcp_receive};

@@ -1,8 +1,10 @@
 #include "mech/net/transport.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/uio.h>
 
 #include "mech/net/fds.h"
 
@@ -18,6 +20,67 @@ enum kb_io kb_conn_fail(struct kb_conn *conn, int sys_errno, const char *reason,
         va_end(args);
     }
     return KB_IO_FAILED;
+}
+
+/* --- bytes of a stream --- */
+
+#define MAX_PARTS 2
+
+/* What is left of `parts` behind the first `sent` bytes. */
+static size_t remaining(const kb_bytes *parts, size_t num, size_t sent, struct iovec *out)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < num && i < MAX_PARTS; i++) {
+        size_t skip = sent < parts[i].len ? sent : parts[i].len;
+
+        sent -= skip;
+        if (skip < parts[i].len) {
+            /* sendmsg does not write there; iovec has no const. */
+            out[used++] = (struct iovec){.iov_base = (void *)(uintptr_t)(parts[i].ptr + skip),
+                                         .iov_len = parts[i].len - skip};
+        }
+    }
+    return used;
+}
+
+enum kb_io kb_conn_write(struct kb_conn *conn, const kb_bytes *parts, size_t num, size_t *sent)
+{
+    struct iovec left[MAX_PARTS];
+    struct msghdr header = {.msg_iov = left};
+
+    while ((header.msg_iovlen = remaining(parts, num, *sent, left)) > 0) {
+        ssize_t len = sendmsg(conn->fd, &header, MSG_NOSIGNAL);
+
+        if (len < 0 && errno == EINTR) {
+            continue;
+        }
+        /* ENOTCONN: still connecting. A failed connect's own error comes out here as well. */
+        if (len < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOTCONN)) {
+            return KB_IO_AGAIN;
+        }
+        if (len < 0) {
+            return kb_conn_fail(conn, errno, NULL);
+        }
+        *sent += (size_t)len;
+    }
+    return KB_IO_DONE;
+}
+
+enum kb_io kb_conn_read(struct kb_conn *conn, uint8_t *to, size_t size, size_t *len)
+{
+    ssize_t got;
+
+    *len = 0;
+    do {
+        got = recv(conn->fd, to, size, 0);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0) {
+        return errno == EAGAIN || errno == EWOULDBLOCK ? KB_IO_AGAIN
+                                                       : kb_conn_fail(conn, errno, NULL);
+    }
+    *len = (size_t)got;
+    return KB_IO_DONE;
 }
 
 /* --- what it turned out to be --- */
@@ -77,7 +140,7 @@ static int system_buffer(int fd, int option)
 void kb_conn_facts(const struct kb_conn *conn, struct kb_net_facts *out)
 {
     *out = (struct kb_net_facts){.peer = conn->peer,
-                                 .tunnelled = conn->ops == &kb_tunnel_ops,
+                                 .tunnelled = conn->tunnelled,
                                  .in_buffer = system_buffer(conn->fd, SO_RCVBUF),
                                  .out_buffer = system_buffer(conn->fd, SO_SNDBUF)};
     (void)!kb_conn_local(conn, &out->local);
@@ -95,6 +158,8 @@ void kb_conn_close(struct kb_conn *conn)
     conn->holds_port = false;
     kb_tunnel_free(conn->tunnel);
     conn->tunnel = NULL;
+    kb_https_free(conn->https);
+    conn->https = NULL;
     free(conn->in);
     conn->in = NULL;
     conn->in_size = 0;

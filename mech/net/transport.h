@@ -1,5 +1,5 @@
-/* transport.h - how bytes travel to one KDC: UDP, TCP, a UNIX socket and a tunnel through a proxy
- * behind one small const struct.
+/* transport.h - how bytes travel to one KDC: UDP, TCP, a UNIX socket, a tunnel through a proxy, and
+ * HTTPS to a KDC proxy behind one small const struct.
  *
  * A connection is one socket to one address, for one request message: a new source port, which the
  * kernel draws unless LocalPort names one, kept for repetitions. Nothing here waits, and nothing
@@ -29,13 +29,15 @@ struct kb_inbox {
 
 struct kb_transport_ops;
 struct kb_tunnel;
+struct kb_https;
 
-#define KB_REASON_TEXT 160
+#define KB_REASON_TEXT 256
 
 struct kb_conn {
     const struct kb_transport_ops *ops;
     struct kb_sockets *sockets;    /* borrowed */
     const struct kb_kdc *kdc;      /* borrowed: whom the proxy is asked for */
+    kb_bytes realm;                /* borrowed: likewise, where it is a KDC proxy */
     struct kb_address peer;        /* whom the socket speaks to: the KDC, or the proxy */
     struct kb_address destination; /* where the last datagram came to; len 0: not known */
     int fd;                        /* -1: closed */
@@ -48,6 +50,9 @@ struct kb_conn {
     uint8_t *in;                   /* of a stream: what arrived so far, from its first byte on */
     size_t in_len, in_size;
     struct kb_tunnel *tunnel; /* while a proxy is spoken to */
+    struct kb_https *https;   /* what lies between TCP and the message */
+    bool tunnelled;           /* it leads through FirewallHost */
+    bool unseen;              /* it failed, and no KDC can have seen the message */
 
     /* of a failure */
     int sys_errno;               /* 0 if none */
@@ -70,11 +75,26 @@ struct kb_transport_ops {
     enum kb_io (*receive)(struct kb_conn *conn, struct kb_inbox *inbox, kb_bytes *out);
 };
 
-extern const struct kb_transport_ops kb_udp_ops, kb_tcp_ops, kb_unix_ops, kb_tunnel_ops;
+extern const struct kb_transport_ops kb_udp_ops, kb_tcp_ops, kb_unix_ops, kb_https_ops;
 
 /* kb_conn_socket makes the socket that all transports want, of SOCK_DGRAM or SOCK_STREAM, with the
  * session's options, bound where they say; a stream's is connected, or being so (AGAIN). */
 enum kb_io kb_conn_socket(struct kb_conn *conn, int type);
+
+/* kb_conn_write sends `parts` from the byte *sent on, and moves that; AGAIN also while a stream is
+ * being connected. DONE: all is sent. */
+enum kb_io kb_conn_write(struct kb_conn *conn, const kb_bytes *parts, size_t num, size_t *sent);
+
+/* kb_conn_read takes what is there, up to `size` bytes. DONE with *len 0: the peer closed. */
+enum kb_io kb_conn_read(struct kb_conn *conn, uint8_t *to, size_t size, size_t *len);
+
+/* kb_conn_tunnel goes on with CONNECT and its answer, on a socket that is open. DONE: what is sent
+ * from now on goes to the KDC; also where there is no tunnel to be made. */
+enum kb_io kb_conn_tunnel(struct kb_conn *conn);
+
+/* kb_conn_open_stream makes the socket of a stream, and the beginning of a tunnel where one leads
+ * to the KDC. */
+enum kb_io kb_conn_open_stream(struct kb_conn *conn);
 
 /* kb_conn_fail records why and returns KB_IO_FAILED; a `reason` takes the place of the errno's own
  * text, and must not hold foreign text unescaped. */
@@ -91,7 +111,8 @@ void kb_conn_facts(const struct kb_conn *conn, struct kb_net_facts *out);
 /* kb_conn_close releases socket and memory; the reason of a failure stays. */
 void kb_conn_close(struct kb_conn *conn);
 
-/* kb_tunnel_free is kb_conn_close's; NULL is accepted. */
+/* kb_tunnel_free and kb_https_free are kb_conn_close's; NULL is accepted. */
 void kb_tunnel_free(struct kb_tunnel *tunnel);
+void kb_https_free(struct kb_https *https);
 
 #endif

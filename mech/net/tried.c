@@ -6,16 +6,36 @@
 
 #define MAX_LIST 640 /* of the error's text, which has other things to say as well */
 
+#define HTTPS_PORT 443
+#define URL_TEXT 96
+
+static void put_url(const struct kb_kdc *kdc, char out[URL_TEXT])
+{
+    bool six = strchr(kdc->host, ':') != NULL;
+    char port[8] = "";
+
+    if (kdc->port != HTTPS_PORT) {
+        snprintf(port, sizeof(port), ":%u", (unsigned)kdc->port);
+    }
+    snprintf(out, URL_TEXT, "https://%s%.50s%s%s%.25s", six ? "[" : "", kdc->host, six ? "]" : "",
+             port, kdc->path);
+}
+
 void kb_peer_text(const struct kb_attempt *attempt, char out[KB_PEER_TEXT])
 {
     const struct kb_kdc *kdc = &attempt->place->kdc;
     const char *transport = attempt->conn.ops->name;
     struct kb_address numeric;
-    char address[KB_ADDRESS_TEXT];
+    char address[KB_ADDRESS_TEXT], url[URL_TEXT];
 
     if (kdc->transport == KB_UNIX) {
         kb_address_text(&attempt->conn.peer, true, out);
-    } else if (attempt->conn.ops == &kb_tunnel_ops) {
+    } else if (kdc->transport == KB_HTTPS) {
+        kb_address_text(&attempt->conn.peer, attempt->conn.tunnelled, address);
+        put_url(kdc, url);
+        snprintf(out, KB_PEER_TEXT, "%s (%s%.40s)", url,
+                 attempt->conn.tunnelled ? "through FirewallHost " : "", address);
+    } else if (attempt->conn.tunnelled) {
         kb_address_text(&attempt->conn.peer, true, address);
         snprintf(out, KB_PEER_TEXT, "%.60s:%u through FirewallHost %.60s", kdc->host,
                  (unsigned)kdc->port, address);

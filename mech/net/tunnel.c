@@ -1,8 +1,7 @@
-/* A TCP connection through an HTTP proxy: CONNECT and its answer first, then as over TCP. The name
- * of the KDC is for the proxy to resolve. */
+/* A stream through an HTTP proxy: CONNECT and its answer first. The name of the KDC is for the
+ * proxy to resolve. */
 #include "mech/net/transport.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #include "mech/net/connect.h"
@@ -22,7 +21,7 @@ void kb_tunnel_free(struct kb_tunnel *tunnel)
     }
 }
 
-static enum kb_io tunnel_open(struct kb_conn *conn)
+static enum kb_io begin(struct kb_conn *conn)
 {
     const char *data = conn->sockets->options.firewall_data;
     enum kb_status st;
@@ -35,31 +34,19 @@ static enum kb_io tunnel_open(struct kb_conn *conn)
     if (st == KB_MALFORMED) {
         return kb_conn_fail(conn, 0, "a proxy cannot be asked for a host of that name");
     }
-    return st == KB_OK ? kb_tcp_ops.open(conn) : KB_IO_NO_MEMORY;
+    return st == KB_OK ? KB_IO_DONE : KB_IO_NO_MEMORY;
 }
 
-static enum kb_io send_request(struct kb_conn *conn)
+enum kb_io kb_conn_open_stream(struct kb_conn *conn)
 {
-    struct kb_tunnel *tunnel = conn->tunnel;
-    kb_bytes request = kb_buf_bytes(&tunnel->request);
+    enum kb_io io = KB_IO_DONE;
 
-    while (tunnel->sent < request.len) {
-        ssize_t sent =
-            send(conn->fd, request.ptr + tunnel->sent, request.len - tunnel->sent, MSG_NOSIGNAL);
-
-        if (sent < 0 && errno == EINTR) {
-            continue;
-        }
-        if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOTCONN)) {
-            return KB_IO_AGAIN;
-        }
-        if (sent < 0) {
-            return kb_conn_fail(conn, errno, NULL);
-        }
-        tunnel->sent += (size_t)sent;
+    conn->waits_to_send = true;
+    conn->tunnelled = conn->sockets->options.firewall_host != NULL && conn->ops != &kb_unix_ops;
+    if (conn->tunnelled) {
+        io = begin(conn);
     }
-    conn->hears_first = true;
-    return KB_IO_DONE;
+    return io == KB_IO_DONE ? kb_conn_socket(conn, SOCK_STREAM) : io;
 }
 
 /* What the head of the answer says, as far as it is here. A KDC speaks when it is spoken to: bytes
@@ -96,51 +83,40 @@ static enum kb_io read_answer(struct kb_conn *conn)
     enum kb_io io = KB_IO_AGAIN;
 
     while (io == KB_IO_AGAIN) {
-        ssize_t len =
-            recv(conn->fd, tunnel->head + tunnel->len, sizeof(tunnel->head) - tunnel->len, 0);
+        size_t len;
 
-        if (len < 0 && errno == EINTR) {
-            continue;
-        }
-        if (len < 0) {
-            return errno == EAGAIN || errno == EWOULDBLOCK ? KB_IO_AGAIN
-                                                           : kb_conn_fail(conn, errno, NULL);
+        io = kb_conn_read(conn, tunnel->head + tunnel->len, sizeof(tunnel->head) - tunnel->len,
+                          &len);
+        if (io != KB_IO_DONE) {
+            return io;
         }
         if (len == 0) {
             return kb_conn_fail(conn, 0, "the proxy closed the connection before the tunnel stood");
         }
-        tunnel->len += (size_t)len;
+        tunnel->len += len;
         io = judge(conn);
     }
     return io;
 }
 
-static enum kb_io tunnel_send(struct kb_conn *conn, kb_bytes message)
+enum kb_io kb_conn_tunnel(struct kb_conn *conn)
 {
     enum kb_io io = KB_IO_DONE;
+    kb_bytes request;
 
-    if (conn->tunnel != NULL) {
-        io = send_request(conn);
-        if (io == KB_IO_DONE) {
-            io = read_answer(conn);
-        }
-        if (io != KB_IO_DONE) {
-            return io;
-        }
+    if (conn->tunnel == NULL) {
+        return KB_IO_DONE;
+    }
+    request = kb_buf_bytes(&conn->tunnel->request);
+    io = kb_conn_write(conn, &request, 1, &conn->tunnel->sent);
+    if (io == KB_IO_DONE) {
+        conn->hears_first = true;
+        io = read_answer(conn);
+    }
+    if (io == KB_IO_DONE) {
         conn->hears_first = false;
         kb_tunnel_free(conn->tunnel);
         conn->tunnel = NULL;
     }
-    return kb_tcp_ops.send(conn, message);
+    return io;
 }
-
-static enum kb_io tunnel_receive(struct kb_conn *conn, struct kb_inbox *inbox, kb_bytes *out)
-{
-    return kb_tcp_ops.receive(conn, inbox, out);
-}
-
-const struct kb_transport_ops kb_tunnel_ops = {.name = "tcp",
-                                               .datagrams = false,
-                                               .open = tunnel_open,
-                                               .send = tunnel_send,
-                                               .receive = tunnel_receive};

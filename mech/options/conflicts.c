@@ -58,6 +58,21 @@ static enum kb_status conflict(const struct finding *finding, enum kb_option_id 
     return KB_ERROR;
 }
 
+static bool has_proxy(const kb_opt_LIST *list)
+{
+    for (size_t i = 0; i < list->num; i++) {
+        struct kb_error ignored = {0};
+        struct kb_kdc_word word;
+
+        if (kb_kdc_word_parse(kb_str(list->items[i]), &word, &ignored) == KB_OK &&
+            word.kind == KB_KDC_HTTPS) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* FirewallData goes to KDC proxies where there is no FirewallHost. */
 static enum kb_status check_firewall(const struct finding *finding)
 {
     const struct kb_options *options = finding->options;
@@ -69,7 +84,8 @@ static enum kb_status check_firewall(const struct finding *finding)
     if (options->firewall_port != 0) {
         return conflict(finding, KB_OPT_FirewallPort, nothing, KB_OPT_NUM, "");
     }
-    return options->firewall_data != NULL
+    return options->firewall_data != NULL && !has_proxy(&options->kdc_host) &&
+                   !has_proxy(&options->primary_kdc)
                ? conflict(finding, KB_OPT_FirewallData, nothing, KB_OPT_NUM, "")
                : KB_OK;
 }

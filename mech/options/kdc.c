@@ -172,18 +172,44 @@ static enum kb_status parse_path(kb_bytes text, struct kb_kdc_word *out, struct 
                               sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
 }
 
+/* What RFC 3986 3.3 and 3.4 let stand in a path and a query, and nothing that HTTP could take for
+ * something else. */
+static enum kb_status check_url_path(kb_bytes path, struct kb_error *err)
+{
+    for (size_t i = 0; i < path.len; i++) {
+        uint8_t c = path.ptr[i];
+
+        if (c <= 0x20 || c >= 0x7f || strchr("\"#<>\\^`{|}", c) != NULL) {
+            return kb_error_set(err, KB_E_OPTION, "`%s` is no path of a URL", kb_show(path).text);
+        }
+    }
+    return path.len <= KB_KDC_MAX_PATH
+               ? KB_OK
+               : kb_error_set(err, KB_E_OPTION, "a KDC proxy's path has at most %d bytes",
+                              KB_KDC_MAX_PATH);
+}
+
+/* Behind `https://`. */
+static enum kb_status parse_url(kb_bytes text, struct kb_kdc_word *out, struct kb_error *err)
+{
+    size_t slash = find(text, '/');
+
+    out->path = from(text, slash);
+    return parse_host(kb_bytes_of(text.ptr, slash), out, err) == KB_OK
+               ? check_url_path(out->path, err)
+               : KB_ERROR;
+}
+
 /* What people write who think of URLs. */
 static enum kb_status check_scheme(kb_bytes text, struct kb_error *err)
 {
-    kb_bytes rest = text;
-
-    if (skip_prefix(&rest, KB_LIT("https://"))) {
-        return kb_error_set(err, KB_E_OPTION,
-                            "KDC proxies (https://) are not supported yet; FirewallHost leads "
-                            "through an HTTP proxy");
+    if (skip_prefix(&text, KB_LIT("http://"))) {
+        return kb_error_set(err, KB_E_OPTION, "a KDC proxy is asked by https:// only");
     }
     return memmem(text.ptr, text.len, "://", 3) != NULL
-               ? kb_error_set(err, KB_E_OPTION, "a KDC is no URL; write host, tcp/host or udp/host")
+               ? kb_error_set(err, KB_E_OPTION,
+                              "a KDC is no URL of that kind; write host, tcp/host, udp/host or "
+                              "https://host/path")
                : KB_OK;
 }
 
@@ -198,6 +224,10 @@ enum kb_status kb_kdc_word_parse(kb_bytes text, struct kb_kdc_word *out, struct 
     if (skip_prefix(&rest, KB_LIT("unix:"))) {
         out->kind = KB_KDC_UNIX;
         return parse_path(rest, out, err);
+    }
+    if (skip_prefix(&rest, KB_LIT("https://"))) {
+        out->kind = KB_KDC_HTTPS;
+        return parse_url(rest, out, err);
     }
     if (check_scheme(text, err) != KB_OK) {
         return KB_ERROR;

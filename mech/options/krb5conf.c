@@ -205,7 +205,7 @@ static enum kdc_list list_of(const struct kb_relation *r)
     unsigned list = 0;
 
     if (strcmp(r->section, "realms") != 0 || r->sub == NULL ||
-        kb_starts_nocase(r->value, "http://") || kb_starts_nocase(r->value, "https://")) {
+        kb_starts_nocase(r->value, "http://")) {
         return NUM_KDC_LISTS;
     }
     while (list < NUM_KDC_LISTS && strcmp(r->name, names[list]) != 0) {

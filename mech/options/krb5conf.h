@@ -29,8 +29,7 @@ void kb_krb5conf_put(const struct kb_krb5conf *conf); /* NULL is accepted */
 /* kb_krb5conf_default_realm is [libdefaults] default_realm; KB_NONE if it is not set. */
 kb_bytes kb_krb5conf_default_realm(const struct kb_krb5conf *conf);
 
-/* kb_krb5conf_kdcs lists the `kdc` lines of a realm, in order and as KDCHost takes them; KDC
- * proxies (https://) are left out. */
+/* kb_krb5conf_kdcs lists the `kdc` lines of a realm, in order and as KDCHost takes them. */
 kb_opt_LIST kb_krb5conf_kdcs(const struct kb_krb5conf *conf, kb_bytes realm);
 
 /* kb_krb5conf_knows_realm: is it the default realm, or one of [realms]? */

@@ -201,12 +201,28 @@ def tunnel(wire, vectors):
             yield f"\0{data}\0{host}".encode()
 
 
+def http(wire, vectors):
+    """Answers of KDC proxies, behind the size of the pieces in which they come."""
+    bodies = [b"", b"\x30\x09\xa0\x07\x04\x05\0\0\0\x01x", b"<html>"]
+    for path in sorted((wire / "kkdcp").glob("*.json")):
+        for message in json.loads(path.read_text())["messages"]:
+            bodies.append(bytes.fromhex(message["kdc_proxy_message"]))
+    for number, body in enumerate(bodies):
+        piece, length = bytes([number % 7]), f"{len(body)}".encode()
+        yield piece + b"HTTP/1.1 200 OK\r\nContent-Length: " + length + b"\r\n\r\n" + body
+        yield piece + b"HTTP/1.0 200 OK\r\nConnection: close\r\n\r\n" + body
+        yield (piece + b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+               + f"{len(body):x};a=b\r\n".encode() + body + b"\r\n0\r\nX: y\r\n\r\n")
+    yield b"\0HTTP/1.1 302 Found\r\nLocation: https://x/\r\nX: a\r\n b\r\n\r\n"
+
+
 SEEDS = {
     "ap": ap,
     "ccache": ccache,
     "decode": decode,
     "der": der,
     "fetch": fetch,
+    "http": http,
     "iov": iov,
     "keytab": keytab,
     "options": options,

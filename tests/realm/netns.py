@@ -26,8 +26,9 @@ def _unshare(flags):
         raise Unavailable("unshare: " + os.strerror(ctypes.get_errno()))
 
 
-def enter():
-    """Moves this process, and what it starts, into a network of its own."""
+def enter(more_hosts=""):
+    """Moves this process, and what it starts, into a network of its own. more_hosts: lines for its
+    /etc/hosts."""
     spaces = CLONE_NEWNET | CLONE_NEWNS
     uid, gid = os.geteuid(), os.getegid()
     if uid == 0:
@@ -39,7 +40,8 @@ def enter():
                 out.write(text)
     try:
         _mount(b"none", b"/", MS_REC | MS_PRIVATE)
-        hosts("127.0.0.1 localhost both.test four.test\n::1 localhost both.test\n2001:db8::6 six.test\n")
+        hosts("127.0.0.1 localhost both.test four.test\n::1 localhost both.test\n2001:db8::6 six.test\n"
+              + more_hosts)
         ip("link", "set", "lo", "up")
         socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
     except (OSError, subprocess.CalledProcessError) as error:

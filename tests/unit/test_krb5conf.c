@@ -112,7 +112,8 @@ static const char realms[] =
 
 static void kdcs_are_listed_in_order(void **state)
 {
-    static const char *const wanted[] = {"k1:88", "tcp/k2", "[2001:db8::1]:750", "k3", "k4"};
+    static const char *const wanted[] = {"k1:88", "tcp/k2", "https://p/KdcProxy",
+                                         "[2001:db8::1]:750", "k3", "k4"};
     const struct kb_krb5conf *conf = parse(realms);
     kb_opt_LIST kdcs = kb_krb5conf_kdcs(conf, KB_LIT("A.TEST"));
 

@@ -115,7 +115,7 @@ static void the_realm_comes_from_krb5_conf(void **state)
     assert_int_equal(options->udp_limit, 1);
     assert_int_equal(options->encryption_types.num, 1);
     kdcs = kb_krb5conf_kdcs(options->krb5conf, options->user->realm);
-    assert_int_equal(kdcs.num, 2);
+    assert_int_equal(kdcs.num, 3);
     assert_string_equal(kdcs.items[0], "k1.a.test:750");
     kb_options_put(options);
 }
