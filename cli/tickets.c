@@ -5,6 +5,8 @@
 
 #include "cli/cli.h"
 #include "cli/recognise.h"
+#include "mech/login/auto.h"
+#include "mech/login/beside.h"
 #include "mech/names/target.h"
 #include "mech/options/show.h"
 #include "mech/store/ccache.h"
@@ -19,12 +21,15 @@ struct place {
     const struct kb_options *options;
     struct kb_ccache *cache;         /* NULL: tickets live in each process alone */
     struct kb_cc_contents *contents; /* NULL: there are none */
+    struct kb_identity *identity;    /* whose `auto` it is; NULL: it is not `auto` */
+    const char *lost;                /* why that cannot be had; NULL: it can */
 };
 
 static void place_wipe(struct place *place)
 {
     kb_cc_contents_put(place->contents);
     kb_ccache_put(place->cache);
+    kb_identity_put(place->identity);
     kb_options_put(place->options);
 }
 
@@ -73,6 +78,25 @@ static enum kb_status open_default(struct place *place, struct kb_wait *wait)
     return status == KB_NO_MEMORY ? KB_NO_MEMORY : KB_OK;
 }
 
+static enum kb_status load(struct place *place, struct kb_wait *wait, struct kb_error *err)
+{
+    enum kb_status status = kb_ccache_load(place->cache, wait, &place->contents, err);
+
+    return status == KB_NOT_FOUND ? KB_OK : status;
+}
+
+/* `auto` is found with the identity, whose keytab may tell who it is. */
+static enum kb_status open_auto(struct place *place, struct kb_wait *wait, struct kb_error *err)
+{
+    enum kb_status status = kb_identity_get(place->options, &place->identity, err);
+
+    if (status != KB_OK) {
+        return status;
+    }
+    place->cache = kb_auto_cache(place->identity, &place->lost);
+    return place->cache != NULL ? load(place, wait, err) : KB_OK;
+}
+
 static enum kb_status open_named(struct place *place, const char *name, struct kb_wait *wait,
                                  struct kb_error *err)
 {
@@ -81,10 +105,7 @@ static enum kb_status open_named(struct place *place, const char *name, struct k
     if (status == KB_OK) {
         status = users_own(place);
     }
-    if (status == KB_OK) {
-        status = kb_ccache_load(place->cache, wait, &place->contents, err);
-    }
-    return status == KB_NOT_FOUND ? KB_OK : status;
+    return status == KB_OK ? load(place, wait, err) : status;
 }
 
 static int open_place(struct kb_cli *cli, const struct kb_options_query *query,
@@ -92,18 +113,23 @@ static int open_place(struct kb_cli *cli, const struct kb_options_query *query,
 {
     struct kb_error err = {0};
     enum kb_status status = kb_options_get(query, &out->options, &err);
+    const struct kb_options *options = out->options;
+    bool has_secret;
 
     if (status != KB_OK) {
         return kb_cli_status(cli, status, &err);
     }
-    if (!out->options->has_identity) {
+    has_secret = options->password != NULL || options->keytab_file != NULL;
+    if (!options->has_identity) {
         return kb_cli_fail(cli, KB_EXIT_CONFIG,
                            "no identity is configured: set User and Password, KeytabFile or "
                            "CredentialsCacheFile, see kerbside(8)");
     }
-    if (out->options->ccache != NULL) {
-        status = open_named(out, out->options->ccache, wait, &err);
-    } else if (out->options->password == NULL && out->options->keytab_file == NULL) {
+    if (kb_auto_is(options) && has_secret) {
+        status = open_auto(out, wait, &err);
+    } else if (options->ccache != NULL && !kb_auto_is(options)) {
+        status = open_named(out, options->ccache, wait, &err);
+    } else if (!has_secret) {
         status = open_default(out, wait);
     }
     return status == KB_OK ? KB_EXIT_OK : kb_cli_status(cli, status, &err);
@@ -148,7 +174,13 @@ static void show_place(struct kb_cli *cli, const struct place *place)
         kb_show_name(&cli->show, "cache", kb_str(name));
         return;
     }
-    kb_cli_print(cli, "There is no CredentialsCacheFile: tickets live in each process alone.\n");
+    if (place->lost != NULL) {
+        kb_cli_print(cli, "CredentialsCacheFile=auto: %s. Tickets live in each process alone.\n",
+                     place->lost);
+    } else {
+        kb_cli_print(cli,
+                     "There is no CredentialsCacheFile: tickets live in each process alone.\n");
+    }
     kb_show_null(&cli->show, "cache");
 }
 
@@ -193,12 +225,29 @@ static int not_his(struct kb_cli *cli, const struct place *place)
     return KB_EXIT_CONFIG;
 }
 
-static void show_forgotten(struct kb_cli *cli, const struct place *place, size_t num)
+static void show_forgotten(struct kb_cli *cli, const struct place *place, size_t num,
+                           size_t num_pauses)
 {
     kb_show_open(&cli->show, NULL, KB_SHOW_FIELDS);
     show_place(cli, place);
     kb_show_number(&cli->show, "forgotten", (int64_t)num, NULL);
+    if (num_pauses > 0) {
+        kb_show_number(&cli->show, "pauses-ended", (int64_t)num_pauses, NULL);
+    }
     kb_show_close(&cli->show);
+}
+
+/* All goes: with it, what was refused (BadSecretPause) and learned. */
+static int forget_beside(struct kb_cli *cli, const struct place *place, size_t num)
+{
+    struct kb_error err = {0};
+    size_t num_pauses = 0;
+
+    if (place->cache != NULL && kb_beside_forget(place->cache, &num_pauses, &err) != KB_OK) {
+        return kb_cli_status(cli, KB_ERROR, &err);
+    }
+    show_forgotten(cli, place, num, num_pauses);
+    return KB_EXIT_OK;
 }
 
 static int forget(struct kb_cli *cli, const struct place *place, const char *target,
@@ -209,8 +258,11 @@ static int forget(struct kb_cli *cli, const struct place *place, const char *tar
     enum kb_status status;
     size_t num = 0;
 
+    if (place->contents == NULL && target == NULL) {
+        return forget_beside(cli, place, 0);
+    }
     if (place->contents == NULL) {
-        show_forgotten(cli, place, 0);
+        show_forgotten(cli, place, 0, 0);
         return KB_EXIT_OK;
     }
     if (!is_users(place, kb_cc_owner(place->contents))) {
@@ -224,7 +276,10 @@ static int forget(struct kb_cli *cli, const struct place *place, const char *tar
     if (status != KB_OK) {
         return kb_cli_status(cli, status, &err);
     }
-    show_forgotten(cli, place, num);
+    if (target == NULL) {
+        return forget_beside(cli, place, num);
+    }
+    show_forgotten(cli, place, num, 0);
     return KB_EXIT_OK;
 }
 

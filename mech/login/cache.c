@@ -3,6 +3,7 @@
 
 #include <time.h>
 
+#include "mech/login/auto.h"
 #include "mech/login/clock.h"
 #include "mech/login/identity_own.h"
 #include "mech/protocol/kdcrep.h"
@@ -286,6 +287,10 @@ enum kb_status kb_cache_refresh(struct kb_work *work, struct kb_error *err)
     if (contents != NULL) {
         stamp = *kb_cc_stamp_of(contents);
     }
+    if (contents != NULL && identity->cache_is_auto && !kb_auto_is_bound(identity)) {
+        kb_cc_contents_put(contents);
+        contents = NULL;
+    }
     take_contents(work, changes, contents, &stamp);
     return KB_OK;
 }
@@ -470,7 +475,10 @@ void kb_cache_keep(struct kb_work *work, const struct kb_principal *server,
         return;
     }
     what.known = known_of(identity, &what.known_stamp);
-    st = kb_ccache_store(identity->cache, &what, work->wait, &stamp, &err);
+    st = is_tgt && identity->cache_is_auto ? kb_auto_bind(identity, &err) : KB_OK;
+    if (st == KB_OK) {
+        st = kb_ccache_store(identity->cache, &what, work->wait, &stamp, &err);
+    }
     if (st == KB_OK) {
         take_stored(identity, &what, &stamp);
     } else if (st == KB_ERROR) {

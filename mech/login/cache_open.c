@@ -1,4 +1,8 @@
 /* Which cache an identity has. */
+#include <limits.h>
+#include <stdlib.h>
+
+#include "mech/login/auto.h"
 #include "mech/login/cache.h"
 #include "mech/login/identity_own.h"
 #include "mech/options/layers.h"
@@ -76,6 +80,45 @@ static enum kb_status open_named(struct kb_identity *identity, const struct kb_o
     return open_cache(identity, options->ccache, err);
 }
 
+/* `auto` is for a secret that files or the environment configure; another has nothing on disk. One
+ * that cannot be had is told by the first login. */
+static enum kb_status open_auto(struct kb_identity *identity, const struct kb_options *options,
+                                struct kb_error *err)
+{
+    struct kb_error why = {0};
+
+    if (is_programs_secret(options)) {
+        return KB_OK;
+    }
+    if (kb_auto_open(identity, options, &identity->cache, &why) == KB_OK) {
+        identity->cache_is_auto = true;
+        return KB_OK;
+    }
+    identity->auto_lost = kb_strdup(kb_str(why.text));
+    return identity->auto_lost != NULL && why.code != KB_E_NO_MEMORY
+               ? KB_OK
+               : kb_error_set(err, KB_E_NO_MEMORY, "No memory for a login");
+}
+
+/* The file through which processes hear of each other. Not beside the platform's own cache: that
+ * is not our place. */
+static enum kb_status find_beside(struct kb_identity *identity, struct kb_error *err)
+{
+    struct kb_buf path;
+    bool has_one;
+
+    if (identity->cache == NULL || identity->cache_is_default || identity->cache_write_only) {
+        return KB_OK;
+    }
+    kb_buf_init(&path, PATH_MAX);
+    has_one = kb_ccache_beside(identity->cache, &path);
+    identity->beside = has_one ? kb_buf_take(&path, NULL) : NULL;
+    kb_buf_wipe(&path);
+    return has_one && identity->beside == NULL
+               ? kb_error_set(err, KB_E_NO_MEMORY, "No memory for a login")
+               : KB_OK;
+}
+
 /* Whose a cache is that is all there is. The tickets in it are read when one is wanted. */
 static enum kb_status read_owner(struct kb_identity *identity, const struct kb_options *options,
                                  struct kb_error *err)
@@ -113,10 +156,15 @@ enum kb_status kb_cache_open(struct kb_identity *identity, const struct kb_optio
     enum kb_status st = KB_OK;
     char buf[256];
 
-    if (options->ccache != NULL) {
+    if (kb_auto_is(options) && has_secret) {
+        st = open_auto(identity, options, err);
+    } else if (options->ccache != NULL && !kb_auto_is(options)) {
         st = open_named(identity, options, err);
     } else if (!has_secret) {
         st = identity->client != NULL ? open_default(identity, options, err) : KB_NOT_FOUND;
+    }
+    if (st == KB_OK) {
+        st = find_beside(identity, err);
     }
     if (st == KB_OK && !has_secret) {
         st = read_owner(identity, options, err);
@@ -125,7 +173,7 @@ enum kb_status kb_cache_open(struct kb_identity *identity, const struct kb_optio
         err->code == KB_E_INTERRUPTED) {
         return st;
     }
-    if (options->ccache == NULL) {
+    if (options->ccache == NULL || kb_auto_is(options)) {
         return KB_NOT_FOUND;
     }
     kb_error_context(err, "%s", kb_origin_text(&options->ccache_from, buf, sizeof(buf)));
@@ -166,6 +214,8 @@ void kb_cache_wipe(struct kb_identity *identity)
 {
     kb_ccache_put(identity->cache);
     kb_cc_contents_put(identity->cached);
+    free(identity->auto_lost);
+    free(identity->beside);
     for (size_t i = 0; i < KB_CACHE_REFUSED; i++) {
         kb_credential_free(identity->refused[i]);
     }

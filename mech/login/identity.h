@@ -67,6 +67,10 @@ struct kb_key_hint kb_identity_hint(struct kb_identity *identity, struct kb_hint
 KB_MUST_USE enum kb_status kb_identity_digest(struct kb_identity *identity,
                                               uint8_t out[KB_IDENTITY_DIGEST_LEN]);
 
+/* kb_identity_digest_under is the same under a key that is given: that of a file beside a cache. */
+KB_MUST_USE enum kb_status kb_identity_digest_under(struct kb_identity *identity, kb_bytes key,
+                                                    uint8_t out[KB_IDENTITY_DIGEST_LEN]);
+
 /* The clock of the identity's realm minus ours, in microseconds; 0 until it is known. */
 void kb_identity_set_clock_offset(struct kb_identity *identity, int64_t microseconds);
 int64_t kb_identity_clock_offset(const struct kb_identity *identity);

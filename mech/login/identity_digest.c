@@ -34,9 +34,10 @@ static enum kb_status init_hmac(struct kb_hmac_key *out)
 }
 
 /* The cheapest string-to-key that there is, over a salt that is no KDC's: it makes no key of
- * anybody. */
-static enum kb_status add_password(struct kb_hmac *mac, const struct kb_identity *identity)
+ * anybody. The identity keeps it with its other keys. */
+static enum kb_status add_password(struct kb_hmac *mac, struct kb_identity *identity)
 {
+    struct kb_key_source keys = kb_identity_keys(identity);
     struct kb_buf salt;
     struct kb_key *key;
     enum kb_status st;
@@ -44,9 +45,9 @@ static enum kb_status add_password(struct kb_hmac *mac, const struct kb_identity
     kb_buf_init(&salt, 65536);
     kb_buf_add_str(&salt, "pause ");
     kb_principal_unparse(identity->client, &salt);
-    st = salt.status == KB_OK ? kb_string_to_key(KB_ENCTYPE_AES128_SHA1, identity->password,
-                                                 kb_buf_bytes(&salt), KB_NONE, &key)
-                              : salt.status;
+    st = salt.status == KB_OK
+             ? keys.get(keys.ctx, KB_ENCTYPE_AES128_SHA1, kb_buf_bytes(&salt), KB_NONE, 0, &key)
+             : salt.status;
     if (st == KB_OK) {
         kb_hmac_add(mac, kb_key_bytes(key).ptr, kb_key_bytes(key).len);
         kb_key_free(key);
@@ -71,33 +72,55 @@ static void add_keytab(struct kb_hmac *mac, const struct kb_identity *identity)
     }
 }
 
-static enum kb_status make_digest(const struct kb_identity *identity,
-                                  uint8_t out[KB_MAX_DIGEST_LEN])
+static enum kb_status make_digest(struct kb_identity *identity, const struct kb_hmac_key *key,
+                                  uint8_t out[KB_IDENTITY_DIGEST_LEN])
 {
-    struct kb_hmac_key key;
+    uint8_t digest[KB_MAX_DIGEST_LEN];
     struct kb_hmac mac;
-    enum kb_status st = kb_provider_load(), ended;
+    enum kb_status st = KB_OK, ended;
 
-    if (st == KB_OK) {
-        st = init_hmac(&key);
-    }
-    if (st != KB_OK) {
-        return st;
-    }
-    kb_hmac_begin(&mac, &key);
+    kb_hmac_begin(&mac, key);
     if (identity->keytab != NULL) {
         add_keytab(&mac, identity);
     } else {
         st = add_password(&mac, identity);
     }
-    ended = kb_hmac_end(&mac, out);
-    kb_wipe(&key, sizeof(key));
+    ended = kb_hmac_end(&mac, digest);
+    memcpy(out, digest, KB_IDENTITY_DIGEST_LEN);
     return st != KB_OK ? st : ended;
+}
+
+enum kb_status kb_identity_digest_under(struct kb_identity *identity, kb_bytes secret,
+                                        uint8_t out[KB_IDENTITY_DIGEST_LEN])
+{
+    enum kb_status st = secret.len > 0 ? kb_provider_load() : KB_NOT_FOUND;
+    struct kb_hmac_key key;
+
+    if (st == KB_OK) {
+        kb_hmac_key_init(&key, KB_SHA256, secret);
+        st = make_digest(identity, &key, out);
+        kb_wipe(&key, sizeof(key));
+    }
+    return st;
+}
+
+static enum kb_status make_own(struct kb_identity *identity, uint8_t out[KB_IDENTITY_DIGEST_LEN])
+{
+    enum kb_status st = kb_provider_load();
+    struct kb_hmac_key key;
+
+    if (st == KB_OK) {
+        st = init_hmac(&key);
+    }
+    if (st == KB_OK) {
+        st = make_digest(identity, &key, out);
+        kb_wipe(&key, sizeof(key));
+    }
+    return st;
 }
 
 enum kb_status kb_identity_digest(struct kb_identity *identity, uint8_t out[KB_IDENTITY_DIGEST_LEN])
 {
-    uint8_t digest[KB_MAX_DIGEST_LEN];
     enum kb_status st;
     bool known;
 
@@ -108,11 +131,10 @@ enum kb_status kb_identity_digest(struct kb_identity *identity, uint8_t out[KB_I
     if (known) {
         return KB_OK;
     }
-    st = make_digest(identity, digest);
+    st = make_own(identity, out);
     if (st == KB_OK) {
-        memcpy(out, digest, KB_IDENTITY_DIGEST_LEN);
         kb_identity_lock();
-        memcpy(identity->digest, digest, KB_IDENTITY_DIGEST_LEN);
+        memcpy(identity->digest, out, KB_IDENTITY_DIGEST_LEN);
         identity->has_digest = true;
         kb_identity_unlock();
     }

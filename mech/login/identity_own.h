@@ -32,6 +32,9 @@ struct kb_identity {
     struct kb_ccache *cache;  /* NULL: tickets stay in the process */
     bool cache_is_default;    /* the platform's, while it is the user's: never begun by us */
     bool cache_write_only;    /* the program itself handed over the secret */
+    bool cache_is_auto;       /* ours alone, and bound to the secret: auto.h */
+    char *auto_lost;          /* why there is no such cache; NULL: there is, or none is wanted */
+    char *beside;             /* the path of the file beside it, beside.h; NULL: none */
     char *where;              /* "keytab /etc/…", "the password": for messages */
     struct kb_shared *shared;
     atomic_uint refs;
@@ -56,6 +59,8 @@ struct kb_identity {
     unsigned cache_changes;                          /* counts readings and writings */
     struct kb_credential *refused[KB_CACHE_REFUSED]; /* not to be taken from it again */
     unsigned next_refused;
+    bool beside_told;   /* that the file beside it cannot be used */
+    bool beside_loaded; /* what was learned, learned.h */
 };
 
 /* --- identity.c --- */

@@ -179,6 +179,7 @@ void kb_work_free(struct kb_work *work)
     if (work == NULL) {
         return;
     }
+    kb_beside_end(work);
     kb_net_free(work->net);
     kb_events_free(work->env.events);
     kb_credential_free(work->tgt);
@@ -338,8 +339,11 @@ enum kb_status kb_work_gave_up(const struct kb_wait *wait, enum kb_status st, in
 static enum kb_status lead(struct kb_work *work, const struct kb_target *target, kb_bytes key,
                            struct kb_credential **out, struct kb_error *err)
 {
-    enum kb_status st = kb_work_ticket(work, target, out, err);
+    enum kb_status st = kb_beside_lead(work, key, err);
 
+    if (st == KB_OK) {
+        st = kb_work_ticket(work, target, out, err);
+    }
     kb_flight_leave(work->login, key, st == KB_OK ? *out : NULL, KB_FLIGHT_FETCHED, err);
     if (st == KB_OK && work->file_as != NULL) {
         kb_cache_keep(work, work->file_as, *out, false);

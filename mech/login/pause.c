@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "mech/login/beside_pause.h"
+#include "mech/login/clock.h"
 #include "mech/protocol/krberror.h"
 
 #define MAX_REFUSALS 64
@@ -111,6 +113,28 @@ static enum kb_status still_paused(const struct refusal *refusal, bool keytab, i
     return KB_ERROR;
 }
 
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* What another process was told, or this one; the system's clock. */
+static enum kb_status check_file(struct kb_identity *identity, int64_t seconds, bool keytab,
+                                 struct kb_error *err)
+{
+    int64_t now = kb_clock_now();
+    struct kb_beside_pause pause;
+    struct refusal refusal;
+
+    if (kb_beside_pause_find(identity, now, &pause) != KB_OK || pause.until <= now) {
+        return KB_OK;
+    }
+    refusal = (struct refusal){.at_ms = least(pause.at, now) * 1000,
+                               .until_ms = least(pause.until, now + seconds) * 1000,
+                               .error = pause.error};
+    return still_paused(&refusal, keytab, now * 1000, err);
+}
+
 enum kb_status kb_pause_check(struct kb_identity *identity, int64_t seconds, int64_t now_ms,
                               struct kb_error *err)
 {
@@ -120,7 +144,13 @@ enum kb_status kb_pause_check(struct kb_identity *identity, int64_t seconds, int
     enum kb_status st = KB_OK;
     struct refusal *refusal;
 
-    if (seconds == 0 || !was_refused(client) || kb_identity_digest(identity, digest) != KB_OK) {
+    if (seconds == 0) {
+        return KB_OK;
+    }
+    if (check_file(identity, seconds, keytab, err) != KB_OK) {
+        return KB_ERROR;
+    }
+    if (!was_refused(client) || kb_identity_digest(identity, digest) != KB_OK) {
         return KB_OK;
     }
     pthread_mutex_lock(&lock);
@@ -154,11 +184,6 @@ static enum pause pause_for(const struct kb_error *err)
     }
 }
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* A pause that ended long ago, by its own length, does not lengthen the next. */
 static int64_t length_of(enum pause pause, const struct refusal *before, int64_t seconds,
                          int64_t now_ms)
@@ -171,15 +196,31 @@ static int64_t length_of(enum pause pause, const struct refusal *before, int64_t
     return least(again ? before->length * 2 : SHORT_PAUSE, seconds);
 }
 
-void kb_pause_after(struct kb_identity *identity, int64_t seconds, int64_t now_ms,
-                    const struct kb_error *err)
+/* False: there is no file, or it cannot be written. */
+static bool keep_in_file(struct kb_identity *identity, enum pause pause, int64_t seconds,
+                         const struct kb_error *err)
+{
+    int64_t now = kb_clock_now();
+    struct kb_beside_pause old, made = {.at = now, .error = *err};
+    struct refusal before;
+    bool again = kb_beside_pause_find(identity, now, &old) == KB_OK;
+
+    if (again) {
+        before = (struct refusal){.until_ms = old.until * 1000, .length = old.length};
+    }
+    made.length = length_of(pause, again ? &before : NULL, seconds, now * 1000);
+    made.until = now + made.length;
+    return kb_beside_pause_put(identity, &made);
+}
+
+static void keep_in_memory(struct kb_identity *identity, enum pause pause, int64_t seconds,
+                           int64_t now_ms, const struct kb_error *err)
 {
     const struct kb_principal *client = kb_identity_principal(identity);
-    enum pause pause = seconds > 0 ? pause_for(err) : PAUSE_NONE;
     struct refusal *refusal, *before, *surplus;
     uint8_t digest[KB_IDENTITY_DIGEST_LEN];
 
-    if (pause == PAUSE_NONE || kb_identity_digest(identity, digest) != KB_OK) {
+    if (kb_identity_digest(identity, digest) != KB_OK) {
         return;
     }
     refusal = calloc(1, sizeof(*refusal));
@@ -202,12 +243,23 @@ void kb_pause_after(struct kb_identity *identity, int64_t seconds, int64_t now_m
     refusal_free(surplus);
 }
 
+void kb_pause_after(struct kb_identity *identity, int64_t seconds, int64_t now_ms,
+                    const struct kb_error *err)
+{
+    enum pause pause = seconds > 0 ? pause_for(err) : PAUSE_NONE;
+
+    if (pause != PAUSE_NONE && !keep_in_file(identity, pause, seconds, err)) {
+        keep_in_memory(identity, pause, seconds, now_ms, err);
+    }
+}
+
 void kb_pause_end(struct kb_identity *identity)
 {
     const struct kb_principal *client = kb_identity_principal(identity);
     uint8_t digest[KB_IDENTITY_DIGEST_LEN];
     struct refusal *ended;
 
+    kb_beside_pause_end(identity);
     if (!was_refused(client) || kb_identity_digest(identity, digest) != KB_OK) {
         return;
     }

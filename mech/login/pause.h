@@ -2,12 +2,14 @@
  * (BadSecretPause): a loop in a program must not lock an account.
  *
  * A pause is of a principal with one secret, whichever credential brings it: a changed secret is
- * another pair. It is known by HMAC-SHA256, under a random key of the process, over what
- * string-to-key makes of the password (or over the keytab's keys): what is kept tells nobody the
- * secret. In memory only, bounded; beyond that the oldest goes. A child of fork(2) goes on with it.
+ * another pair. It is known by HMAC-SHA256, under a random key, over what string-to-key makes of
+ * the password (or over the keytab's keys): what is kept tells nobody the secret. Where the
+ * identity has a cache on disk, pauses are kept in the file beside it (beside_pause.h) and hold for
+ * all processes; else, and where that file cannot be had, in memory, bounded; beyond that the
+ * oldest goes. A child of fork(2) goes on with it.
  *
- * Times are milliseconds of the monotonic clock. Any thread. One lock of its own, held over none of
- * that. */
+ * Times are milliseconds of the monotonic clock; in the file, of the system's. Any thread. One lock
+ * of its own, held over none of that. */
 #ifndef KB_PAUSE_H
 #define KB_PAUSE_H
 

@@ -42,7 +42,7 @@ struct refresh {
     struct kb_error error;
 };
 
-/* Begins with the cache as it is now: another process may have been at it. */
+/* Begins with the cache as it is now: another process may have been at it, or is, and waited for. */
 static enum kb_status begin(struct refresh *refresh, const struct kb_login *login, kb_bytes key,
                             struct kb_credential *old, int64_t patience_ms)
 {
@@ -51,7 +51,10 @@ static enum kb_status begin(struct refresh *refresh, const struct kb_login *logi
                                 .old = kb_credential_ref(old)};
     kb_login_start_waiting_for(login, patience_ms, &refresh->wait);
     refresh->work = kb_work_new(login, &refresh->wait, &refresh->error);
-    return refresh->work != NULL ? kb_cache_refresh(refresh->work, &refresh->error) : KB_ERROR;
+    if (refresh->work == NULL || kb_cache_refresh(refresh->work, &refresh->error) != KB_OK) {
+        return KB_ERROR;
+    }
+    return kb_beside_lead(refresh->work, key, &refresh->error);
 }
 
 static void tell_failure(const struct refresh *refresh, int64_t seconds)

@@ -218,13 +218,17 @@ enum kb_status kb_work_renew(struct kb_work *work, struct kb_credential *tgt,
 static enum kb_status lead(struct kb_work *work, struct kb_credential **out, struct kb_error *err)
 {
     enum kb_flight_from from = KB_FLIGHT_CACHED;
-    enum kb_status st = kb_cache_tgt(work, out, err);
+    enum kb_status st = kb_beside_lead(work, KB_SHARED_TGT, err);
 
+    if (st == KB_OK) {
+        st = kb_cache_tgt(work, out, err);
+    }
     if (st == KB_NOT_FOUND) {
         st = kb_work_log_in(work, out, err);
         from = KB_FLIGHT_FETCHED;
     }
     kb_flight_leave(work->login, KB_SHARED_TGT, st == KB_OK ? *out : NULL, from, err);
+    kb_beside_leave(work, KB_SHARED_TGT);
     return st;
 }
 

@@ -4,6 +4,7 @@
 #ifndef KB_WORK_H
 #define KB_WORK_H
 
+#include "mech/login/beside.h"
 #include "mech/login/locate.h"
 #include "mech/login/login.h"
 #include "mech/net/exchange.h"
@@ -32,6 +33,7 @@ struct kb_work {
     bool refused_kept;                  /* it was there before this call */
     bool to_drop;                       /* and is kept yet */
     bool referred;                      /* a KDC referred this call to another realm */
+    struct kb_beside_held beside;       /* the locks of flights that it leads */
     bool primary;                       /* a login keeps to one KDC, and this one to the primary */
 };
 

@@ -29,12 +29,17 @@ static enum kb_status not_yet(const char *what, struct kb_error *err)
                         what);
 }
 
+static bool is_auto(const char *text)
+{
+    return kb_equal_nocase(kb_str(text), KB_LIT("auto"));
+}
+
 enum kb_status kb_ccname_check(const char *text, struct kb_error *err)
 {
     size_t len = type_len(text);
 
-    if (kb_equal_nocase(kb_str(text), KB_LIT("auto"))) {
-        return not_yet("auto", err);
+    if (is_auto(text)) {
+        return KB_OK;
     }
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
         if (kb_starts_nocase(text, others[i])) {
@@ -69,7 +74,7 @@ enum kb_status kb_ccname_check(const char *text, struct kb_error *err)
 
 bool kb_ccname_is_place(const char *text)
 {
-    return kb_starts_nocase(text, "MEMORY:") || kb_equal_nocase(kb_str(text), KB_LIT("auto"));
+    return kb_starts_nocase(text, "MEMORY:") || is_auto(text);
 }
 
 enum kb_status kb_ccname_expand(const char *text, uid_t euid, struct kb_arena *arena,
@@ -83,6 +88,10 @@ enum kb_status kb_ccname_expand(const char *text, uid_t euid, struct kb_arena *a
     struct kb_buf name;
 
     *out = NULL;
+    if (is_auto(text)) {
+        *out = "auto"; /* its path is found with the identity: login/auto.h */
+        return KB_OK;
+    }
     text += type_len(text);
     if (kb_expand(strcmp(type, "DIR::") == 0 ? text + 1 : text, euid, arena, &path, err) != KB_OK) {
         return KB_ERROR;

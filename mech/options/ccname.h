@@ -14,7 +14,8 @@ KB_MUST_USE enum kb_status kb_ccname_check(const char *text, struct kb_error *er
 /* kb_ccname_is_place: a place for tickets, not an identity ("auto", "MEMORY:x"). */
 bool kb_ccname_is_place(const char *text);
 
-/* kb_ccname_expand makes the name with its type, `~` and %{...} expanded: FILE:/path, MEMORY:x. */
+/* kb_ccname_expand makes the name with its type, `~` and %{...} expanded: FILE:/path, MEMORY:x;
+ * `auto` stays as it is. */
 KB_MUST_USE enum kb_status kb_ccname_expand(const char *text, uid_t euid, struct kb_arena *arena,
                                             const char **out, struct kb_error *err);
 

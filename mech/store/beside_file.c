@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -11,9 +12,10 @@
 #include "mech/net/fds.h"
 #include "mech/net/wait.h"
 
-#define FIRST_LOCK (INT64_C(1) << 30) /* beyond the table; all stay below 2^31, for old file servers */
+#define FIRST_LOCK                                                                                 \
+    (INT64_C(1) << 30) /* beyond the table; all stay below 2^31, for old file servers */
 #define TURN_MS 2
-#define NUM_MARKS 512
+#define NUM_MARKS 256
 #define MAX_READS 3 /* of a table that is being written */
 
 /* --- locks --- */
@@ -45,33 +47,58 @@ static void unlock_range(int fd, off_t start, off_t len)
     (void)fcntl(fd, F_OFD_SETLK, &lock);
 }
 
-/* Where it stands when lock `number` was taken: a few share a place. */
+/* Where it stands who took lock `number`: a few share a place. */
 static off_t mark_of(uint32_t number)
 {
-    return KB_BESIDE_FILE + (off_t)((number + (number >> 28) * 97) % NUM_MARKS * sizeof(uint64_t));
+    size_t place = (number + (number >> 28) * 97) % NUM_MARKS;
+
+    return KB_BESIDE_FILE + (off_t)(place * sizeof(struct kb_beside_holder));
 }
 
 bool kb_beside_try(const struct kb_beside_file *file, uint32_t number)
 {
     bool locked = try_range(file->fd, FIRST_LOCK + (off_t)number, 1);
+    struct kb_beside_holder mark;
     struct timespec now;
-    uint64_t mark;
 
     if (locked) {
         clock_gettime(CLOCK_MONOTONIC, &now);
-        mark = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+        mark = (struct kb_beside_holder){.when = (uint64_t)now.tv_sec * 1000000000 +
+                                                 (uint64_t)now.tv_nsec,
+                                         .pid = (uint64_t)getpid()};
         /* Without it, those who wait take us for one who stands still a little sooner. */
         (void)!pwrite(file->fd, &mark, sizeof(mark), mark_of(number));
     }
     return locked;
 }
 
-uint64_t kb_beside_taken(const struct kb_beside_file *file, uint32_t number)
+struct kb_beside_holder kb_beside_taken(const struct kb_beside_file *file, uint32_t number)
 {
-    uint64_t mark = 0;
+    struct kb_beside_holder mark;
 
-    (void)!pread(file->fd, &mark, sizeof(mark), mark_of(number));
-    return mark;
+    return pread(file->fd, &mark, sizeof(mark), mark_of(number)) == sizeof(mark)
+               ? mark
+               : (struct kb_beside_holder){0};
+}
+
+/* proc(5): "PID (name) STATE ...", where the name may hold anything. */
+bool kb_beside_is_stopped(const struct kb_beside_holder *holder)
+{
+    char path[48], text[256];
+    const char *state;
+    ssize_t len;
+    int fd;
+
+    snprintf(path, sizeof(path), "/proc/%llu/stat", (unsigned long long)holder->pid);
+    fd = holder->pid != 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0) {
+        return false;
+    }
+    len = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    text[len > 0 ? len : 0] = '\0';
+    state = strrchr(text, ')');
+    return state != NULL && state[1] == ' ' && (state[2] == 'T' || state[2] == 't');
 }
 
 void kb_beside_unlock(const struct kb_beside_file *file, uint32_t number)
@@ -116,9 +143,8 @@ static enum kb_status check(int fd, const char *shown, struct kb_error *err)
         return kb_error_set(err, KB_E_CCACHE, "%s is not a regular file with one name", shown);
     }
     if (st.st_uid != geteuid()) {
-        return kb_error_set(err, KB_E_CCACHE,
-                            "%s belongs to user id %u, not to this process's %u", shown,
-                            (unsigned)st.st_uid, (unsigned)geteuid());
+        return kb_error_set(err, KB_E_CCACHE, "%s belongs to user id %u, not to this process's %u",
+                            shown, (unsigned)st.st_uid, (unsigned)geteuid());
     }
     if ((st.st_mode & 077) != 0) {
         return kb_error_set(err, KB_E_CCACHE, "%s is open to others (mode %04o)", shown,

@@ -45,7 +45,8 @@ struct kb_beside_table {
     unsigned slot;     /* 0 or 1: where it was */
 };
 
-/* kb_beside_pick finds the table of a file. KB_NOT_FOUND: it holds none, and *out is an empty one. */
+/* kb_beside_pick finds the table of a file. KB_NOT_FOUND: it holds none, and *out is an empty one.
+ */
 KB_MUST_USE enum kb_status kb_beside_pick(kb_bytes file, struct kb_beside_table *out);
 
 /* kb_beside_next gives the next record behind *position (start with 0); false: the end. */
@@ -55,9 +56,9 @@ bool kb_beside_next(const struct kb_beside_table *table, size_t *position,
 bool kb_beside_find(const struct kb_beside_table *table, uint8_t type, kb_bytes key,
                     struct kb_beside_record *out);
 
-/* kb_beside_make writes the slot that comes after `old`: `changes` in front, then what was there, but
- * for what ended before `now` or is replaced. Returns its length. A change that alone is too large
- * is left out. */
+/* kb_beside_make writes the slot that comes after `old`: `changes` in front, then what was there,
+ * but for what ended before `now` or is replaced. Returns its length. A change that alone is too
+ * large is left out. */
 size_t kb_beside_make(const struct kb_beside_table *old, const struct kb_beside_record *changes,
                       size_t num, int64_t now, uint8_t slot[KB_BESIDE_SLOT]);
 

@@ -123,6 +123,20 @@ const char *kb_ccache_name(const struct kb_ccache *cache)
     return cache->shown;
 }
 
+bool kb_ccache_beside(const struct kb_ccache *cache, struct kb_buf *out)
+{
+    const char *slash = strrchr(cache->rest, '/');
+
+    if (cache->ops == &kb_cc_file_ops) {
+        kb_buf_printf(out, "%s%s", cache->rest, KB_BESIDE_SUFFIX);
+    } else if (cache->ops == &kb_cc_dir_ops && cache->rest[0] != ':') {
+        kb_buf_printf(out, "%s/kerbside", cache->rest);
+    } else if (cache->ops == &kb_cc_dir_ops && slash != NULL) {
+        kb_buf_printf(out, "%.*s/kerbside", (int)(slash - cache->rest - 1), cache->rest + 1);
+    }
+    return out->len > 0 && out->status == KB_OK;
+}
+
 bool kb_ccache_same(const struct kb_ccache *a, const struct kb_ccache *b)
 {
     return strcmp(a->name, b->name) == 0 &&

@@ -34,6 +34,11 @@ const char *kb_ccache_name(const struct kb_ccache *cache); /* with its type, for
 bool kb_ccache_same(const struct kb_ccache *a, const struct kb_ccache *b);
 bool kb_ccache_is_named(const struct kb_ccache *cache, const char *name); /* TYPE:REST */
 
+/* kb_ccache_beside appends the path of the small file beside a cache (beside_file.h): PATH.kerbside
+ * for a FILE:, DIRECTORY/kerbside for all of a DIR:. False: it is of a type that has none. */
+#define KB_BESIDE_SUFFIX ".kerbside"
+bool kb_ccache_beside(const struct kb_ccache *cache, struct kb_buf *out);
+
 /* What a cache looks like from outside: equal stamps mean that nobody wrote to it in between. All
  * zero: it is not there. */
 struct kb_cc_stamp {

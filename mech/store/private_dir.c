@@ -5,8 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static enum kb_status failed(const char *path, const char *what,
-                             struct kb_error *err)
+static enum kb_status failed(const char *path, const char *what, struct kb_error *err)
 {
     struct kb_buf shown;
 

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import json
 import pathlib
+import struct
 import sys
 
 
@@ -29,6 +30,40 @@ def der(wire, vectors):
     for line in (vectors / "der-mit.txt").read_text().splitlines():
         if not line.startswith("#"):
             yield bytes.fromhex(line.split()[1])
+
+
+def fnv(data):
+    value = 14695981039346656037
+    for byte in data:
+        value = ((value ^ byte) * 1099511628211) % 2**64
+    return value
+
+
+def beside(wire, vectors):
+    """Files beside a credentials cache, whole, in two slots and in halves; values alone."""
+    def record(kind, key, value, until=0):
+        return struct.pack(">BBHHq", kind, 0, len(key), len(value), until) + key + value
+
+    def slot(sequence, *records):
+        body = b"".join(records)
+        head = b"kerbside" + struct.pack(">HHIQ", 1, 0, len(body), sequence)
+        return head + struct.pack(">Q", fnv(head + body)) + body
+
+    text = b"KDC 192.0.2.1 refused"
+    pause = struct.pack(">QQQBiIH", 1795462400, 1795463300, 900, 0, 24, 0, len(text)) + text
+    hint = struct.pack(">iH", 18, 9) + b"TESTalice" + struct.pack(">HI", 4, 4096)
+    kdc = struct.pack(">QBBHH", 1795462400, 3, 1, 88, 3) + b"kdc" \
+        + struct.pack(">BHIH", 4, 88, 0, 4) + bytes([192, 0, 2, 1])
+    records = [record(1, b"", bytes(range(64))), record(2, b"", bytes(88)),
+               record(3, b"alice@TEST\0" + bytes(32), pause, 1795464200),
+               record(16, b"alice@TEST", hint), record(17, b"TEST", kdc),
+               record(18, b"HTTP@www", b"OTHER.TEST")]
+    yield from (pause, hint, kdc)
+    for number in range(len(records) + 1):
+        one = slot(number + 1, *records[:number])
+        yield one
+        yield one.ljust(16384, b"\0") + slot(number, *records[::-1])
+        yield one[:-1]
 
 
 def ccache(wire, vectors):
@@ -218,6 +253,7 @@ def http(wire, vectors):
 
 SEEDS = {
     "ap": ap,
+    "beside": beside,
     "ccache": ccache,
     "decode": decode,
     "der": der,
