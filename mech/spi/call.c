@@ -143,9 +143,10 @@ static bool same_callbacks(const struct kb_callbacks *a, const struct kb_callbac
            a->release == b->release && a->arg == b->arg;
 }
 
-/* The listener that a struct of callbacks means: that which the same call of the program left with
- * another credential just before, else a new one. NULL: no memory. */
-static struct kb_listener *listener_of(const struct kerbside_callbacks *given)
+/* The listener that a struct of callbacks means: a new one, or that which the same call of the
+ * program left with another credential just before. KB_NOT_FOUND: no credential has that any more,
+ * another call has replaced it meanwhile and its argument may have been released. */
+static enum kb_status listener_of(const struct kerbside_callbacks *given, struct kb_listener **out)
 {
     struct kb_callbacks callbacks = {
         .log = given->log,
@@ -155,13 +156,18 @@ static struct kb_listener *listener_of(const struct kerbside_callbacks *given)
         .release = given->release,
         .arg = given->argument,
     };
-    struct kb_listener *listener = kb_cred_same_listener(given->reserved);
 
-    if (listener != NULL && same_callbacks(kb_listener_callbacks(listener), &callbacks)) {
-        return listener;
+    if (given->reserved == NULL) {
+        *out = kb_listener_new(&callbacks);
+        return *out != NULL ? KB_OK : KB_NO_MEMORY;
     }
-    kb_listener_put(listener);
-    return kb_listener_new(&callbacks);
+    *out = kb_cred_same_listener(given->reserved);
+    if (*out != NULL && same_callbacks(kb_listener_callbacks(*out), &callbacks)) {
+        return KB_OK;
+    }
+    kb_listener_put(*out); /* another, where the former was */
+    *out = NULL;
+    return KB_NOT_FOUND;
 }
 
 static void hear(struct kb_gss_cred *cred, struct kb_listener *listener)
@@ -178,6 +184,7 @@ static OM_uint32 set_callbacks(OM_uint32 *minor, struct kb_gss_cred *cred, gss_b
     struct kerbside_callbacks given;
     struct kb_listener *listener;
     struct kb_error err = {0};
+    enum kb_status st;
 
     if (value == GSS_C_NO_BUFFER || value->length == 0) {
         hear(cred, NULL);
@@ -186,8 +193,11 @@ static OM_uint32 set_callbacks(OM_uint32 *minor, struct kb_gss_cred *cred, gss_b
     if (!struct_of(value, sizeof(given), &given, &err)) {
         return kb_fail(minor, &err);
     }
-    listener = listener_of(&given);
-    if (listener == NULL) {
+    st = listener_of(&given, &listener);
+    if (st == KB_NOT_FOUND) {
+        return GSS_S_COMPLETE; /* as if that call had come after this one */
+    }
+    if (st != KB_OK) {
         return no_memory(minor, "callbacks");
     }
     given.reserved = cred != NULL ? listener : NULL;

@@ -4,11 +4,11 @@
  *   acquire | acquire-krb5 | acquire-name NAME | release              one credential
  *   store N=V | acquire-store                     … with a cred store of all these
  *   cred N=V | cred-ask N | cred-reset | cred-callbacks NAME | cred-quiet | cred-interrupt
- *   cred-later MS                                 its interrupt, by a thread
- *   cred-enctypes N,N,...                         gss_krb5_set_allowable_enctypes; 0: all again
- *   krb5 TARGET | spnego TARGET | once TARGET     a context, established with an acceptor in this
- *                                                 process; `once` without mutual authentication
- *   first TARGET                                  its first token alone
+ *   cred-callbacks-late NAME NAME2                the first half of a call, another's, its second
+ * half cred-later MS                                 its interrupt, by a thread cred-enctypes
+ * N,N,...                         gss_krb5_set_allowable_enctypes; 0: all again krb5 TARGET |
+ * spnego TARGET | once TARGET     a context, established with an acceptor in this process; `once`
+ * without mutual authentication first TARGET                                  its first token alone
  *   ctx N=V | ctx-ask N | token | session         that context; the enctype of its session key
  *   process-password | cred-password              Password=, from a line of the standard input
  *   search DROWSSAP                               for a password in memory, given backwards
@@ -266,6 +266,21 @@ static void do_cred_callbacks(char **args)
     struct kerbside_callbacks callbacks = callbacks_of(args[0]);
 
     outcome("cred-callbacks", args[0], kerbside_callbacks_cred(&minor, cred, &callbacks));
+}
+
+/* Between the two halves of a call (for krb5 and below SPNEGO) another thread's comes: what the
+ * first half registered is released, and the second has its struct as the first left it. */
+static void do_cred_callbacks_late(char **args)
+{
+    gss_OID_desc object = KERBSIDE_CALLBACKS_OID;
+    struct kerbside_callbacks callbacks = callbacks_of(args[0]), others = callbacks_of(args[1]);
+
+    callbacks.size = sizeof(callbacks);
+    outcome("cred-callbacks", args[0],
+            kerbside_set_cred(&minor, cred, object, &callbacks, sizeof(callbacks)));
+    outcome("cred-callbacks", args[1], kerbside_callbacks_cred(&minor, cred, &others));
+    outcome("cred-callbacks-late", args[0],
+            kerbside_set_cred(&minor, cred, object, &callbacks, sizeof(callbacks)));
 }
 
 static void do_cred_quiet(char **args)
@@ -686,7 +701,9 @@ static void do_threads(char **args)
     kerbside_reset(&unused);
     gss_release_cred(&unused, &cred);
     printf("threads: %u wrong, released %s\n", wrong,
-           released == registered ? "as often as registered" : "too few");
+           released == registered  ? "as often as registered"
+           : released < registered ? "too few"
+                                   : "too many");
 }
 
 int main(int argc, char **argv)
@@ -713,6 +730,7 @@ int main(int argc, char **argv)
         {"cred-enctypes", do_cred_enctypes, 1},
         {"cred-reset", do_cred_reset, 0},
         {"cred-callbacks", do_cred_callbacks, 1},
+        {"cred-callbacks-late", do_cred_callbacks_late, 2},
         {"cred-quiet", do_cred_quiet, 0},
         {"cred-interrupt", do_cred_interrupt, 0},
         {"cred-later", do_cred_later, 1},

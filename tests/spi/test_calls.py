@@ -333,6 +333,19 @@ class TestCredential(Case):
             self.assertEqual(self.events.count("released " + who), 1)
             self.assertNotIn(" " + who, text[text.index("released " + who) + 10:])
 
+    def test_replaced_before_it_was_everywhere(self):
+        """By another thread, between libgssapi's two calls for one of the program's: what is released
+        is not registered again."""
+        for kind in ("acquire", "acquire-krb5"):
+            lines = self.ours(kind, "cred-callbacks-late", "one", "two", "cred", "LogLevel=2",
+                              "first", HTTP, "release")
+            self.assertEqual(self.said(lines, "cred-callbacks-late one"), "ok")
+            self.assertEqual([event for event in self.events if event.startswith("released")],
+                             ["released one", "released two"])
+            text = "\n".join(self.events)
+            self.assertNotIn(" one", text[text.index("released one") + 12:])
+            self.assertRegex(text, "log two 1 Info: New TGT")
+
     def test_interrupt_reaches_both(self):
         """The credential for krb5 and that below SPNEGO, by one interrupt; and no other credential."""
         with silent_kdc() as kdc:
