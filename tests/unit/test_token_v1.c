@@ -500,7 +500,9 @@ static void one_list(size_t i, bool conf, const size_t *parts, size_t num)
     assert_true(iov.header.len <= sizeof(header) && iov.padding->len <= sizeof(padding));
     assert_int_equal(iov.header.len + at + iov.padding->len, kb_wrap_len(client, conf, at));
     assert_int_equal(kb_wrap_iov(client, &kb_rng_system, conf, &iov), KB_OK);
-    assert_int_equal(memcmp(data, want, at) == 0, !conf || at == 0);
+    if (!conf || at >= 8) { /* a few octets of RC4's key stream may be zeros: one in 256 is */
+        assert_int_equal(memcmp(data, want, at) == 0, !conf);
+    }
     assert_int_equal(kb_unwrap_iov(server, &iov, &sealed, &suppl), KB_OK);
     assert_int_equal(sealed, conf);
     assert_int_equal(suppl, 0);
