@@ -25,7 +25,7 @@ enum kb_status kb_streams_take(struct kb_streams *streams, enum kb_primitive whi
     if (*out == NULL) {
         return kb_stream_new(which, key, iv, encrypts, out);
     }
-    st = kb_stream_rekey(*out, key, iv);
+    st = kb_stream_rekey(*out, streams->one_key ? KB_NONE : key, iv);
     if (st != KB_OK) {
         kb_stream_free(*out);
         *out = NULL;

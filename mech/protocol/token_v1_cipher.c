@@ -20,11 +20,10 @@
 #include "crypto/hmac.h"
 #include "crypto/md5.h"
 #include "crypto/secret.h"
-#include "crypto/stream.h"
+#include "crypto/streams.h"
 
 #define BLOCK 8
 #define RC4_KEY_LEN 16
-#define MAX_IDLE 4
 #define CHUNK ((size_t)16384) /* walks through hash and cipher while it is in the first cache */
 
 /* RFC 1964 1.2.2.3, RFC 4757 7.3: so the key of data is not SND_SEQ's. */
@@ -46,9 +45,8 @@ struct kb_v1_keys {
         } rc4;
         uint8_t des_data[BLOCK];
     };
-    /* [encrypts]: contexts that nobody uses just now; as many threads as there are places work on a
-     * context without making one. */
-    _Atomic(struct kb_stream *) idle[2][MAX_IDLE];
+    /* What changes. */
+    struct kb_streams streams;
 };
 
 _Static_assert(sizeof(struct kb_v1_keys) <= 512, "they are one KB_SECRET_512");
@@ -63,55 +61,6 @@ struct kb_v1_ops {
     enum kb_status (*pass)(struct kb_v1_keys *keys, bool encrypts, uint32_t seq,
                            const struct kb_v1_message *message, uint8_t *sum);
 };
-
-/* --- OpenSSL's contexts, as those of a key (crypto/key.c) --- */
-
-static struct kb_stream *take_idle(struct kb_v1_keys *keys, bool encrypts)
-{
-    for (size_t i = 0; i < MAX_IDLE; i++) {
-        _Atomic(struct kb_stream *) *place = &keys->idle[encrypts][i];
-        struct kb_stream *stream = atomic_load_explicit(place, memory_order_relaxed);
-
-        if (stream != NULL) {
-            stream = atomic_exchange_explicit(place, NULL, memory_order_acquire);
-        }
-        if (stream != NULL) {
-            return stream;
-        }
-    }
-    return NULL;
-}
-
-/* One of DES3 has the context's key for ever. */
-static enum kb_status take_stream(struct kb_v1_keys *keys, enum kb_primitive primitive,
-                                  bool encrypts, kb_bytes key, kb_bytes iv, struct kb_stream **out)
-{
-    enum kb_status st;
-
-    *out = take_idle(keys, encrypts);
-    if (*out == NULL) {
-        return kb_stream_new(primitive, key, iv, encrypts, out);
-    }
-    st = kb_stream_rekey(*out, primitive == KB_DES3_CBC ? KB_NONE : key, iv);
-    if (st != KB_OK) {
-        kb_stream_free(*out);
-    }
-    return st;
-}
-
-static void give_back(struct kb_v1_keys *keys, bool encrypts, struct kb_stream *stream,
-                      enum kb_status st)
-{
-    for (size_t i = 0; st == KB_OK && i < MAX_IDLE; i++) {
-        struct kb_stream *none = NULL;
-
-        if (atomic_compare_exchange_strong_explicit(&keys->idle[encrypts][i], &none, stream,
-                                                    memory_order_release, memory_order_relaxed)) {
-            return;
-        }
-    }
-    kb_stream_free(stream);
-}
 
 /* --- CBC over pieces --- */
 
@@ -157,11 +106,11 @@ static enum kb_status cbc(struct kb_v1_keys *keys, enum kb_primitive primitive, 
                           kb_bytes key, kb_bytes iv, const struct kb_piece *pieces, size_t num)
 {
     struct kb_stream *stream;
-    enum kb_status st = take_stream(keys, primitive, encrypts, key, iv, &stream);
+    enum kb_status st = kb_streams_take(&keys->streams, primitive, key, iv, encrypts, &stream);
 
     if (st == KB_OK) {
         st = cbc_pieces(stream, pieces, num);
-        give_back(keys, encrypts, stream, st);
+        kb_streams_put(&keys->streams, encrypts, stream, st);
     }
     return st;
 }
@@ -251,7 +200,7 @@ static enum kb_status des_pass(struct kb_v1_keys *keys, bool encrypts, uint32_t 
 
 static enum kb_status des3_derive(struct kb_v1_keys *keys)
 {
-    (void)keys; /* kb_key keeps the checksum's */
+    keys->streams.one_key = true; /* data's and SND_SEQ's; kb_key keeps the checksum's */
     return KB_OK;
 }
 
@@ -323,7 +272,8 @@ static enum kb_status rc4_take(struct kb_v1_keys *keys, const struct kb_hmac_key
     enum kb_status st = kb_hmac_parts(base, &text, 1, key);
 
     if (st == KB_OK) {
-        st = take_stream(keys, KB_RC4, true, kb_bytes_of(key, RC4_KEY_LEN), KB_NONE, out);
+        st = kb_streams_take(&keys->streams, KB_RC4, kb_bytes_of(key, RC4_KEY_LEN), KB_NONE, true,
+                             out);
     }
     kb_wipe(key, sizeof(key));
     return st;
@@ -338,7 +288,7 @@ static enum kb_status rc4_seq(struct kb_v1_keys *keys, bool encrypts, const uint
     (void)encrypts;
     if (st == KB_OK) {
         st = kb_stream_cipher(stream, bytes, bytes, KB_V1_SEQ_LEN);
-        give_back(keys, true, stream, st);
+        kb_streams_put(&keys->streams, true, stream, st);
     }
     return st;
 }
@@ -411,7 +361,7 @@ static enum kb_status rc4_pass(struct kb_v1_keys *keys, bool encrypts, uint32_t 
     }
     st = rc4_walk(keys, stream, encrypts, message, sum);
     if (stream != NULL) {
-        give_back(keys, true, stream, st);
+        kb_streams_put(&keys->streams, true, stream, st);
     }
     return st;
 }
@@ -426,7 +376,7 @@ static const struct kb_v1_algorithm algorithms[] = {
     /* clang-format off */
     /* etype                    SGN_   SEAL_ sum block */
     {KB_ENCTYPE_DES_CBC_CRC,   0x0000, 0x0000,   8, 8, &des},
-    {KB_ENCTYPE_DES_CBC_MD4, 0x0000, 0x0000,   8, 8, &des},
+    {KB_ENCTYPE_DES_CBC_MD4,   0x0000, 0x0000,   8, 8, &des},
     {KB_ENCTYPE_DES_CBC_MD5,   0x0000, 0x0000,   8, 8, &des},
     {KB_ENCTYPE_DES3_CBC_SHA1, 0x0400, 0x0200,  20, 8, &des3},
     {KB_ENCTYPE_RC4_HMAC,      0x1100, 0x1000,   8, 1, &rc4},
@@ -449,9 +399,8 @@ const struct kb_v1_algorithm *kb_v1_algorithm_of(const struct kb_key *key)
 
 static void keys_free(struct kb_v1_keys *keys)
 {
-    for (size_t i = 0; keys != NULL && i < MAX_IDLE; i++) {
-        kb_stream_free(atomic_load(&keys->idle[0][i]));
-        kb_stream_free(atomic_load(&keys->idle[1][i]));
+    if (keys != NULL) {
+        kb_streams_wipe(&keys->streams);
     }
     kb_secret_free(KB_SECRET_512, keys);
 }
