@@ -22,37 +22,41 @@ KERBSIDE = os.path.join(os.environ.get("KB_BUILDDIR", "."), "cli", "kerbside")
 OK, FAILED, USAGE, CONFIG, NO_PLUGIN = 0, 1, 2, 3, 4
 
 
-class Deaf:
-    """A port on which somebody listens and never answers, over UDP or TCP or both."""
+def udp_and_tcp():
+    """Two sockets on the same port; another program may have it for the one or the other."""
+    for _ in range(50):
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind(("127.0.0.1", 0))
+        tcp = socket.socket()
+        try:
+            tcp.bind(udp.getsockname())
+            tcp.listen(5)
+            return udp, tcp
+        except OSError:
+            udp.close()
+            tcp.close()
+    raise AssertionError("no port is free over both UDP and TCP")
 
-    def __init__(self, tcp=True):
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(("127.0.0.1", 0))
-        self.port = self.udp.getsockname()[1]
-        self.tcp = None
-        if tcp:
-            self.tcp = socket.socket()
-            self.tcp.bind(("127.0.0.1", self.port))
-            self.tcp.listen(5)
+
+class Deaf:
+    """A port on which somebody listens and never answers."""
+
+    def __init__(self):
+        self.udp, self.tcp = udp_and_tcp()
 
     def __enter__(self):
-        return f"127.0.0.1:{self.port}"
+        return "127.0.0.1:%d" % self.tcp.getsockname()[1]
 
     def __exit__(self, *_):
         self.udp.close()
-        if self.tcp:
-            self.tcp.close()
+        self.tcp.close()
 
 
 class Pipe:
     """Passes TCP on to the KDC, and drops all UDP."""
 
     def __init__(self, to):
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(("127.0.0.1", 0))
-        self.tcp = socket.socket()
-        self.tcp.bind(("127.0.0.1", self.udp.getsockname()[1]))
-        self.tcp.listen(5)
+        self.udp, self.tcp = udp_and_tcp()
         self.to = to
         threading.Thread(target=self.serve, daemon=True).start()
 
