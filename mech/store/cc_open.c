@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define MAX_TRIES 10 /* to open a file that others replace meanwhile */
-#define LOCK_MS 5000 /* for which we wait for others to let go */
-#define TURN_MS 20
+#define MAX_TRIES 1000 /* to open a file that others replace meanwhile; the wait bounds it too */
+#define LOCK_MS 5000   /* for which others may hold the lock without writing */
+#define TURN_MS 20     /* the longest between two looks at it */
 
 struct kb_cc_stamp kb_cc_stamp(const struct stat *st)
 {
@@ -25,6 +25,13 @@ static enum kb_status failed(const struct kb_ccache *cache, const char *what, st
 static enum kb_status failed_errno(const struct kb_ccache *cache, struct kb_error *err)
 {
     return kb_error_errno(err, KB_E_CCACHE, errno, "credentials cache %s", cache->shown);
+}
+
+static enum kb_status failed_waiting(const struct kb_cc_file *file, enum kb_status st,
+                                     struct kb_error *err)
+{
+    return kb_error_status(err, KB_E_CCACHE, st, "credentials cache %s: waiting for its lock",
+                           file->cache->shown);
 }
 
 static bool is_trusted(uid_t owner)
@@ -103,28 +110,44 @@ static void unlock(int fd)
     (void)fcntl(fd, F_OFD_SETLK, &lock);
 }
 
+static bool has_changed(const struct kb_cc_file *file, struct kb_cc_stamp *stamp)
+{
+    struct kb_cc_stamp before = *stamp;
+    struct stat now;
+
+    if (fstat(file->fd, &now) != 0) {
+        return false;
+    }
+    *stamp = kb_cc_stamp(&now);
+    return !kb_cc_same_stamp(&before, stamp);
+}
+
+/* Nobody queues for this lock: who looks at the right moment has it, so that many writers can be
+ * before us. As long as they write, a writer waits, until its own deadline. */
 static enum kb_status lock(const struct kb_cc_file *file, bool alone, struct kb_wait *wait,
                            struct kb_error *err)
 {
-    int64_t give_up = kb_now_ms() + LOCK_MS;
+    int64_t give_up = kb_now_ms() + LOCK_MS, turn_ms = 1;
+    struct kb_cc_stamp stamp = {{0}};
     enum kb_status st = try_lock(file->fd, alone);
 
     while (st == KB_NOT_FOUND && kb_now_ms() < give_up) {
         struct pollfd fds[KB_WAIT_FDS];
         int ready;
 
-        st = kb_wait_poll(wait, fds, 0, kb_now_ms() + TURN_MS, &ready);
+        st = kb_wait_poll(wait, fds, 0, kb_now_ms() + turn_ms, &ready);
+        turn_ms = turn_ms * 2 < TURN_MS ? turn_ms * 2 : TURN_MS;
         if (st == KB_OK) {
             st = try_lock(file->fd, alone);
+        }
+        if (st == KB_NOT_FOUND && alone && has_changed(file, &stamp)) {
+            give_up = kb_now_ms() + LOCK_MS;
         }
     }
     if (st == KB_NOT_FOUND) {
         return alone ? failed(file->cache, "another program holds its lock", err) : KB_OK;
     }
-    return st == KB_OK
-               ? KB_OK
-               : kb_error_status(err, KB_E_CCACHE, st, "credentials cache %s: waiting for its lock",
-                                 file->cache->shown);
+    return st == KB_OK ? KB_OK : failed_waiting(file, st, err);
 }
 
 bool kb_cc_is_still_it(const struct kb_cc_file *file)
@@ -182,20 +205,31 @@ static enum kb_status open_once(struct kb_cc_file *file, enum kb_cc_mode mode, s
     return st == KB_OK && file->fd >= 0 ? lock_and_check(file, mode, wait, err) : st;
 }
 
+static enum kb_status check_wait(const struct kb_cc_file *file, struct kb_wait *wait,
+                                 struct kb_error *err)
+{
+    struct pollfd fds[KB_WAIT_FDS];
+    int ready;
+    enum kb_status st = kb_wait_poll(wait, fds, 0, kb_now_ms(), &ready);
+
+    return st == KB_OK ? KB_OK : failed_waiting(file, st, err);
+}
+
 enum kb_status kb_cc_open(const struct kb_ccache *cache, enum kb_cc_mode mode, struct kb_wait *wait,
                           struct kb_cc_file *out, struct kb_error *err)
 {
-    *out = (struct kb_cc_file){.cache = cache, .fd = -1};
-    for (unsigned i = 0; i < MAX_TRIES; i++) {
-        enum kb_status st;
+    enum kb_status st = KB_OK;
 
-        kb_cc_close(out);
+    *out = (struct kb_cc_file){.cache = cache, .fd = -1};
+    for (unsigned i = 0; i < MAX_TRIES && st == KB_OK; i++) {
         st = open_once(out, mode, wait, err);
         if (st != KB_OK || out->fd < 0 || mode == KB_CC_PEEK || kb_cc_is_still_it(out)) {
             return st;
         }
+        kb_cc_close(out);
+        st = check_wait(out, wait, err);
     }
-    return failed(cache, "others replace it all the time", err);
+    return st == KB_OK ? failed(cache, "others replace it all the time", err) : st;
 }
 
 void kb_cc_close(struct kb_cc_file *file)
