@@ -253,23 +253,29 @@ static void forgive(struct kb_doctor *doctor)
 void kb_doctor_kdcs(struct kb_doctor *doctor)
 {
     const struct kb_principal *client = kb_probe_client(doctor);
-    struct kb_locate locate = {.options = doctor->options};
+    const struct kb_options *options = doctor->options;
     struct kb_kdc kdcs[MAX_KDCS];
+    struct kb_locate locate;
+    struct kb_wait wait;
     struct kb_error err = {0};
     size_t num;
 
     if (client == NULL) {
         return;
     }
-    locate.realm = client->realm;
+    kb_wait_start(&wait, options->timeout * 1000, options->absolute_timeout);
+    kb_locate_init(&locate, options, client->realm, &wait, NULL);
     num = kb_locate_kdcs(&locate, client->realm, false, kdcs, MAX_KDCS, &err);
+    kb_wait_stop(&wait);
     if (num == 0) {
+        kb_locate_wipe(&locate);
         kb_doctor_error(doctor, KB_EXIT_CONFIG, "kdc", &err);
         return;
     }
     for (size_t i = 0; i < num; i++) {
         see_kdc(doctor, &kdcs[i]);
     }
+    kb_locate_wipe(&locate);
     forgive(doctor);
     if (doctor->target.host.len > 0) {
         char *host = kb_strdup(doctor->target.host);

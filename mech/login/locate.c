@@ -1,6 +1,24 @@
 #include "mech/login/locate.h"
 
+#include "mech/login/discover.h"
 #include "mech/options/krb5conf.h"
+#include "mech/options/text.h"
+
+#define MAX_ARENA ((size_t)256 * 1024)
+#define MAX_FOUND 16 /* KDCs of one realm by DNS */
+
+void kb_locate_init(struct kb_locate *locate, const struct kb_options *options, kb_bytes realm,
+                    struct kb_wait *wait, struct kb_events *events)
+{
+    *locate = (struct kb_locate){
+        .options = options, .realm = realm, .wait = wait, .events = events};
+    kb_arena_init(&locate->arena, NULL, 0, MAX_ARENA);
+}
+
+void kb_locate_wipe(struct kb_locate *locate)
+{
+    kb_arena_wipe(&locate->arena);
+}
 
 static uint16_t port_of(const struct kb_locate *locate, const struct kb_kdc_word *word)
 {
@@ -20,18 +38,12 @@ static bool add_kdc(struct kb_locate *locate, const struct kb_kdc_word *word, si
                                                    [KB_KDC_UNIX] = KB_UNIX,
                                                    [KB_KDC_HTTPS] = KB_HTTPS};
     kb_bytes path = word->path.len > 0 ? word->path : kb_str(KB_KDC_HTTPS_PATH);
-    char *host, *path_of = NULL;
+    bool https = word->kind == KB_KDC_HTTPS;
+    const char *host = kb_arena_text(&locate->arena, word->host);
+    const char *path_of = https ? kb_arena_text(&locate->arena, path) : NULL;
 
-    if (locate->num_hosts >= sizeof(locate->hosts) / sizeof(locate->hosts[0])) {
+    if (host == NULL || (https && path_of == NULL)) {
         return false;
-    }
-    host = locate->hosts[locate->num_hosts++];
-    memcpy(host, word->host.ptr, word->host.len);
-    host[word->host.len] = '\0';
-    if (word->kind == KB_KDC_HTTPS) {
-        path_of = host + word->host.len + 1;
-        memcpy(path_of, path.ptr, path.len);
-        path_of[path.len] = '\0';
     }
     *out = (struct kb_kdc){.host = host,
                            .port = port_of(locate, word),
@@ -41,14 +53,17 @@ static bool add_kdc(struct kb_locate *locate, const struct kb_kdc_word *word, si
     return true;
 }
 
-static size_t no_kdc(kb_bytes realm, bool primary, struct kb_error *err)
+/* `why`: what came of asking elsewhere; NULL: nobody was asked. */
+static size_t no_kdc(kb_bytes realm, bool primary, const char *why, struct kb_error *err)
 {
     struct kb_buf name;
 
     kb_buf_init(&name, 600);
     kb_buf_add_escaped(&name, realm);
-    (void)kb_error_set(err, KB_E_NO_KDC, "No %s is known for the realm %s",
-                       primary ? "primary KDC" : "KDC", kb_buf_str(&name));
+    (void)kb_error_set(err, KB_E_NO_KDC, "No %s is known for the realm %s%s%s",
+                       primary ? "primary KDC" : "KDC", kb_buf_str(&name),
+                       why != NULL ? ": none in krb5.conf, nor in DNS: " : "",
+                       why != NULL ? why : "");
     kb_buf_wipe(&name);
     return 0;
 }
@@ -86,10 +101,9 @@ static bool from_word(struct kb_locate *locate, const char *text, size_t nth, st
            add_kdc(locate, &word, nth, out);
 }
 
-static size_t from_krb5conf(struct kb_locate *locate, kb_bytes realm, struct kb_kdc *out,
+static size_t from_krb5conf(struct kb_locate *locate, kb_opt_LIST list, struct kb_kdc *out,
                             size_t max)
 {
-    kb_opt_LIST list = kb_krb5conf_kdcs(locate->options->krb5conf, realm);
     size_t found = 0;
 
     for (size_t i = 0; i < list.num && found < max; i++) {
@@ -98,22 +112,57 @@ static size_t from_krb5conf(struct kb_locate *locate, kb_bytes realm, struct kb_
     return found;
 }
 
-static size_t primary_of_krb5conf(struct kb_locate *locate, kb_bytes realm, struct kb_kdc *out)
+/* As MIT: dns_fallback is what dns_lookup_kdc was called before, and what is no word for yes is
+ * no. */
+static bool may_ask_dns(const struct kb_locate *locate)
 {
     const struct kb_krb5conf *conf = locate->options->krb5conf;
-    char name[256];
-    const char *text;
+    const char *text = kb_krb5conf_text(conf, "libdefaults", NULL, "dns_lookup_kdc");
+    bool value;
 
-    if (realm.len >= sizeof(name)) {
+    if (text == NULL) {
+        text = kb_krb5conf_text(conf, "libdefaults", NULL, "dns_fallback");
+    }
+    return text == NULL || (kb_krb5conf_parse_bool(kb_str(text), &value) && value);
+}
+
+static size_t from_dns(struct kb_locate *locate, kb_bytes realm, bool primary, struct kb_kdc *out,
+                       size_t max, struct kb_error *err)
+{
+    const struct kb_options *options = locate->options;
+    struct kb_discovery what = {
+        .realm = realm,
+        .primary = primary,
+        .uri = kb_krb5conf_bool(options->krb5conf, KB_NONE, "dns_uri_lookup", true),
+        .tcp_only = options->use_tcp || options->firewall_host != NULL,
+        .wait = locate->wait,
+    };
+    struct kb_discovered found[MAX_FOUND];
+    size_t num_found, num = 0;
+    const char *how;
+
+    if (locate->wait == NULL) {
+        return no_kdc(realm, primary, NULL, err);
+    }
+    if (!may_ask_dns(locate)) {
+        return no_kdc(realm, primary, "dns_lookup_kdc is false", err);
+    }
+    switch (kb_discover_kdcs(&what, &locate->arena, found, MAX_FOUND, &num_found, &how, err)) {
+    case KB_OK:
+        break;
+    case KB_NOT_FOUND:
+        return no_kdc(realm, primary, how, err);
+    default:
         return 0;
     }
-    memcpy(name, realm.ptr, realm.len);
-    name[realm.len] = '\0';
-    text = kb_krb5conf_text(conf, "realms", name, "primary_kdc");
-    if (text == NULL) {
-        text = kb_krb5conf_text(conf, "realms", name, "master_kdc");
+    for (size_t i = 0; i < num_found && num < max; i++) {
+        if (from_word(locate, found[i].word, found[i].priority, &out[num])) {
+            out[num++].absolute = true;
+            kb_event_discovered(locate->events, primary ? "primary KDC" : "KDC", found[i].word,
+                                how);
+        }
     }
-    return text != NULL && from_word(locate, text, 0, out) ? 1 : 0;
+    return num > 0 ? num : no_kdc(realm, primary, how, err);
 }
 
 static size_t find_primary(struct kb_locate *locate, kb_bytes realm, struct kb_kdc *out, size_t max,
@@ -121,16 +170,23 @@ static size_t find_primary(struct kb_locate *locate, kb_bytes realm, struct kb_k
 {
     const struct kb_options *options = locate->options;
     bool own = kb_equal(realm, locate->realm);
-    size_t found = 0;
+    size_t found;
 
     if (own && options->primary_kdc.num > 0) {
         return from_option(locate, "PrimaryKDC", &options->primary_kdc, &options->primary_kdc_from,
                            out, max, err);
     }
-    if (!own || options->kdc_host.num == 0) {
-        found = primary_of_krb5conf(locate, realm, out);
+    if (own && options->kdc_host.num > 0) {
+        return no_kdc(realm, true, NULL, err);
     }
-    return found > 0 ? found : no_kdc(realm, true, err);
+    found = from_krb5conf(locate, kb_krb5conf_primary_kdcs(options->krb5conf, realm), out, max);
+    if (found > 0) {
+        return found;
+    }
+    /* Who names the KDCs in krb5.conf names the primary one too, if there is any. */
+    return kb_krb5conf_kdcs(options->krb5conf, realm).num > 0
+               ? no_kdc(realm, true, NULL, err)
+               : from_dns(locate, realm, true, out, max, err);
 }
 
 static size_t find_kdcs(struct kb_locate *locate, kb_bytes realm, bool primary, struct kb_kdc *out,
@@ -146,8 +202,8 @@ static size_t find_kdcs(struct kb_locate *locate, kb_bytes realm, bool primary, 
         return from_option(locate, "KDCHost", &options->kdc_host, &options->kdc_host_from, out, max,
                            err);
     }
-    found = from_krb5conf(locate, realm, out, max);
-    return found > 0 ? found : no_kdc(realm, false, err);
+    found = from_krb5conf(locate, kb_krb5conf_kdcs(options->krb5conf, realm), out, max);
+    return found > 0 ? found : from_dns(locate, realm, false, out, max, err);
 }
 
 /* Whom a KDC proxy's certificate may come from is krb5.conf's to say, wherever the proxy is named.
@@ -164,4 +220,10 @@ size_t kb_locate_kdcs(void *ctx, kb_bytes realm, bool primary, struct kb_kdc *ou
         }
     }
     return num;
+}
+
+bool kb_locate_again(void *ctx, kb_bytes realm)
+{
+    (void)ctx;
+    return kb_discover_forget(realm);
 }

@@ -128,7 +128,8 @@ static enum kb_status work_init(struct kb_work *work, const struct kb_login *log
     struct kb_net_config config = {.use_tcp = options->use_tcp,
                                    .udp_limit = (size_t)options->udp_limit,
                                    .max_packet_size = (size_t)options->max_packet_size,
-                                   .sockets = kb_login_socket_options(options)};
+                                   .sockets = kb_login_socket_options(options),
+                                   .relocate = kb_locate_again};
     size_t num = options->encryption_types.num;
 
     memset(work, 0, sizeof(*work));
@@ -144,9 +145,9 @@ static enum kb_status work_init(struct kb_work *work, const struct kb_login *log
                            &work->num_as_etypes, err) != KB_OK) {
         return KB_ERROR;
     }
-    work->locate = (struct kb_locate){.options = options,
-                                      .realm = kb_identity_principal(work->identity)->realm};
     kb_clock_env(&work->env, kb_tell_events(options, login->listener));
+    kb_locate_init(&work->locate, options, kb_identity_principal(work->identity)->realm, wait,
+                   work->env.events);
     config.events = work->env.events;
     work->net = kb_net_new(&config, kb_locate_kdcs, &work->locate, wait);
     if (work->net == NULL) {
@@ -181,6 +182,7 @@ void kb_work_free(struct kb_work *work)
     }
     kb_beside_end(work);
     kb_net_free(work->net);
+    kb_locate_wipe(&work->locate);
     kb_events_free(work->env.events);
     kb_credential_free(work->tgt);
     kb_credential_free(work->refused);

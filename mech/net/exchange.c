@@ -5,6 +5,7 @@
 
 #include "mech/net/fds.h"
 #include "mech/net/race.h"
+#include "mech/net/remember.h"
 #include "mech/report/callback.h"
 
 const struct kb_net_tuning kb_net_default_tuning = {
@@ -98,41 +99,78 @@ static struct kb_places *places_for(struct kb_net_session *net, const struct kb_
     return kb_places_of(net, send->realm, false, err);
 }
 
+/* None of the realm's KDCs could be reached. If we know of them from a while ago, the network may be
+ * another one by now; a proof is left to the machine, which asks without one next. */
+static bool look_again(struct kb_net_session *net, const struct kb_race *race,
+                       const struct kb_error *err)
+{
+    bool nobody = race->state == KB_RACE_NOBODY;
+    bool silent = race->state == KB_RACE_STOPPED && race->status == KB_TIMED_OUT;
+
+    if (net->config.relocate == NULL || !(nobody || silent) ||
+        !net->config.relocate(net->locate_ctx, race->send->realm)) {
+        return false;
+    }
+    if (!nobody || race->send->proof || kb_wait_is_over(net->wait)) {
+        return false;
+    }
+    kb_event_looked_up_again(net->config.events, err->text);
+    return true;
+}
+
+/* *again: the KDCs may be others by now, and this is to be asked once more. */
+static enum kb_status run_race(struct kb_race *race, kb_bytes *out_reply, bool *out_judged,
+                               bool *again, struct kb_error *err)
+{
+    enum kb_status status;
+
+    race->places = places_for(race->net, race->send, err);
+    if (race->places == NULL) {
+        return KB_ERROR;
+    }
+    kb_race_run(race);
+    switch (race->state) {
+    case KB_RACE_ANSWERED:
+        *out_reply = race->reply;
+        status = KB_OK;
+        break;
+    case KB_RACE_LOST:
+        if (out_judged != NULL) {
+            *out_judged = race->judged;
+        }
+        status = KB_TIMED_OUT;
+        break;
+    default:
+        /* What asked for TCP may have been forged, or TCP is closed by now. */
+        kb_memory_set_tcp(race->send->realm, false);
+        status = kb_race_error(race, err);
+        *again = look_again(race->net, race, err);
+        break;
+    }
+    kb_race_wipe(race);
+    return status;
+}
+
 enum kb_status kb_net_exchange(struct kb_net_session *net, const struct kb_send *send,
                                kb_verdict_fn verdict, void *machine, struct kb_arena *arena,
                                kb_bytes *out_reply, bool *out_judged, struct kb_error *err)
 {
     struct kb_race race = {
         .net = net, .send = send, .verdict = verdict, .machine = machine, .arena = arena};
+    struct kb_race second = race;
+    bool again = false;
     enum kb_status status;
 
     *out_reply = KB_NONE;
     if (kb_sockets_prepare(&net->sockets, net->wait, err) != KB_OK) {
         return KB_ERROR;
     }
-    race.places = places_for(net, send, err);
-    if (race.places == NULL) {
-        return KB_ERROR;
+    status = run_race(&race, out_reply, out_judged, &again, err);
+    if (again) {
+        kb_places_drop(net, send->realm);
+        *err = (struct kb_error){0};
+        status = run_race(&second, out_reply, out_judged, &again, err);
     }
-    kb_race_run(&race);
-    switch (race.state) {
-    case KB_RACE_ANSWERED:
-        *out_reply = race.reply;
-        status = KB_OK;
-        break;
-    case KB_RACE_LOST:
-        if (out_judged != NULL) {
-            *out_judged = race.judged;
-        }
-        status = KB_TIMED_OUT;
-        break;
-    default:
-        /* What asked for TCP may have been forged, or TCP is closed by now. */
-        kb_memory_set_tcp(send->realm, false);
-        status = kb_race_error(&race, err);
-        break;
-    }
-    kb_race_wipe(&race);
     return status;
 }
 
@@ -173,10 +211,12 @@ void kb_net_fork_prepare(void)
 {
     kb_memory_fork_prepare();
     kb_resolve_fork_prepare();
+    kb_remember_fork_prepare();
 }
 
 void kb_net_fork_parent(void)
 {
+    kb_remember_fork_done();
     kb_resolve_fork_parent();
     kb_memory_fork_done();
 }
@@ -186,6 +226,7 @@ void kb_net_fork_child(void)
     kb_wait_fork_child();
     kb_callback_fork_child();
     kb_fds_drop();
+    kb_remember_fork_done();
     kb_resolve_fork_child();
     kb_memory_fork_done();
 }

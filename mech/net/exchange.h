@@ -32,6 +32,7 @@ struct kb_kdc {
                                             up to the first NULL; none: whom the system trusts */
     unsigned priority; /* lower ones are asked first; of one priority, those that are known to be
                           fast, else in the order of the list */
+    bool absolute; /* the name is whole, as DNS gave it: no search domain is tried */
 };
 
 enum kb_family { KB_FAMILY_ANY, KB_FAMILY_IPV4, KB_FAMILY_IPV6 };
@@ -54,6 +55,10 @@ struct kb_socket_options {
     const char *firewall_data; /* NULL: none */
 };
 
+/* Tells the kb_locate_fn below that none of its KDCs could be reached. True: it was something remembered, so that asking
+ * again may say something else. */
+typedef bool (*kb_relocate_fn)(void *ctx, kb_bytes realm);
+
 /* From the options; copied. */
 struct kb_net_config {
     bool use_tcp;             /* TCP only */
@@ -61,12 +66,13 @@ struct kb_net_config {
     size_t max_packet_size;   /* of a datagram; TCP replies have a ceiling of their own, 1 MiB */
     struct kb_events *events; /* told which way a message went; NULL: nobody */
     struct kb_socket_options sockets;
+    kb_relocate_fn relocate; /* with the context of the kb_locate_fn; NULL: none */
 };
 
 struct kb_net_session;
 
-/* Where the KDCs of a realm are: asked once per realm and session. Lives in login (options) until
- * discovery comes. Fills at most `max` entries; returns their number, 0 with *err set if none. */
+/* Where the KDCs of a realm are: asked once per realm and session. May wait, for DNS. Fills at most
+ * `max` entries; returns their number, 0 with *err set if none. */
 typedef size_t (*kb_locate_fn)(void *ctx, kb_bytes realm, bool primary, struct kb_kdc *out,
                                size_t max, struct kb_error *err);
 

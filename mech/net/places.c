@@ -51,6 +51,27 @@ struct kb_places *kb_places_of(struct kb_net_session *net, kb_bytes realm, bool 
     return places;
 }
 
+void kb_places_drop(struct kb_net_session *net, kb_bytes realm)
+{
+    struct kb_places **link = &net->places;
+
+    while (*link != NULL) {
+        struct kb_places *places = *link;
+
+        if (kb_equal(places->realm, realm)) {
+            *link = places->next;
+            places->next = NULL;
+            if (net->answered_of == places) {
+                net->answered_of = NULL;
+                net->answered_by = NULL;
+            }
+            kb_places_free(places);
+        } else {
+            link = &places->next;
+        }
+    }
+}
+
 void kb_places_free(struct kb_places *places)
 {
     while (places != NULL) {
@@ -76,7 +97,9 @@ static enum kb_status start(const struct kb_sockets *sockets, struct kb_place *p
         place->port = kb_sockets_firewall_port(sockets);
     }
     return kb_resolve_start(proxy != NULL ? proxy : place->kdc.host,
-                            kb_sockets_family_flags(sockets), &place->question);
+                            kb_sockets_family_flags(sockets) |
+                                (proxy == NULL && place->kdc.absolute ? KB_RESOLVE_ABSOLUTE : 0),
+                            &place->question);
 }
 
 enum kb_status kb_place_ask(const struct kb_sockets *sockets, struct kb_place *place,

@@ -66,6 +66,8 @@ struct kb_net_session {
 /* kb_places_of finds the KDCs of a realm, by asking `locate` the first time. NULL with *err set. */
 struct kb_places *kb_places_of(struct kb_net_session *net, kb_bytes realm, bool primary,
                                struct kb_error *err);
+/* kb_places_drop forgets those of a realm, so that `locate` is asked again. */
+void kb_places_drop(struct kb_net_session *net, kb_bytes realm);
 void kb_places_free(struct kb_places *places); /* the whole list; NULL is accepted */
 
 /* kb_place_ask starts to resolve a KDC's name (or that of the proxy before it, which resolves the

@@ -251,12 +251,32 @@ def http(wire, vectors):
     yield b"\0HTTP/1.1 302 Found\r\nLocation: https://x/\r\nX: a\r\n b\r\n\r\n"
 
 
+def dns(wire, vectors):
+    """Answers with records of each type, with compressed and whole names, by RFC 1035 4.1."""
+    def name(text):
+        return b"".join(bytes([len(p)]) + p.encode() for p in text.split(".") if p) + b"\0"
+
+    def answer(kind, *data):
+        question = name("_kerberos._udp.a.test") + bytes([kind >> 8, kind & 255, 0, 1])
+        records = b"".join(b"\xc0\x0c" + bytes([kind >> 8, kind & 255, 0, 1, 0, 0, 1, 44, 0, len(d)]) + d
+                           for d in data)
+        return b"\x12\x34\x81\x80\0\1\0" + bytes([len(data)]) + b"\0\0\0\0" + question + records
+
+    numbers = b"\0\1\0\2\0\x58"
+    yield b"\1" + answer(33, numbers + name("kdc.a.test"), numbers + b"\3two\xc0\x1b", numbers + b"\0")
+    yield b"\1" + answer(33, numbers + b"\xc0\x0c", numbers + b"\xc0\x40")
+    yield b"\2" + answer(256, b"\0\1\0\2krb5srv:m:udp:kdc.a.test", b"\0\1\0\0krb5srv::kkdcp:https://p/K")
+    yield b"\0" + answer(16, b"\6A.TEST", b"\6A.TEST\3abc")
+    yield b"\0" + answer(5, name("b.test"))
+
+
 SEEDS = {
     "ap": ap,
     "beside": beside,
     "ccache": ccache,
     "decode": decode,
     "der": der,
+    "dns": dns,
     "fetch": fetch,
     "http": http,
     "iov": iov,

@@ -92,9 +92,9 @@ static int name_of(const struct sockaddr *address, socklen_t len, char *host, so
     return flags & NI_NAMEREQD ? 0 : EAI_NONAME;
 }
 
-static const struct kb_resolver two_addresses = {both_loopbacks, free_loopbacks, name_of, false};
-static const struct kb_resolver no_threads = {both_loopbacks, free_loopbacks, name_of, true};
-static const struct kb_resolver hanging = {hang, free_loopbacks, name_of, false};
+static const struct kb_resolver two_addresses = {both_loopbacks, free_loopbacks, name_of, false, NULL};
+static const struct kb_resolver no_threads = {both_loopbacks, free_loopbacks, name_of, true, NULL};
+static const struct kb_resolver hanging = {hang, free_loopbacks, name_of, false, NULL};
 
 static void let_helpers_go(void)
 {
@@ -247,12 +247,15 @@ static void a_hanging_resolver_does_not_hold_up_the_deadline(void **state)
     (void)state;
     kb_resolve_use(&hanging);
     for (int i = 0; i < 6; i++) {
+        char host[32], text[80];
+
+        snprintf(host, sizeof(host), "hangs%d.example.com", i);
+        snprintf(text, sizeof(text), ": %s: its name was not resolved in 0.", host);
         asker_start(&asker, 50);
-        asker_add(&asker, "hangs.example.com", 88, KB_ANY_TRANSPORT);
+        asker_add(&asker, host, 88, KB_ANY_TRANSPORT);
         assert_int_equal(asker_ask(&asker, "hello", false), KB_ERROR);
         assert_int_equal(asker.err.code, KB_E_TIMEOUT);
-        assert_non_null(
-            strstr(asker.err.text, ": hangs.example.com: its name was not resolved in 0."));
+        assert_non_null(strstr(asker.err.text, text));
         asker_stop(&asker);
     }
     assert_true(kb_now_ms() - start_ms < 3000);
@@ -295,7 +298,10 @@ static void questions_wait_for_a_helper(void **state)
     (void)state;
     kb_resolve_use(&hanging);
     for (int i = 0; i < 6; i++) {
-        assert_int_equal(kb_resolve_start("hangs.example.com", 0, &questions[i]), KB_OK);
+        char host[32];
+
+        snprintf(host, sizeof(host), "hangs%d.example.com", i);
+        assert_int_equal(kb_resolve_start(host, 0, &questions[i]), KB_OK);
         assert_null(kb_resolve_result(questions[i]));
     }
     kb_resolve_free(questions[0]); /* in a helper's hands */
@@ -308,6 +314,37 @@ static void questions_wait_for_a_helper(void **state)
     }
     kb_resolve_free(last);
     let_helpers_go();
+}
+
+/* Eight ask the same while one helper asks; whoever leaves, also the first, keeps it from nobody. */
+static void the_same_question_is_asked_once(void **state)
+{
+    struct kb_resolve *questions[8];
+    struct kb_wait wait;
+
+    (void)state;
+    kb_resolve_use(&hanging);
+    inside = at_most = 0;
+    for (int i = 0; i < 8; i++) {
+        assert_int_equal(kb_resolve_start("same.example.com", 0, &questions[i]), KB_OK);
+    }
+    assert_int_equal(kb_resolve_helpers(), 1);
+    kb_resolve_free(questions[0]); /* who asks */
+    kb_resolve_free(questions[3]); /* who follows */
+    set_gate(true);
+    for (int i = 1; i < 8; i++) {
+        const struct kb_resolved *answer;
+
+        if (i == 3) {
+            continue;
+        }
+        kb_wait_start(&wait, 5000, true);
+        assert_int_equal(kb_resolve_wait(questions[i], &wait, &answer), KB_OK);
+        assert_int_equal(answer->num, 2);
+        kb_resolve_free(questions[i]);
+    }
+    let_helpers_go();
+    assert_int_equal(at_most, 1);
 }
 
 static void without_threads_it_is_asked_in_line(void **state)
@@ -347,7 +384,7 @@ static int look_around(const char *host, const char *service, const struct addri
 
 static void helpers_block_signals(void **state)
 {
-    static const struct kb_resolver looking = {look_around, free_loopbacks, name_of, false};
+    static const struct kb_resolver looking = {look_around, free_loopbacks, name_of, false, NULL};
     struct kb_resolve *question;
     sigset_t mask;
 
@@ -377,7 +414,7 @@ static void canonical_names(void **state)
     let_helpers_go();
     assert_int_equal(kb_net_canonical_name(&wait, "no-such-name.invalid", false, name),
                      KB_NOT_FOUND);
-    kb_resolve_use(&hanging);
+    kb_resolve_use(&hanging); /* which forgets what is remembered */
     kb_wait_start(&wait, 50, false);
     assert_int_equal(kb_net_canonical_name(&wait, "www", false, name), KB_TIMED_OUT);
     assert_string_equal(name, "");
@@ -396,6 +433,7 @@ int main(void)
         cmocka_unit_test(a_hanging_resolver_does_not_hold_up_the_deadline),
         cmocka_unit_test(a_hanging_name_is_hedged),
         cmocka_unit_test(questions_wait_for_a_helper),
+        cmocka_unit_test(the_same_question_is_asked_once),
         cmocka_unit_test(without_threads_it_is_asked_in_line),
         cmocka_unit_test(helpers_block_signals),
         cmocka_unit_test(canonical_names),
