@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "crypto/provider.h"
+#include "mech/login/clock.h"
 #include "mech/login/identity.h"
 #include "mech/login/pause.h"
 #include "mech/net/exchange.h"
@@ -20,6 +21,7 @@ static const struct fork_hooks {
     {kb_provider_fork_prepare, kb_provider_fork_done, kb_provider_fork_done},
     {kb_options_fork_prepare, kb_options_fork_parent, kb_options_fork_child},
     {kb_identity_fork_prepare, kb_identity_fork_parent, kb_identity_fork_child},
+    {kb_clock_fork_prepare, kb_clock_fork_done, kb_clock_fork_done},
     {kb_pause_fork_prepare, kb_pause_fork_done, kb_pause_fork_done},
     {kb_ccache_fork_prepare, kb_ccache_fork_done, kb_ccache_fork_done},
     {kb_shared_fork_prepare, kb_shared_fork_parent, kb_shared_fork_child},

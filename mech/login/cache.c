@@ -194,10 +194,9 @@ static void take_contents(struct kb_work *work, unsigned changes, struct kb_cc_c
     if (!newest || (contents != NULL && identity->cache_write_only)) {
         return;
     }
-    if (contents != NULL && kb_identity_clock_offset(identity) == 0 &&
-        kb_cc_clock_offset(contents, &offset)) {
-        kb_identity_set_clock_offset(identity, offset);
-        work->policy.clock_offset = offset;
+    if (contents != NULL && kb_cc_clock_offset(contents, &offset)) {
+        kb_realm_clock_set(identity->clock, offset, false);
+        work->policy.clock_offset = kb_identity_clock_offset(identity);
     }
     if (contents != NULL || stamp->words[0] == 0) { /* else it cannot be read, or is not to be */
         drop_what_differs(work);
@@ -351,7 +350,7 @@ static enum kb_status no_tgt(const struct kb_identity *identity, int64_t expired
                              struct kb_error *err)
 {
     const char *name = kb_ccache_name(identity->cache);
-    int64_t now = kb_clock_now() + kb_identity_clock_offset(identity) / 1000000;
+    int64_t now = kb_identity_now(identity);
     struct kb_buf owner;
     enum kb_status st;
     char at[40];

@@ -185,6 +185,7 @@ void kb_cache_read_first(struct kb_identity *identity)
     struct kb_error ignored = {0};
     struct kb_cc_contents *contents;
     struct kb_wait wait;
+    int64_t offset;
     bool known;
 
     kb_identity_lock();
@@ -197,6 +198,9 @@ void kb_cache_read_first(struct kb_identity *identity)
     if (kb_ccache_load(identity->cache, &wait, &contents, &ignored) == KB_OK &&
         kb_cc_check_owner(identity->cache, kb_cc_owner(contents), identity->client, &ignored) ==
             KB_OK) {
+        if (kb_cc_clock_offset(contents, &offset)) {
+            kb_realm_clock_set(identity->clock, offset, false);
+        }
         kb_identity_lock();
         if (!identity->cache_known) {
             identity->cache_stamp = *kb_cc_stamp_of(contents);

@@ -1,6 +1,5 @@
 #include "mech/login/flight.h"
 
-#include "mech/login/clock.h"
 #include "mech/login/refresh.h"
 #include "mech/login/work.h"
 #include "mech/report/callback.h"
@@ -26,7 +25,8 @@ enum kb_status kb_flight_enter(const struct kb_login *login, struct kb_wait *wai
     if (kb_flight_check_depth(err) != KB_OK) {
         return KB_ERROR;
     }
-    st = kb_shared_enter(kb_identity_shared(login->identity), key, kb_clock_now(),
+    st = kb_shared_enter(kb_identity_shared(login->identity), key,
+                         kb_identity_now(login->identity),
                          login->options->min_lifetime, wait, out, err);
     return st == KB_OK || st == KB_NOT_FOUND
                ? st
@@ -41,7 +41,8 @@ void kb_flight_leave(const struct kb_login *login, kb_bytes key, struct kb_crede
 
     if (credential != NULL && from != KB_FLIGHT_AS_IS) {
         refresh_at = kb_refresh_at(credential, login->options->min_lifetime,
-                                   from == KB_FLIGHT_FETCHED ? kb_clock_now() : INT64_MIN);
+                                   from == KB_FLIGHT_FETCHED ? kb_identity_now(login->identity)
+                                                             : INT64_MIN);
     }
     kb_shared_leave(kb_identity_shared(login->identity), key, credential, refresh_at, err);
 }

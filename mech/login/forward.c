@@ -117,7 +117,7 @@ enum kb_status kb_login_forwarded(const struct kb_login *login, const struct kb_
     kb_bytes key = key_of(ticket->server->realm, &key_bytes);
     struct kb_error why = {0};
 
-    *out = kb_shared_find(kb_identity_shared(login->identity), key, kb_clock_now(),
+    *out = kb_shared_find(kb_identity_shared(login->identity), key, kb_identity_now(login->identity),
                           login->options->min_lifetime);
     if (*out == NULL && fetch_forwarded(login, key, out, &why) != KB_OK) {
         *out = NULL;

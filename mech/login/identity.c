@@ -37,6 +37,7 @@ static void secret_free(kb_bytes secret)
 
 static void identity_free(struct kb_identity *identity)
 {
+    kb_realm_clock_put(identity->clock);
     kb_principal_free(identity->client);
     secret_free(identity->password);
     kb_keytab_free(identity->keytab);
@@ -262,8 +263,9 @@ enum kb_status kb_identity_new(const struct kb_options *options, struct kb_ident
     if (st == KB_OK) {
         st = kb_cache_open(identity, options, err);
     }
-    if (st == KB_OK && !name_source(identity, options)) {
-        st = KB_NO_MEMORY;
+    if (st == KB_OK) {
+        identity->clock = kb_realm_clock_get(identity->client->realm);
+        st = identity->clock != NULL && name_source(identity, options) ? KB_OK : KB_NO_MEMORY;
     }
 out:
     if (st != KB_OK) {

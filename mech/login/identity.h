@@ -71,9 +71,11 @@ KB_MUST_USE enum kb_status kb_identity_digest(struct kb_identity *identity,
 KB_MUST_USE enum kb_status kb_identity_digest_under(struct kb_identity *identity, kb_bytes key,
                                                     uint8_t out[KB_IDENTITY_DIGEST_LEN]);
 
-/* The clock of the identity's realm minus ours, in microseconds; 0 until it is known. */
-void kb_identity_set_clock_offset(struct kb_identity *identity, int64_t microseconds);
+/* The clock of the identity's realm minus ours, in microseconds; 0 until it is known (clock.h). */
 int64_t kb_identity_clock_offset(const struct kb_identity *identity);
+
+/* kb_identity_now is UTC seconds by that clock, as tickets have their times. */
+int64_t kb_identity_now(const struct kb_identity *identity);
 
 /* kb_identity_keytab_has is what options asks about keytabs: does `path` hold a key of `principal`?
  * False where it cannot be read: whoever uses it gets the error. */

@@ -192,12 +192,12 @@ struct kb_key_hint kb_identity_hint(struct kb_identity *identity, struct kb_hint
     return hint;
 }
 
-void kb_identity_set_clock_offset(struct kb_identity *identity, int64_t microseconds)
-{
-    atomic_store_explicit(&identity->clock_offset, microseconds, memory_order_relaxed);
-}
-
 int64_t kb_identity_clock_offset(const struct kb_identity *identity)
 {
-    return atomic_load_explicit(&identity->clock_offset, memory_order_relaxed);
+    return kb_realm_clock_ahead(identity->clock);
+}
+
+int64_t kb_identity_now(const struct kb_identity *identity)
+{
+    return kb_clock_now() + kb_identity_clock_offset(identity) / 1000000;
 }

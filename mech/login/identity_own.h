@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <sys/stat.h>
 
+#include "mech/login/clock.h"
 #include "mech/login/identity.h"
 #include "mech/net/facts.h"
 #include "mech/store/ccache.h"
@@ -38,7 +39,7 @@ struct kb_identity {
     char *where;              /* "keytab /etc/…", "the password": for messages */
     struct kb_shared *shared;
     atomic_uint refs;
-    _Atomic int64_t clock_offset; /* microseconds */
+    struct kb_realm_clock *clock; /* of the client's realm */
 
     /* Guarded by kb_identity_lock. */
     struct kb_identity *next;

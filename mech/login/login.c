@@ -385,6 +385,18 @@ static enum kb_status obtain(const struct kb_login *login, struct kb_wait *wait,
     return st;
 }
 
+/* A ticket that has still more than half of its life would not become much longer, and who always
+ * asks for more than the KDC gives would ask it always. */
+static bool is_too_short(const struct kb_login *login, kb_bytes key,
+                         const struct kb_credential *ticket)
+{
+    int64_t left = ticket->endtime - kb_identity_now(login->identity);
+
+    return login->wanted_life > left && left * 2 < ticket->endtime - ticket->starttime &&
+           kb_shared_claim(kb_identity_shared(login->identity), key, ticket,
+                           kb_identity_now(login->identity), true);
+}
+
 enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_target *target,
                                struct kb_credential **out, struct kb_error *err)
 {
@@ -400,10 +412,11 @@ enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_tar
     }
     cache_is_current = kb_cache_is_current(login->identity);
     if (cache_is_current) {
-        st = kb_shared_look(kb_identity_shared(login->identity), key, kb_clock_now(),
+        st = kb_shared_look(kb_identity_shared(login->identity), key,
+                            kb_identity_now(login->identity),
                             login->options->min_lifetime, out, &due, err);
     }
-    if (due) {
+    if (st == KB_OK && (due || is_too_short(login, key, *out))) {
         kb_refresh_ticket(login, target, key, out);
     }
     if (st == KB_NOT_FOUND) {
@@ -445,7 +458,7 @@ enum kb_status kb_login_tgt(const struct kb_login *login, struct kb_credential *
 const struct kb_principal *kb_login_client(const struct kb_identity *identity)
 {
     struct kb_credential *tgt =
-        kb_shared_find(kb_identity_shared(identity), KB_SHARED_TGT, kb_clock_now(), 0);
+        kb_shared_find(kb_identity_shared(identity), KB_SHARED_TGT, kb_identity_now(identity), 0);
     const struct kb_principal *client = NULL;
 
     if (tgt != NULL) {
@@ -457,14 +470,14 @@ const struct kb_principal *kb_login_client(const struct kb_identity *identity)
 
 int64_t kb_login_lifetime(struct kb_identity *identity)
 {
-    int64_t now = kb_clock_now(), left;
+    int64_t now = kb_identity_now(identity), left;
     struct kb_credential *tgt =
         kb_shared_find(kb_identity_shared(identity), KB_SHARED_TGT, now, 0);
 
     if (tgt == NULL) {
         return kb_cache_lifetime(identity);
     }
-    left = tgt->endtime - (now + tgt->clock_offset / 1000000);
+    left = tgt->endtime - now;
     kb_credential_free(tgt);
     return left;
 }

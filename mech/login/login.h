@@ -20,6 +20,7 @@ struct kb_login {
     struct kb_identity *identity;
     struct kb_listener *listener;   /* the credential's callbacks, borrowed; NULL: none */
     struct kb_interrupt *interrupt; /* the credential's, borrowed; NULL: none */
+    int64_t wanted_life; /* seconds that the ticket should have left, if the KDC gives them; 0: any */
 };
 
 /* kb_login_start_waiting begins the waiting of a call, with all that may disturb it: Timeout, the
@@ -32,7 +33,8 @@ void kb_login_start_waiting_for(const struct kb_login *login, int64_t ms, struct
 /* kb_login_socket_options is what the options say of sockets. */
 struct kb_socket_options kb_login_socket_options(const struct kb_options *options);
 
-/* kb_login_ticket returns a counted ticket for `target`, with more than a minute left. */
+/* kb_login_ticket returns a counted ticket for `target`, with more than MinLifetime left. One with
+ * less than wanted_life is refreshed already when half of its life has gone. */
 KB_MUST_USE enum kb_status kb_login_ticket(const struct kb_login *login,
                                            const struct kb_target *target,
                                            struct kb_credential **out, struct kb_error *err);

@@ -1,7 +1,6 @@
 #include "mech/login/realms.h"
 
 #include "mech/login/cache.h"
-#include "mech/login/clock.h"
 #include "mech/login/flight.h"
 #include "mech/options/value.h"
 #include "mech/protocol/krberror.h"
@@ -72,8 +71,8 @@ static struct kb_credential *find(struct kb_work *work, kb_bytes realm)
     struct kb_credential *found = NULL;
 
     if (key.len > 0) {
-        found = kb_shared_find(kb_identity_shared(work->identity), key, kb_clock_now(),
-                               work->login->options->min_lifetime);
+        found = kb_shared_find(kb_identity_shared(work->identity), key,
+                               kb_identity_now(work->identity), work->login->options->min_lifetime);
     }
     if (found == NULL) {
         found = in_cache(work, realm);

@@ -24,9 +24,7 @@ int64_t kb_refresh_at(const struct kb_credential *credential, int64_t min_life, 
 {
     int64_t from = credential->starttime, life;
 
-    if (now != INT64_MIN && now + credential->clock_offset / 1000000 > from) {
-        from = now + credential->clock_offset / 1000000;
-    }
+    from = now > from ? now : from;
     life = credential->endtime - min_life - from;
     return life > 0 ? from + life * draw_share() / 1000 : KB_NEVER;
 }
@@ -60,7 +58,7 @@ static enum kb_status begin(struct refresh *refresh, const struct kb_login *logi
 static void tell_failure(const struct refresh *refresh, int64_t seconds)
 {
     const struct kb_credential *old = refresh->old;
-    int64_t now = kb_clock_now() + old->clock_offset / 1000000;
+    int64_t now = kb_identity_now(refresh->work->identity);
     struct kb_buf server;
 
     kb_buf_init(&server, 600);
@@ -75,7 +73,9 @@ static void end(struct refresh *refresh, struct kb_credential *new_one, enum kb_
                 struct kb_credential **ticket)
 {
     int64_t min_life = refresh->work != NULL ? refresh->work->login->options->min_lifetime : 0;
-    int64_t now = from == KB_FLIGHT_FETCHED ? kb_clock_now() : INT64_MIN;
+    int64_t now = from == KB_FLIGHT_FETCHED && refresh->work != NULL
+                      ? kb_identity_now(refresh->work->identity)
+                      : INT64_MIN;
     int64_t seconds =
         kb_shared_refreshed(refresh->shared, refresh->key, refresh->old, new_one,
                             new_one != NULL ? kb_refresh_at(new_one, min_life, now) : KB_NEVER);
@@ -94,9 +94,10 @@ static void end(struct refresh *refresh, struct kb_credential *new_one, enum kb_
 /* --- the TGT --- */
 
 /* Whether renewing makes it last longer; with a secret, a whole life. */
-static bool is_worth_renewing(const struct kb_credential *tgt, bool has_secret)
+static bool is_worth_renewing(const struct kb_identity *identity, const struct kb_credential *tgt,
+                              bool has_secret)
 {
-    int64_t now = kb_clock_now() + tgt->clock_offset / 1000000;
+    int64_t now = kb_identity_now(identity);
     int64_t until = has_secret ? now + (tgt->endtime - tgt->starttime) : tgt->endtime + 1;
 
     return (tgt->flags & KB_TKT_RENEWABLE) != 0 && tgt->renew_till >= until;
@@ -126,7 +127,7 @@ static struct kb_credential *renew_or_log_in(struct refresh *refresh)
 {
     bool has_secret = kb_identity_has_secret(refresh->work->identity);
     struct kb_credential *new_one = NULL;
-    bool renews = is_worth_renewing(refresh->old, has_secret);
+    bool renews = is_worth_renewing(refresh->work->identity, refresh->old, has_secret);
 
     if (renews &&
         kb_work_renew(refresh->work, refresh->old, &new_one, &refresh->error) == KB_OK) {
@@ -160,11 +161,11 @@ void kb_refresh_tgt(struct kb_work *work, struct kb_credential **tgt)
     struct refresh refresh;
 
     if (work->refreshed_tgt || !kb_shared_claim(kb_identity_shared(login->identity), KB_SHARED_TGT,
-                                                *tgt, kb_clock_now(), early)) {
+                                                *tgt, kb_identity_now(login->identity), early)) {
         return;
     }
     work->refreshed_tgt = true;
-    if (!is_worth_renewing(*tgt, false) && !kb_identity_has_secret(login->identity)) {
+    if (!is_worth_renewing(login->identity, *tgt, false) && !kb_identity_has_secret(login->identity)) {
         kb_shared_stays(kb_identity_shared(login->identity), KB_SHARED_TGT, *tgt);
         return;
     }

@@ -3,6 +3,7 @@
 #include "mech/login/cache.h"
 #include "mech/login/clock.h"
 #include "mech/login/flight.h"
+#include "mech/login/identity_own.h"
 #include "mech/login/pause.h"
 #include "mech/login/refresh.h"
 #include "mech/login/work.h"
@@ -17,7 +18,7 @@ static void learn(struct kb_work *work, const struct kb_fetch *fetch)
         kb_identity_learn(work->identity, &hint);
     }
     if (kb_fetch_clock_offset(fetch, &offset)) {
-        kb_identity_set_clock_offset(work->identity, offset);
+        kb_realm_clock_set(work->identity->clock, offset, true);
         work->policy.clock_offset = offset;
     }
 }
@@ -175,7 +176,7 @@ enum kb_status kb_work_log_in(struct kb_work *work, struct kb_credential **out,
 
 static void tell_renewed(struct kb_work *work, const struct kb_credential *tgt)
 {
-    int64_t now = kb_clock_now() + tgt->clock_offset / 1000000;
+    int64_t now = kb_identity_now(work->identity);
     struct kb_buf name;
 
     kb_buf_init(&name, 600);

@@ -278,6 +278,7 @@ static OM_uint32 make_ours(OM_uint32 *minor, const struct request *req, const st
         return kb_no_memory(minor);
     }
     cred->usage = req->usage;
+    cred->asked_life = brought->life;
     cred->own_secret = brought->own != NULL && kb_settings_has_secret(brought->own);
     atomic_store(&cred->own, brought->own); /* goes over */
     brought->own = NULL;
@@ -301,7 +302,7 @@ static void tell_unused(const struct kb_brought *brought)
 {
     struct kb_events *events;
 
-    if (brought->own != NULL && !brought->platforms) {
+    if (brought->own != NULL && !brought->only_life && !brought->platforms) {
         events = kb_tell_events(NULL, NULL);
         kb_event_store_unused(events);
         kb_events_free(events);
@@ -372,7 +373,8 @@ static OM_uint32 acquire_brought(OM_uint32 *minor, struct request *req, const st
     OM_uint32 major;
 
     if (kb_brought_init(&brought, ours, applicant->client, req->password, req->store, &err) ==
-        KB_OK) {
+            KB_OK &&
+        kb_brought_life(&brought, ours, req->time_req, req->store, &err) == KB_OK) {
         applicant->own = brought.own;
         applicant->own_identity = brought.own_identity;
         major = acquire_decided(minor, req, mech, applicant, &brought, out, time_rec);

@@ -1,8 +1,11 @@
 #include "mech/spi/brought.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "mech/login/tell.h"
+
+#define SHORTEST_LIFE 60 /* that TicketLife can be */
 
 /* MIT's keys. Their case counts; `password` is a secret itself, not our option's way to one. */
 enum mit_key { NO_KEY, KEY_PASSWORD, KEY_CLIENT_KEYTAB, KEY_CCACHE, KEY_VERIFY, KEY_ACCEPTORS };
@@ -161,10 +164,11 @@ static void tell_near_misses(gss_const_key_value_set_t store)
     }
 }
 
-static bool names_user(gss_const_key_value_set_t store)
+static bool names(gss_const_key_value_set_t store, const char *option)
 {
     for (OM_uint32 i = 0; store != NULL && i < store->count; i++) {
-        if (kb_equal_nocase(kb_str(store->elements[i].key), KB_LIT("User"))) {
+        if (store->elements[i].key != NULL &&
+            kb_equal_nocase(kb_str(store->elements[i].key), kb_str(option))) {
             return true;
         }
     }
@@ -195,11 +199,30 @@ enum kb_status kb_brought_init(struct kb_brought *brought, bool ours, kb_bytes c
     if (st == KB_OK && brought->own != NULL && kb_settings_has_identity(brought->own)) {
         brought->own_identity = true;
         /* A secret belongs to the name that was given with it. */
-        if (client.len > 0 && !names_user(store)) {
+        if (client.len > 0 && !names(store, "User")) {
             st = set(brought, "User", client, err);
         }
     }
     return st;
+}
+
+enum kb_status kb_brought_life(struct kb_brought *brought, bool ours, OM_uint32 time_req,
+                               gss_const_key_value_set_t store, struct kb_error *err)
+{
+    char text[16];
+
+    if (time_req == 0 || time_req == GSS_C_INDEFINITE || brought->platforms ||
+        (!ours && !brought->own_identity) || names(store, "TicketLife")) {
+        return KB_OK;
+    }
+    brought->life = time_req;
+    brought->only_life = brought->own == NULL;
+    snprintf(text, sizeof(text), "%lu",
+             (unsigned long)(time_req < SHORTEST_LIFE  ? SHORTEST_LIFE
+                             : time_req > INT32_MAX ? INT32_MAX
+                                                    : time_req));
+    add_to_key(&brought->key, kb_str(text));
+    return set(brought, "TicketLife", kb_str(text), err);
 }
 
 void kb_brought_wipe(struct kb_brought *brought)

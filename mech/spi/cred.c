@@ -67,23 +67,22 @@ struct kb_gss_cred *kb_cred_new(const struct kb_mech *mech, enum kb_cred_kind ki
     return cred;
 }
 
-/* -1: before the first login. Never 0, which a program may take for expired. */
-static OM_uint32 seconds(int64_t left)
+/* -1: before the first login. Never 0, which a program may take for expired; never more than it asked
+ * for. */
+static OM_uint32 seconds(const struct kb_gss_cred *cred, int64_t left)
 {
-    return left < 0 || left >= GSS_C_INDEFINITE ? GSS_C_INDEFINITE
-           : left == 0                          ? 1
-                                                : (OM_uint32)left;
+    OM_uint32 most = cred != NULL && cred->asked_life != 0 ? cred->asked_life : GSS_C_INDEFINITE;
+
+    return left < 0 || left >= most ? most : left == 0 ? 1 : (OM_uint32)left;
 }
 
 OM_uint32 kb_cred_lifetime(struct kb_gss_cred *cred)
 {
     struct kb_cred_view view;
-    OM_uint32 left = GSS_C_INDEFINITE;
+    OM_uint32 left;
 
     kb_cred_look(cred, &view);
-    if (view.identity != NULL) {
-        left = seconds(kb_login_lifetime(view.identity));
-    }
+    left = seconds(cred, view.identity != NULL ? kb_login_lifetime(view.identity) : -1);
     kb_cred_view_wipe(&view);
     return left;
 }
@@ -143,7 +142,7 @@ static OM_uint32 answer_initiator(OM_uint32 *minor, struct kb_gss_cred *cred,
     }
     if (answers->lifetime != NULL) {
         *answers->lifetime =
-            identity != NULL ? seconds(kb_login_lifetime(identity)) : GSS_C_INDEFINITE;
+            seconds(cred, identity != NULL ? kb_login_lifetime(identity) : -1);
     }
     if (answers->name != NULL) {
         major = user != NULL ? kb_name_of_principal(minor, mech, user, answers->name)

@@ -17,6 +17,7 @@ static struct kb_gss_ctx *ctx_new(const struct kb_mech *mech)
     if (ctx != NULL) {
         ctx->tag = KB_TAG_CTX;
         ctx->mech = mech;
+        ctx->until = INT64_MAX;
     }
     return ctx;
 }
@@ -136,6 +137,7 @@ static OM_uint32 init_ours(OM_uint32 *minor, const struct init_call *call,
                            kb_show(kb_str(options->spn)).text);
         return kb_fail_login(minor, options, beginning->listener, &err);
     }
+    kb_ctx_limit(ctx, &login, call->time_req);
     major = kb_initiate(minor, ctx, &login, no_ci_flags, &target, call->req_flags, call->bindings,
                         call->out);
     if (!GSS_ERROR(major)) {

@@ -41,6 +41,7 @@ struct kb_gss_cred {
     int usage;
     gss_cred_id_t inner; /* the platform's; of ours: the accept half of one for both, else NULL */
     /* Of ours: */
+    OM_uint32 asked_life;              /* seconds, when it was acquired; 0: any */
     atomic_bool no_ci_flags;           /* GSS_KRB5_CRED_NO_CI_FLAGS_X */
     char *client;                      /* the name that the caller gave, as a principal; or NULL */
     _Atomic(struct kb_settings *) own; /* what the caller set; NULL: nothing. Made once */
@@ -64,6 +65,7 @@ struct kb_gss_ctx {
     const struct kb_mech *mech;
     gss_ctx_id_t inner;
     struct kb_ap *ap;
+    int64_t until; /* when the program wanted it to end, UTC seconds; INT64_MAX: never */
     bool dce_style;
     atomic_bool busy;               /* with a leg, whose callbacks may come here again */
     OM_uint32 failed, failed_minor; /* errors are sticky */

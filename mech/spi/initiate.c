@@ -169,7 +169,7 @@ static OM_uint32 make_request(OM_uint32 *minor, struct kb_gss_ctx *ctx,
     request->mech = oid_of(ctx);
     request->etypes = login->options->ticket_types.items;
     request->num_etypes = login->options->ticket_types.num;
-    request->clock_offset = request->credential->clock_offset;
+    request->clock_offset = kb_identity_clock_offset(login->identity);
     if (bindings != GSS_C_NO_CHANNEL_BINDINGS) {
         given = bindings_of(bindings);
         request->bindings = &given;
@@ -356,9 +356,24 @@ OM_uint32 kb_initiate_reply(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffer
     return major;
 }
 
+void kb_ctx_limit(struct kb_gss_ctx *ctx, struct kb_login *login, OM_uint32 time_req)
+{
+    if (time_req != 0 && time_req != GSS_C_INDEFINITE) {
+        ctx->until = kb_clock_now() + time_req;
+        login->wanted_life = time_req;
+    }
+}
+
+int64_t kb_ctx_endtime(const struct kb_gss_ctx *ctx)
+{
+    int64_t endtime = kb_ap_endtime(ctx->ap);
+
+    return endtime < ctx->until ? endtime : ctx->until;
+}
+
 OM_uint32 kb_ctx_lifetime(const struct kb_gss_ctx *ctx)
 {
-    int64_t left = kb_ap_endtime(ctx->ap) - kb_clock_now();
+    int64_t left = kb_ctx_endtime(ctx) - kb_clock_now();
 
     return left <= 0 ? 0 : left < GSS_C_INDEFINITE ? (OM_uint32)left : GSS_C_INDEFINITE - 1;
 }

@@ -54,7 +54,7 @@ static bool old_keys(const struct kb_ap *ap, gss_krb5_rfc1964_keydata_t *out)
     return true;
 }
 
-gss_krb5_lucid_context_v1_t *kb_lucid_new(const struct kb_ap *ap)
+gss_krb5_lucid_context_v1_t *kb_lucid_new(const struct kb_ap *ap, int64_t endtime)
 {
     gss_krb5_lucid_context_v1_t *lucid = calloc(1, sizeof(*lucid));
     uint16_t ignored;
@@ -64,7 +64,7 @@ gss_krb5_lucid_context_v1_t *kb_lucid_new(const struct kb_ap *ap)
     }
     lucid->version = 1;
     lucid->initiate = 1;
-    lucid->endtime = (OM_uint32)kb_ap_endtime(ap);
+    lucid->endtime = (OM_uint32)endtime;
     lucid->send_seq = kb_ap_send_seq(ap);
     lucid->recv_seq = kb_ap_first_seq(ap);
     lucid->protocol = kb_old_algorithms(ap, &ignored, &ignored) ? PROTOCOL_OLD : PROTOCOL_CFX;

@@ -10,8 +10,8 @@
 
 #include "mech/protocol/ap.h"
 
-/* kb_lucid_new: of an established context. NULL: no memory. */
-gss_krb5_lucid_context_v1_t *kb_lucid_new(const struct kb_ap *ap);
+/* kb_lucid_new: of an established context, which ends at `endtime`. NULL: no memory. */
+gss_krb5_lucid_context_v1_t *kb_lucid_new(const struct kb_ap *ap, int64_t endtime);
 void kb_lucid_free(gss_krb5_lucid_context_v1_t *lucid); /* wipes; NULL is accepted */
 
 #endif

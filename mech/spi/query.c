@@ -211,7 +211,7 @@ static OM_uint32 ask_lucid(OM_uint32 *minor, const struct query *q)
         *minor = EINVAL;
         return GSS_S_FAILURE;
     }
-    lucid = kb_lucid_new(q->ctx->ap);
+    lucid = kb_lucid_new(q->ctx->ap, kb_ctx_endtime(q->ctx));
     if (lucid == NULL) {
         return kb_no_memory(minor);
     }

@@ -155,16 +155,10 @@ static struct entry *used(struct kb_shared *shared, struct entry *entry)
 
 /* --- tickets --- */
 
-/* Seconds that a ticket has left. Its times are the KDC's, `now` is ours. */
-static int64_t life_left(const struct kb_credential *credential, int64_t now)
-{
-    return credential->endtime - (now + credential->clock_offset / 1000000);
-}
-
 static struct kb_credential *usable(const struct entry *entry, int64_t now, int64_t min_life)
 {
     if (entry == NULL || entry->credential == NULL ||
-        life_left(entry->credential, now) <= min_life) {
+        entry->credential->endtime - now <= min_life) {
         return NULL;
     }
     return kb_credential_ref(entry->credential);
@@ -184,10 +178,7 @@ struct kb_credential *kb_shared_find(struct kb_shared *shared, kb_bytes asked, i
 
 static bool claim(struct entry *entry, int64_t now, bool early)
 {
-    const struct kb_credential *credential = entry->credential;
-
-    if ((!early && now + credential->clock_offset / 1000000 < entry->refresh_at) ||
-        entry->refresh_at == KB_NEVER || entry->refreshing || kb_now_ms() < entry->retry_ms) {
+    if ((!early && now < entry->refresh_at) || entry->refresh_at == KB_NEVER || entry->refreshing || kb_now_ms() < entry->retry_ms) {
         return false;
     }
     entry->refreshing = true;

@@ -10,8 +10,10 @@
  * what its own thread is fetching wait for itself. That the KDC does not know a service is
  * remembered for ten seconds.
  *
- * A ticket comes with the time from which on it is due to be refreshed (`refresh_at`, by the KDC's
- * clock; KB_NEVER). One thread that finds it so is told, and refreshes it; all others go on with
+ * Times are UTC seconds by the KDC's clock, as in tickets.
+ *
+ * A ticket comes with the time from which on it is due to be refreshed (`refresh_at`;
+ * KB_NEVER). One thread that finds it so is told, and refreshes it; all others go on with
  * the old one meanwhile, and so does that one if it fails. The next is told 30 seconds later, then
  * after twice as long, up to ten minutes. When and how is login/refresh's business.
  *
@@ -45,7 +47,7 @@ struct kb_shared *kb_shared_new(void); /* NULL: no memory */
 void kb_shared_free(struct kb_shared *shared);
 
 /* kb_shared_find returns a reference to the ticket asked for as `asked`, if it has more than
- * `min_life` seconds left at `now` (UTC seconds, local clock); else NULL. */
+ * `min_life` seconds left at `now` ; else NULL. */
 struct kb_credential *kb_shared_find(struct kb_shared *shared, kb_bytes asked, int64_t now,
                                      int64_t min_life);
 

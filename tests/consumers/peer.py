@@ -93,21 +93,22 @@ class Server:
         import gssapi
         return gssapi.raw.OID.from_int_seq(oid) if oid else None
 
-    def acquire(self, cred, name=None, name_type="user", usage="initiate", store=None, mechs=None):
+    def acquire(self, cred, name=None, name_type="user", usage="initiate", store=None, mechs=None,
+                lifetime=None):
         desired = self._name(name, name_type) if name else None
         mechs = [self._mech(m) for m in mechs] if mechs else None
         if store:
             store = {k.encode(): v.encode() for k, v in store.items()}
-            got = self.raw.acquire_cred_from(store, desired, None, mechs, usage)
+            got = self.raw.acquire_cred_from(store, desired, lifetime, mechs, usage)
         else:
-            got = self.raw.acquire_cred(desired, None, mechs, usage)
+            got = self.raw.acquire_cred(desired, lifetime, mechs, usage)
         self.creds[cred] = got.creds
         return {"lifetime": got.lifetime, "mechs": sorted(m.dotted_form for m in got.mechs)}
 
-    def acquire_with_password(self, cred, name, password, mechs=None):
+    def acquire_with_password(self, cred, name, password, mechs=None, lifetime=None):
         mechs = [self._mech(m) for m in mechs] if mechs else None
         got = self.raw.acquire_cred_with_password(self._name(name, "user"), password.encode(),
-                                                  None, mechs)
+                                                  lifetime, mechs)
         self.creds[cred] = got.creds
         return {"lifetime": got.lifetime}
 
@@ -121,12 +122,12 @@ class Server:
         return {}
 
     def init(self, ctx, target, token=None, mech=None, flags=MUTUAL | REPLAY | SEQUENCE,
-             cred=None, target_type="hostbased_service"):
+             cred=None, target_type="hostbased_service", lifetime=None):
         start = time.thread_time()
         got = self.raw.init_sec_context(self._name(target, target_type),
                                         self.creds[cred] if cred else None,
                                         self.contexts.get(ctx), self._mech(mech), flags,
-                                        None, None, token)
+                                        lifetime, None, token)
         self.contexts[ctx] = got.context
         return {"token": got.token, "more": got.more_steps, "flags": int(got.flags),
                 "lifetime": got.lifetime, "cpu": time.thread_time() - start}

@@ -633,24 +633,6 @@ static void after_a_failure_the_next_try_comes_later(void **state)
     kb_shared_free(shared);
 }
 
-/* The KDC's clock counts. */
-static void due_is_by_the_kdcs_clock(void **state)
-{
-    struct kb_shared *shared = kb_shared_new();
-    struct kb_credential *plain = credential(NOW + 1000), parts = *plain, *ahead;
-
-    (void)state;
-    parts.clock_offset = 600 * (int64_t)1000000;
-    ahead = kb_credential_new(&parts);
-    assert_non_null(ahead);
-    kb_shared_put(shared, KB_LIT("x"), ahead, NOW + 800);
-    assert_false(is_due(shared, NOW + 199));
-    assert_true(is_due(shared, NOW + 200));
-    kb_credential_free(plain);
-    kb_credential_free(ahead);
-    kb_shared_free(shared);
-}
-
 static void a_child_waits_for_nobody(void **state)
 {
     struct kb_shared *shared = kb_shared_new();
@@ -707,7 +689,6 @@ int main(void)
         cmocka_unit_test(a_services_word_counts_once_a_minute),
         cmocka_unit_test(one_thread_is_told_that_a_ticket_is_due),
         cmocka_unit_test(after_a_failure_the_next_try_comes_later),
-        cmocka_unit_test(due_is_by_the_kdcs_clock),
         cmocka_unit_test(a_child_waits_for_nobody),
     };
 

@@ -1,0 +1,159 @@
+#!/usr/bin/python3
+"""Lifetimes that programs ask for, and clocks that are wrong: MIT's and Heimdal's KDC at the right
+time, a client whose clock is minutes or hours off (libfaketime)."""
+import os
+import subprocess
+import sys
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "realm")]
+import harness                              # noqa: E402
+from kdc import peers, program              # noqa: E402
+from peer import KRB5, Peer, establish   # noqa: E402
+from realm import Realm, faketime           # noqa: E402
+
+HOUR = 3600
+
+
+class Case(unittest.TestCase):
+    KIND = "mit"
+
+    @classmethod
+    def setUpClass(cls):
+        cls.realm = Realm(cls.KIND)
+        cls.realm.__enter__()
+        cls.addClassCleanup(cls.realm.close)
+        cls.server = Peer(cls.realm.service_env(KRB5RCACHENAME="none:"))
+        cls.addClassCleanup(cls.server.close)
+
+    @property
+    def log_path(self):
+        return self.realm.path(self.id().split(".")[-1] + ".log")
+
+    def options(self, secret="keytab", user="alice", **more):
+        more = {"TicketLife": "10h", "LogFile": self.log_path, **more}
+        return self.realm.identity(secret, user) + "".join(f" {k}={v}" for k, v in more.items())
+
+    def client(self, options=None, **env):
+        peer = Peer(self.realm.env(options=options or self.options(), **env))
+        self.addCleanup(peer.close)
+        return peer
+
+    def lives(self):
+        """The minutes of the TGTs that were obtained."""
+        with open(self.log_path, encoding="utf-8") as log:
+            return [int(line.split("good for ")[1].split()[0]) for line in log
+                    if "New TGT" in line]
+
+
+class TestAsked(Case):
+    def test_a_credentials_life(self):
+        client = self.client()
+        # SPNEGO, above us in libgssapi, hands no lifetime down.
+        got = client.acquire(cred="c", mechs=[KRB5], lifetime=HOUR)
+        self.assertEqual(got["lifetime"], HOUR)
+        self.assertEqual(client.inquire_cred(cred="c")["lifetime"], HOUR)
+        mine, _ = establish(client, self.server, "HTTP@localhost", cred="c")
+        self.assertIn(mine["lifetime"], range(HOUR - 60, HOUR + 1))
+        self.assertIn(client.inquire_cred(cred="c")["lifetime"], range(HOUR - 60, HOUR + 1))
+        # What others have is another matter, and what is asked for equally is one ticket.
+        mine, _ = establish(client, self.server, "HTTP@localhost")
+        self.assertIn(mine["lifetime"], range(10 * HOUR - 60, 10 * HOUR + 1))
+        client.acquire(cred="d", mechs=[KRB5], lifetime=HOUR)
+        establish(client, self.server, "HTTP@localhost", cred="d")
+        self.assertEqual(self.lives(), [60, 600])
+
+    def test_a_long_one(self):
+        """The KDC has the last word."""
+        client = self.client()
+        client.acquire(cred="c", lifetime=7 * 24 * HOUR)
+        establish(client, self.server, "HTTP@localhost", cred="c")
+        self.assertIn(client.inquire_cred(cred="c")["lifetime"],
+                      range(48 * HOUR - 60, 48 * HOUR + 1))
+
+    def test_any(self):
+        client = self.client()
+        for lifetime in (None, 0):
+            got = client.acquire(cred="c", lifetime=lifetime)
+            self.assertIsNone(got["lifetime"])
+        establish(client, self.server, "HTTP@localhost", cred="c")
+        self.assertEqual(self.lives(), [600])
+
+    def test_with_a_password(self):
+        client = self.client()
+        got = client.acquire_with_password(cred="c", name="bob@" + self.realm.name, password="b",
+                                           lifetime=2 * HOUR)
+        self.assertIn(got["lifetime"], range(2 * HOUR - 60, 2 * HOUR + 1))
+        self.assertEqual(self.lives(), [120])
+
+    def test_the_store_says_it(self):
+        client = self.client()
+        client.acquire(cred="c", lifetime=2 * HOUR, store={"TicketLife": "3h"})
+        establish(client, self.server, "HTTP@localhost", cred="c")
+        self.assertEqual(self.lives(), [180])
+
+    def test_a_contexts_life(self):
+        client = self.client()
+        with self.realm.counting() as seen:
+            for lifetime, least, most in ((600, 595, 600), (None, 10 * HOUR - 60, 10 * HOUR),
+                                          (7, 5, 7), (0, 10 * HOUR - 60, 10 * HOUR),
+                                          (48 * HOUR, 10 * HOUR - 60, 10 * HOUR)):
+                mine, _ = establish(client, self.server, "HTTP@localhost", lifetime=lifetime)
+                self.assertIn(mine["lifetime"], range(least, most + 1))
+                self.assertIn(client.inquire(ctx="c")["lifetime"], range(least, most + 1))
+        self.assertEqual(seen.total, 2, dict(seen))
+
+
+class TestWrongClock(Case):
+    OFFSETS = ((600, "password"), (-600, "keytab"), (10 * HOUR, "keytab"), (-10 * HOUR, "password"))
+
+    def log_in(self, client, **more):
+        mine, theirs = establish(client, self.server, "HTTP@localhost", **more)
+        # The KDC's time is known to a second.
+        self.assertIn(mine["lifetime"], range(10 * HOUR - 90, 10 * HOUR + 2))
+        return theirs["name"].split("@")[0]
+
+    def test_log_in(self):
+        for offset, secret in self.OFFSETS:
+            with self.subTest(offset=offset, secret=secret):
+                client = self.client(self.options(secret), **faketime(offset))
+                client.acquire(cred="c")
+                self.assertEqual(self.log_in(client, cred="c"), "alice")
+                self.assertIn(client.inquire_cred(cred="c")["lifetime"],
+                              range(10 * HOUR - 90, 10 * HOUR + 2))
+
+    def test_who_comes_next_knows_it(self):
+        """The clock is the realm's: another user's first request is right."""
+        client = self.client(self.options("keytab"), **faketime(10 * HOUR))
+        self.log_in(client)
+        self.realm.keytab("bob.keytab", "bob")
+        client.acquire(cred="bob", store={"User": "bob@" + self.realm.name,
+                                          "KeytabFile": self.realm.path("bob.keytab")})
+        with self.realm.counting() as seen:
+            self.assertEqual(self.log_in(client, cred="bob"), "bob")
+        self.assertEqual(dict(seen), {"AS": 1, "TGS": 1})
+
+    def test_in_a_cache(self):
+        """It stands in the header, where MIT's programs look for it, and the next process too."""
+        cache = self.realm.path("cc")
+        env = faketime(-10 * HOUR)
+        self.log_in(self.client(self.options(CredentialsCacheFile=cache), **env))
+        with self.realm.counting() as seen:
+            self.log_in(self.client(self.options(CredentialsCacheFile=cache), **env))
+            self.log_in(self.client(f"CredentialsCacheFile={cache}", **env))
+        self.assertEqual(seen.total, 0, dict(seen))
+        if self.KIND == "mit":
+            done = subprocess.run([program("kvno"), "-c", cache, "other/localhost"],
+                                  env=self.realm.env(plugin=False, **env), text=True,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            self.assertEqual(done.returncode, 0, done.stdout)
+
+
+@unittest.skipUnless(peers(), "no Heimdal: tests/realm/peers.sh fetches it")
+class TestWrongClockHeimdal(TestWrongClock):
+    KIND = "heimdal"
+
+
+if __name__ == "__main__":
+    harness.main("krb5kdc", "kadmin.local", modules=["gssapi"], plugin=True)
