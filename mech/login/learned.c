@@ -4,7 +4,7 @@
 #include "mech/login/beside.h"
 #include "mech/login/clock.h"
 #include "mech/login/identity_own.h"
-#include "mech/net/memory.h"
+#include "mech/net/exchange.h"
 #include "mech/protocol/kdcrep.h"
 
 #define DAY INT64_C(86400)
@@ -87,113 +87,46 @@ static void load_hint(struct kb_work *work, const struct kb_beside_table *table)
     kb_buf_wipe(&name);
 }
 
-/* --- of a realm: when (8), flags (1), transport (1), port (2), host, family (1), port (2), scope
- * (4), address --- */
+/* --- of a realm: when (8), what net knows of its KDCs as text --- */
 
-#define FLAG_TCP 1
-#define FLAG_ALIVE 2
-
-static void add_address(struct fact *fact, const struct kb_address *address)
-{
-    bool v6 = address->u.any.sa_family == AF_INET6;
-
-    add(fact, 1, v6 ? 6 : 4);
-    add(fact, 2, kb_address_port(address));
-    add(fact, 4, v6 ? address->u.in6.sin6_scope_id : 0);
-    add_bytes(fact, v6 ? kb_bytes_of(&address->u.in6.sin6_addr, 16)
-                       : kb_bytes_of(&address->u.in.sin_addr, 4));
-}
-
-static bool get_address(struct kb_reader *r, struct kb_address *out)
-{
-    uint8_t family = kb_get_u8(r);
-    uint16_t port = kb_get_u16be(r);
-    uint32_t scope = kb_get_u32be(r);
-    kb_bytes bytes = kb_get_bytes(r, kb_get_u16be(r));
-
-    *out = (struct kb_address){0};
-    if (family == 4 && bytes.len == 4) {
-        out->len = sizeof(out->u.in);
-        out->u.in.sin_family = AF_INET;
-        memcpy(&out->u.in.sin_addr, bytes.ptr, 4);
-    } else if (family == 6 && bytes.len == 16) {
-        out->len = sizeof(out->u.in6);
-        out->u.in6.sin6_family = AF_INET6;
-        out->u.in6.sin6_scope_id = scope;
-        memcpy(&out->u.in6.sin6_addr, bytes.ptr, 16);
-    }
-    kb_address_set_port(out, port);
-    return out->len > 0;
-}
-
-bool kb_learned_get_kdc(kb_bytes value, struct kb_remembered *out, int64_t *out_at)
+bool kb_learned_get_kdcs(kb_bytes value, kb_bytes *out_text, int64_t *out_at)
 {
     struct kb_reader r = kb_reader(value);
-    uint8_t flags, transport;
-    kb_bytes host;
 
-    *out = (struct kb_remembered){0};
     *out_at = (int64_t)kb_get_u64be(&r);
-    flags = kb_get_u8(&r);
-    transport = kb_get_u8(&r);
-    out->port = kb_get_u16be(&r);
-    host = kb_get_bytes(&r, kb_get_u16be(&r));
-    out->tcp = (flags & FLAG_TCP) != 0;
-    out->alive = (flags & FLAG_ALIVE) != 0;
-    if (out->alive && !r.bad) {
-        if (!get_address(&r, &out->address) || (transport != KB_UDP && transport != KB_TCP) ||
-            host.len == 0 || host.len >= sizeof(out->host) ||
-            memchr(host.ptr, '\0', host.len) != NULL) {
-            return false;
-        }
-        out->transport = transport == KB_UDP ? KB_UDP : KB_TCP;
-        memcpy(out->host, host.ptr, host.len);
-    }
-    return !r.bad && r.rest.len == 0;
+    *out_text = r.rest;
+    return !r.bad;
 }
 
-static bool make_kdc(struct kb_work *work, int64_t now, struct fact *out)
+static bool make_kdcs(struct kb_work *work, int64_t now, struct fact *out)
 {
     kb_bytes realm = kb_identity_principal(work->identity)->realm;
-    struct kb_remembered known;
-    bool alive;
+    struct kb_buf text;
+    bool made;
 
     *out = (struct fact){.type = KB_BESIDE_REALM, .key = realm};
-    kb_memory_get(realm, &known);
-    alive = known.alive && known.transport != KB_UNIX && known.address.len > 0;
-    if (!alive && !known.tcp) {
-        return false;
-    }
     add(out, 8, (uint64_t)now);
-    add(out, 1, (known.tcp ? FLAG_TCP : 0) | (alive ? FLAG_ALIVE : 0));
-    add(out, 1, alive ? (uint64_t)known.transport : 0);
-    add(out, 2, alive ? known.port : 0);
-    add_bytes(out, alive ? kb_str(known.host) : KB_NONE);
-    if (alive) {
-        add_address(out, &known.address);
+    kb_buf_init(&text, VALUE_MAX - 8);
+    kb_net_learned_export(realm, &text);
+    made = text.status == KB_OK && text.len > 0;
+    if (made) {
+        memcpy(out->value + out->len, text.data, text.len);
+        out->len += text.len;
     }
-    return true;
+    kb_buf_wipe(&text);
+    return made;
 }
 
-static void load_kdc(struct kb_work *work, const struct kb_beside_table *table)
+/* Who is alive is no news after a day; that UDP is too small is. */
+static void load_kdcs(struct kb_work *work, const struct kb_beside_table *table)
 {
-    kb_bytes realm = kb_identity_principal(work->identity)->realm;
-    struct kb_remembered known, ours;
+    kb_bytes realm = kb_identity_principal(work->identity)->realm, text;
     struct kb_beside_record record;
     int64_t at, now = kb_clock_now();
 
-    if (!kb_beside_find(table, KB_BESIDE_REALM, realm, &record) ||
-        !kb_learned_get_kdc(record.value, &known, &at)) {
-        return;
-    }
-    kb_memory_get(realm, &ours);
-    if (known.tcp && !ours.alive) {
-        kb_memory_set_tcp(realm, true);
-    }
-    if (known.alive && !ours.alive && at <= now && now - at < ALIVE) {
-        struct kb_kdc kdc = {.host = known.host, .port = known.port};
-
-        kb_memory_answered(realm, &kdc, &known.address, known.transport);
+    if (kb_beside_find(table, KB_BESIDE_REALM, realm, &record) &&
+        kb_learned_get_kdcs(record.value, &text, &at)) {
+        kb_net_learned_import(realm, text, at > now || now - at >= ALIVE);
     }
 }
 
@@ -214,7 +147,7 @@ void kb_learned_load(struct kb_work *work)
     }
     if (kb_beside_load(&work->beside.file, &contents) == KB_OK) {
         load_hint(work, &contents.table);
-        load_kdc(work, &contents.table);
+        load_kdcs(work, &contents.table);
     }
     kb_beside_contents_wipe(&contents);
 }
@@ -237,7 +170,7 @@ static size_t gather(struct kb_work *work, kb_bytes name, const struct kb_beside
 {
     int64_t now = kb_clock_now();
     size_t num = 0;
-    bool made[2] = {make_hint(work, name, &facts[0]), make_kdc(work, now, &facts[1])};
+    bool made[2] = {make_hint(work, name, &facts[0]), make_kdcs(work, now, &facts[1])};
 
     for (size_t i = 0; i < 2; i++) {
         if (made[i] && is_news(&facts[i], table, now)) {

@@ -31,10 +31,8 @@ void kb_learned_set_realm(struct kb_work *work, kb_bytes target, kb_bytes realm)
 
 /* --- the values in the file; for the tests and the fuzzer --- */
 
-struct kb_remembered;
-
 /* False: it is none. The hint's slices point into `value`. */
 bool kb_learned_get_hint(kb_bytes value, struct kb_key_hint *out);
-bool kb_learned_get_kdc(kb_bytes value, struct kb_remembered *out, int64_t *out_at);
+bool kb_learned_get_kdcs(kb_bytes value, kb_bytes *out_text, int64_t *out_at);
 
 #endif

@@ -21,7 +21,8 @@ struct kb_attempt *kb_attempt_find(const struct kb_race *race, const struct kb_p
     for (size_t i = 0; i < race->num_attempts; i++) {
         struct kb_attempt *attempt = &race->attempts[i];
 
-        if (attempt->transport == transport && kb_address_equal(&attempt->conn.peer, address) &&
+        if (!attempt->replaced && attempt->transport == transport &&
+            kb_address_equal(&attempt->conn.peer, address) &&
             (!tunnelled || attempt->place == place)) {
             return attempt;
         }
@@ -71,10 +72,32 @@ static void close_attempt(const struct kb_race *race, struct kb_attempt *attempt
     attempt->end_ms = race->now_ms;
 }
 
+/* A connection that was kept may have been closed by the KDC meanwhile: that is no failure. But a
+ * proof that was sent on it may have been judged. */
+static bool is_outdated(const struct kb_race *race, const struct kb_attempt *attempt)
+{
+    return attempt->reused && attempt->conn.in_len == 0 &&
+           (attempt->conn.sys_errno != 0 || attempt->conn.reason[0] != '\0') &&
+           !(race->send->proof && attempt->waiting) && race->num_attempts < KB_MAX_ATTEMPTS;
+}
+
+static void replace(struct kb_race *race, struct kb_attempt *attempt)
+{
+    struct kb_candidate again = {attempt->place, attempt->conn.peer, attempt->transport};
+
+    close_attempt(race, attempt);
+    attempt->replaced = true;
+    kb_attempt_start(race, &again); /* may move `attempt` */
+}
+
 void kb_attempt_fail(struct kb_race *race, struct kb_attempt *attempt)
 {
     bool counted = kb_attempt_counts(attempt);
 
+    if (counted && is_outdated(race, attempt)) {
+        replace(race, attempt);
+        return;
+    }
     close_attempt(race, attempt);
     if (!counted) {
         return;
@@ -82,7 +105,7 @@ void kb_attempt_fail(struct kb_race *race, struct kb_attempt *attempt)
     kb_attempt_tell(race, attempt, KB_TELL_FAILED, KB_NONE);
     if (attempt->conn.option == NULL) {
         attempt->place->failed = true;
-        kb_memory_failed(race->places->realm, &attempt->place->kdc);
+        kb_memory_failed(race->places->realm, &attempt->place->kdc, race->now_ms);
     }
     resume_datagrams(race, attempt);
     race->launch_ms = race->now_ms;
@@ -273,6 +296,21 @@ static enum kb_io open_attempt(struct kb_race *race, struct kb_attempt *attempt)
     return attempt->conn.ops->open(&attempt->conn);
 }
 
+/* The connection of the login's last message, if it leads there and was left open. */
+static bool take_kept(const struct kb_race *race, struct kb_attempt *attempt)
+{
+    struct kb_kept *kept = &race->net->kept;
+
+    if (kept->place != attempt->place || kept->transport != attempt->transport ||
+        !kb_address_equal(&kept->conn.peer, &attempt->conn.peer)) {
+        return false;
+    }
+    attempt->conn = kept->conn;
+    attempt->reused = true;
+    *kept = (struct kb_kept){0};
+    return true;
+}
+
 void kb_attempt_start(struct kb_race *race, const struct kb_candidate *candidate)
 {
     struct kb_attempt *attempt = new_attempt(race);
@@ -292,7 +330,7 @@ void kb_attempt_start(struct kb_race *race, const struct kb_candidate *candidate
                                    .transport = candidate->transport,
                                    .start_ms = race->now_ms,
                                    .timer_ms = INT64_MAX};
-    io = open_attempt(race, attempt);
+    io = take_kept(race, attempt) ? KB_IO_DONE : open_attempt(race, attempt);
     if (io == KB_IO_DONE) {
         kb_attempt_send(race, attempt); /* may move `attempt` */
     } else {

@@ -10,6 +10,7 @@
 
 const struct kb_net_tuning kb_net_default_tuning = {
     .hedge_ms = 250,
+    .hedge_min_ms = 50,
     .repeat_ms = 1000,
     .max_gap_ms = 8000,
     .max_sends = 4,
@@ -45,6 +46,7 @@ struct kb_net_session *kb_net_new(const struct kb_net_config *config, kb_locate_
 void kb_net_free(struct kb_net_session *net)
 {
     if (net != NULL) {
+        kb_kept_drop(net);
         kb_places_free(net->places);
         free(net->inbox.datagram);
         free(net);
@@ -71,15 +73,16 @@ bool kb_net_alive(struct kb_net_session *net, kb_bytes realm)
 {
     struct kb_error ignored = {0};
     struct kb_places *places = kb_places_of(net, realm, false, &ignored);
-    struct kb_remembered known;
 
     if (places == NULL || places->num == 1) {
         return places != NULL;
     }
-    kb_memory_get(realm, &known);
     for (size_t i = 0; i < places->num; i++) {
-        if (kb_memory_names(&known, &places->list[i].kdc)) {
-            return !places->list[i].failed;
+        struct kb_known known;
+
+        kb_memory_get(realm, &places->list[i].kdc, &known);
+        if (known.alive && !places->list[i].failed) {
+            return true;
         }
     }
     return false;
@@ -143,6 +146,9 @@ static enum kb_status run_race(struct kb_race *race, kb_bytes *out_reply, bool *
     default:
         /* What asked for TCP may have been forged, or TCP is closed by now. */
         kb_memory_set_tcp(race->send->realm, false);
+        if (race->state == KB_RACE_NOBODY || race->status == KB_TIMED_OUT) {
+            kb_memory_forgive(race->send->realm);
+        }
         status = kb_race_error(race, err);
         *again = look_again(race->net, race, err);
         break;

@@ -5,12 +5,14 @@
  * may be sent when, and what a reply means, is DESIGN.md's "net": a request without a proof is
  * hedged over the KDCs, one with a proof never; the machine's verdict function judges replies, no
  * Kerberos is parsed here. Times are milliseconds of the monotonic clock unless the name says else.
- * A session belongs to one login and one thread; what is learned about a realm (who answered, that
- * UDP is too small) is kept in the process, under its own lock. */
+ * A session belongs to one login and one thread; what is learned about a realm (who answered and
+ * how fast, who failed, that UDP is too small) is kept in the process, under its own lock. One
+ * login keeps to the KDC that answered it, and to its connection where that stays open. */
 #ifndef KB_EXCHANGE_H
 #define KB_EXCHANGE_H
 
 #include "asn1/arena.h"
+#include "asn1/buf.h"
 #include "mech/net/facts.h"
 #include "mech/net/wait.h"
 #include "mech/protocol/step.h"
@@ -24,12 +26,13 @@ enum kb_transport { KB_ANY_TRANSPORT, KB_UDP, KB_TCP, KB_UNIX, KB_HTTPS };
 /* One place to ask, as KDCHost, krb5.conf or DNS names it. The texts must live as long as the
  * session. */
 struct kb_kdc {
-    const char *host; /* a name or a numeric address; of KB_UNIX the socket's path */
-    uint16_t port;    /* of KB_UNIX: 0 */
+    const char *host;            /* a name or a numeric address; of KB_UNIX the socket's path */
+    uint16_t port;               /* of KB_UNIX: 0 */
     enum kb_transport transport; /* KB_ANY_TRANSPORT: by size and UseTCP */
     const char *path;            /* of KB_HTTPS: of its URL, "/KdcProxy"; else NULL */
-    const char *anchors[KB_MAX_ANCHORS]; /* of KB_HTTPS: whose certificates are trusted (crypto/tls.h)
-                                            up to the first NULL; none: whom the system trusts */
+    const char
+        *anchors[KB_MAX_ANCHORS]; /* of KB_HTTPS: whose certificates are trusted (crypto/tls.h)
+                                     up to the first NULL; none: whom the system trusts */
     unsigned priority; /* lower ones are asked first; of one priority, those that are known to be
                           fast, else in the order of the list */
     bool absolute; /* the name is whole, as DNS gave it: no search domain is tried */
@@ -120,6 +123,16 @@ KB_MUST_USE enum kb_status kb_net_primary(struct kb_net_session *net, struct kb_
  * KB_NO_MEMORY. */
 KB_MUST_USE enum kb_status kb_net_canonical_name(struct kb_wait *wait, const char *host,
                                                  bool reverse, char out[256]);
+
+/* What the process has learned about a realm's KDCs, as lines of text, for who keeps it in a file:
+ * which are alive, about how fast they answer, which failed, that UDP is too small.
+ * kb_net_learned_export appends at most KB_NET_LEARNED bytes, and no more lines than fit into
+ * `out`; while nothing important changes, the text does not. kb_net_learned_import takes what it
+ * can use of any text; what this process found out itself stays. With `old` nothing is believed of
+ * who is alive. Hints: they choose among the KDCs that are configured, and no more. */
+#define KB_NET_LEARNED 4096
+void kb_net_learned_export(kb_bytes realm, struct kb_buf *out);
+void kb_net_learned_import(kb_bytes realm, kb_bytes text, bool old);
 
 /* For mech/process around fork(2): what is known of the realms stays, helpers are the parent's. */
 void kb_net_fork_prepare(void);

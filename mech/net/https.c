@@ -313,8 +313,24 @@ static enum kb_io https_receive(struct kb_conn *conn, struct kb_inbox *inbox, kb
     }
 }
 
+static bool https_again(struct kb_conn *conn)
+{
+    struct kb_https *https = conn->https;
+
+    if (!https->http.keeps) {
+        return false;
+    }
+    kb_http_wipe(&https->http);
+    kb_arena_wipe(&https->arena);
+    https->reads = https->written = false;
+    conn->in_len = conn->sent = 0;
+    conn->waits_to_send = true;
+    return true;
+}
+
 const struct kb_transport_ops kb_https_ops = {.name = "https",
                                               .datagrams = false,
                                               .open = https_open,
                                               .send = https_send,
-                                              .receive = https_receive};
+                                              .receive = https_receive,
+                                              .again = https_again};

@@ -29,11 +29,25 @@ static void say_peer(struct kb_net_session *net, const struct kb_attempt *attemp
  * says nothing against UDP. */
 static enum kb_transport to_remember(const struct kb_race *race, const struct kb_attempt *attempt)
 {
-    if (attempt->transport == KB_TCP && race->tcp_by_choice &&
+    if (attempt->transport == KB_TCP && (race->tcp_by_choice || attempt->reused) &&
         attempt->place->kdc.transport == KB_ANY_TRANSPORT) {
-        return kb_memory_names(&race->known, &attempt->place->kdc) ? race->known.transport : KB_UDP;
+        return attempt->place->known.alive ? attempt->place->known.transport : KB_UDP;
     }
     return attempt->transport;
+}
+
+/* Who was asked before the one that answered, and said nothing. */
+static void note_overtaken(const struct kb_race *race, const struct kb_attempt *winner)
+{
+    for (size_t i = 0; i < race->num_attempts; i++) {
+        const struct kb_attempt *attempt = &race->attempts[i];
+
+        if (kb_attempt_counts(attempt) && attempt->waiting && attempt->seen == 0 &&
+            attempt->place != winner->place && attempt->sent_ms < winner->start_ms) {
+            kb_memory_overtaken(race->places->realm, &attempt->place->kdc,
+                                race->now_ms - attempt->sent_ms, race->now_ms);
+        }
+    }
 }
 
 static void answered(struct kb_race *race, struct kb_attempt *attempt, kb_bytes reply)
@@ -47,12 +61,15 @@ static void answered(struct kb_race *race, struct kb_attempt *attempt, kb_bytes 
     }
     race->net->answered_of = race->places;
     race->net->answered_by = attempt->place;
+    race->num_answer = (size_t)(attempt - race->attempts) + 1;
     kb_wait_progress(race->net->wait);
     kb_attempt_tell(race, attempt, KB_TELL_ANSWERED, reply);
     if (!attempt->cannot_serve) {
         attempt->place->failed = false;
         kb_memory_answered(race->places->realm, &attempt->place->kdc, &attempt->conn.peer,
-                           to_remember(race, attempt));
+                           to_remember(race, attempt),
+                           attempt->sends == 1 ? race->now_ms - attempt->sent_ms : -1);
+        note_overtaken(race, attempt);
     }
 }
 
@@ -157,7 +174,7 @@ static void cannot_serve(struct kb_race *race, struct kb_attempt *attempt, const
         kb_attempt_tell(race, attempt, KB_TELL_FAILED, KB_NONE);
         attempt->listening = true;
         attempt->place->failed = true;
-        kb_memory_failed(race->places->realm, &attempt->place->kdc);
+        kb_memory_failed(race->places->realm, &attempt->place->kdc, race->now_ms);
         race->launch_ms = race->now_ms;
     } else {
         ignore(race, attempt);

@@ -7,8 +7,8 @@ static void choose_transports(const struct kb_race *race, struct kb_lane *lane)
     enum kb_transport named = lane->place->kdc.transport;
     bool tcp_only = race->net->config.use_tcp || race->send->tcp_only ||
                     race->net->sockets.options.firewall_host != NULL;
-    bool tcp_known =
-        kb_memory_names(&race->known, &lane->place->kdc) && race->known.transport == KB_TCP;
+    const struct kb_kept *kept = &race->net->kept;
+    bool tcp_known = lane->place->known.alive && lane->place->known.transport == KB_TCP;
 
     lane->transports[1] = KB_ANY_TRANSPORT;
     lane->place->unreachable = named == KB_UDP && race->net->sockets.options.firewall_host != NULL;
@@ -18,7 +18,7 @@ static void choose_transports(const struct kb_race *race, struct kb_lane *lane)
         lane->transports[0] = named;
     } else if (tcp_only) {
         lane->transports[0] = KB_TCP;
-    } else if (race->tcp_by_choice || race->known.tcp || tcp_known) {
+    } else if (race->tcp_by_choice || race->tcp_known || tcp_known || kept->place == lane->place) {
         lane->transports[0] = KB_TCP;
         lane->transports[1] = KB_UDP;
     } else {
@@ -35,34 +35,103 @@ static void add_lane(struct kb_race *race, struct kb_place *place)
     choose_transports(race, lane);
 }
 
-/* The KDC that answered before comes first; those that failed in this session come last. A proof
- * goes to the one that answered alone, since another would count a second bad password. */
+/* --- their order --- */
+
+/* Those that failed in this session come last, before them those that did lately in this process;
+ * then the configured order counts. Of one priority those come first that are known to be fast. */
+static bool comes_before(const struct kb_race *race, const struct kb_place *a,
+                         const struct kb_place *b)
+{
+    bool late_a = race->now_ms < a->known.late_until_ms;
+    bool late_b = race->now_ms < b->known.late_until_ms;
+
+    if (a->failed != b->failed) {
+        return b->failed;
+    }
+    if (late_a != late_b) {
+        return late_b;
+    }
+    if (a->kdc.priority != b->kdc.priority) {
+        return a->kdc.priority < b->kdc.priority;
+    }
+    return a->known.srtt_us != 0 && (b->known.srtt_us == 0 || a->known.srtt_us < b->known.srtt_us);
+}
+
+static size_t sort(const struct kb_race *race, struct kb_place *sorted[KB_MAX_KDCS])
+{
+    struct kb_places *places = race->places;
+
+    for (size_t i = 0; i < places->num; i++) {
+        size_t at = i;
+
+        for (; at > 0 && comes_before(race, &places->list[i], sorted[at - 1]); at--) {
+            sorted[at] = sorted[at - 1];
+        }
+        sorted[at] = &places->list[i];
+    }
+    return places->num;
+}
+
+/* One login keeps to one KDC. A proof goes to one alone, since another would count a second bad
+ * password: the one that answered this login, else the first that is known to be alive. */
+static struct kb_place *find_own(const struct kb_race *race, struct kb_place *const *sorted,
+                                 size_t num)
+{
+    for (size_t i = 0; i < num && race->net->answered_of == race->places; i++) {
+        if (sorted[i] == race->net->answered_by && !sorted[i]->failed) {
+            return sorted[i];
+        }
+    }
+    for (size_t i = 0; i < num && race->send->proof; i++) {
+        if (sorted[i]->known.alive && !sorted[i]->failed) {
+            return sorted[i];
+        }
+    }
+    return NULL;
+}
+
 void kb_lanes_init(struct kb_race *race)
 {
     struct kb_places *places = race->places;
-    struct kb_place *first = NULL;
+    struct kb_place *sorted[KB_MAX_KDCS], *own;
+    size_t num;
 
-    kb_memory_get(places->realm, &race->known);
+    if (race->net->kept.place != NULL && !kb_conn_is_idle(&race->net->kept.conn)) {
+        kb_kept_drop(race->net); /* its KDC has closed it */
+    }
+    race->tcp_known = kb_memory_wants_tcp(places->realm);
     race->tcp_by_choice = race->net->config.use_tcp || race->send->tcp_only ||
                           race->net->sockets.options.firewall_host != NULL ||
                           race->send->message.len > race->net->config.udp_limit ||
                           race->send->message.len > race->net->config.max_packet_size;
-    for (size_t i = 0; i < places->num && first == NULL; i++) {
-        if (kb_memory_names(&race->known, &places->list[i].kdc) && !places->list[i].failed) {
-            first = &places->list[i];
-            add_lane(race, first);
+    for (size_t i = 0; i < places->num; i++) {
+        kb_memory_get(places->realm, &places->list[i].kdc, &places->list[i].known);
+    }
+    num = sort(race, sorted);
+    own = find_own(race, sorted, num);
+    if (own != NULL) {
+        add_lane(race, own);
+    }
+    for (size_t i = 0; i < num && !(own != NULL && race->send->proof); i++) {
+        if (sorted[i] != own) {
+            add_lane(race, sorted[i]);
         }
     }
-    if (first != NULL && race->send->proof) {
-        return;
+}
+
+int64_t kb_lanes_hedge_ms(const struct kb_race *race, const struct kb_place *place,
+                          enum kb_transport transport)
+{
+    const struct kb_net_tuning *tuning = &race->net->tuning;
+    int64_t ms;
+
+    if (place == NULL || place->known.srtt_us == 0 || tuning->hedge_min_ms == 0 ||
+        (transport != KB_UDP && race->net->kept.place != place)) {
+        return tuning->hedge_ms;
     }
-    for (int failed = 0; failed <= 1; failed++) {
-        for (size_t i = 0; i < places->num; i++) {
-            if (&places->list[i] != first && places->list[i].failed == failed) {
-                add_lane(race, &places->list[i]);
-            }
-        }
-    }
+    ms = ((int64_t)place->known.srtt_us + 4 * (int64_t)place->known.rttvar_us + 999) / 1000;
+    ms = ms > tuning->hedge_min_ms ? ms : tuning->hedge_min_ms;
+    return ms < tuning->hedge_ms ? ms : tuning->hedge_ms;
 }
 
 bool kb_lanes_left(const struct kb_race *race)
@@ -93,19 +162,20 @@ bool kb_lanes_resolving(const struct kb_race *race)
     return false;
 }
 
-/* Where to begin among a KDC's addresses: at the one that answered before, if it is there. */
+/* Where to begin among a KDC's addresses: at the one to which there is a connection, or that
+ * answered before, if it is there. */
 static void find_first(const struct kb_race *race, struct kb_lane *lane)
 {
     const struct kb_resolved *resolved = lane->place->resolved;
+    const struct kb_kept *kept = &race->net->kept;
+    const struct kb_address *wanted =
+        kept->place == lane->place ? &kept->conn.peer : &lane->place->known.address;
 
-    if (!kb_memory_names(&race->known, &lane->place->kdc)) {
-        return;
-    }
     for (unsigned i = 0; i < resolved->num; i++) {
         struct kb_address address = resolved->addresses[i];
 
         kb_address_set_port(&address, lane->place->port);
-        if (kb_address_equal(&address, &race->known.address)) {
+        if (wanted->len > 0 && kb_address_equal(&address, wanted)) {
             lane->first = i;
         }
     }

@@ -55,6 +55,7 @@ void kb_places_drop(struct kb_net_session *net, kb_bytes realm)
 {
     struct kb_places **link = &net->places;
 
+    kb_kept_drop(net); /* it belongs to one of them, most likely */
     while (*link != NULL) {
         struct kb_places *places = *link;
 

@@ -57,7 +57,8 @@ static void launch_due(struct kb_race *race)
             race->launch_ms = !other && !race->send->proof ? other_ms : INT64_MAX;
             return;
         }
-        race->launch_ms = race->hedge_ms = race->now_ms + tuning->hedge_ms;
+        race->launch_ms = race->hedge_ms =
+            race->now_ms + kb_lanes_hedge_ms(race, candidate.place, candidate.transport);
         if (candidate.place != NULL) {
             kb_attempt_start(race, &candidate); /* sets launch_ms to now where it fails at once */
         }
@@ -216,6 +217,32 @@ static void wait_and_dispatch(struct kb_race *race)
     }
 }
 
+void kb_kept_drop(struct kb_net_session *net)
+{
+    if (net->kept.place != NULL) {
+        kb_conn_close(&net->kept.conn);
+    }
+    net->kept = (struct kb_kept){0};
+}
+
+/* The connection that answered is kept for the login's next message, the others are closed. */
+static void end_attempt(struct kb_race *race, size_t index)
+{
+    struct kb_attempt *attempt = &race->attempts[index];
+    bool answered = race->state == KB_RACE_ANSWERED && race->num_answer == index + 1;
+
+    if (!attempt->over) {
+        attempt->end_ms = race->now_ms;
+    }
+    if (answered && !attempt->over && attempt->conn.ops->again != NULL &&
+        attempt->conn.ops->again(&attempt->conn)) {
+        kb_kept_drop(race->net);
+        race->net->kept = (struct kb_kept){attempt->place, attempt->transport, attempt->conn};
+    } else {
+        kb_conn_close(&attempt->conn);
+    }
+}
+
 void kb_race_run(struct kb_race *race)
 {
     race->state = KB_RACE_ON;
@@ -234,10 +261,7 @@ void kb_race_run(struct kb_race *race)
         }
     }
     for (size_t i = 0; i < race->num_attempts; i++) {
-        if (!race->attempts[i].over) {
-            race->attempts[i].end_ms = race->now_ms;
-        }
-        kb_conn_close(&race->attempts[i].conn);
+        end_attempt(race, i);
     }
 }
 

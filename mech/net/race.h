@@ -20,6 +20,8 @@ struct kb_attempt {
     bool listening; /* counted on no more (the next two say why), but the right answer may come */
     bool asked_tcp; /* its answer is too big for UDP, or a forger says so */
     bool cannot_serve; /* the KDC says that it cannot serve now, or a forger does */
+    bool reused;       /* its connection carried an earlier message of the login */
+    bool replaced;     /* that one was closed meanwhile: another attempt stands for it */
     unsigned sends, ignored;
     size_t seen;      /* bytes of an unfinished reply */
     int64_t start_ms; /* when it was opened */
@@ -62,7 +64,7 @@ struct kb_race {
     bool judged;
     kb_bytes reply;
 
-    struct kb_remembered known;
+    bool tcp_known; /* replies of the realm were too big for UDP */
     struct kb_lane lanes[KB_MAX_KDCS];
     size_t num_lanes;
     struct kb_attempt *attempts; /* heap */
@@ -75,11 +77,17 @@ struct kb_race {
     enum kb_held held_as;
     kb_bytes held; /* a reply that is stepped with if no better one comes */
     size_t held_from;
-    int64_t held_ms; /* not before then */
+    int64_t held_ms;   /* not before then */
+    size_t num_answer; /* the attempt that answered, from 1 on; 0: none */
 };
 
 /* lanes.c: whom to ask next. */
 void kb_lanes_init(struct kb_race *race);
+
+/* kb_lanes_hedge_ms is the silence after which others are asked beside a KDC: what RFC 6298 would
+ * wait for it, within bounds, where its time to answer over UDP is known. */
+int64_t kb_lanes_hedge_ms(const struct kb_race *race, const struct kb_place *place,
+                          enum kb_transport transport);
 
 /* kb_lanes_next finds the next address to try; with `other_transport` also by the second choice.
  * KB_NOT_FOUND: none now (a name may still be on its way). KB_NO_MEMORY. */

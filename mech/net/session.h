@@ -14,14 +14,15 @@
 
 /* The rhythm of a race, in milliseconds. Tests shorten it. */
 struct kb_net_tuning {
-    int64_t hedge_ms;   /* silence after which the next KDC is asked as well */
-    int64_t repeat_ms;  /* the first repetition of a datagram; then twice the gap, and so on */
-    int64_t max_gap_ms; /* until the gap is this long */
-    unsigned max_sends; /* datagrams to one KDC where no deadline ends it */
-    int64_t life_ms;    /* of a TCP connection where no deadline ends it */
-    int64_t name_ms;    /* of the search for an address where no deadline ends it */
-    int64_t defer_ms;   /* silence after which the other transport is tried as well */
-    int64_t proof_ms;   /* silence that ends a proof */
+    int64_t hedge_ms;     /* silence after which the next KDC is asked as well */
+    int64_t hedge_min_ms; /* where it is known to answer faster; 0: that changes nothing */
+    int64_t repeat_ms;    /* the first repetition of a datagram; then twice the gap, and so on */
+    int64_t max_gap_ms;   /* until the gap is this long */
+    unsigned max_sends;   /* datagrams to one KDC where no deadline ends it */
+    int64_t life_ms;      /* of a TCP connection where no deadline ends it */
+    int64_t name_ms;      /* of the search for an address where no deadline ends it */
+    int64_t defer_ms;     /* silence after which the other transport is tried as well */
+    int64_t proof_ms;     /* silence that ends a proof */
     int64_t weak_min_ms, weak_max_ms; /* bounds of "one more round trip" */
 };
 extern const struct kb_net_tuning kb_net_default_tuning;
@@ -33,8 +34,16 @@ struct kb_place {
     struct kb_resolve *question;        /* NULL: not asked yet */
     const struct kb_resolved *resolved; /* NULL: not answered yet */
     int64_t asked_ms;
-    bool unreachable; /* by UDP only, which does not go through a proxy */
-    bool failed;      /* in this session: asked last from then on */
+    bool unreachable;      /* by UDP only, which does not go through a proxy */
+    bool failed;           /* in this session: asked last from then on */
+    struct kb_known known; /* of the process, when the last race began */
+};
+
+/* The connection that brought the last answer over a stream, for the next message of the login. */
+struct kb_kept {
+    struct kb_place *place; /* NULL: none */
+    enum kb_transport transport;
+    struct kb_conn conn;
 };
 
 /* The KDCs of a realm, in the order of the configuration. */
@@ -61,7 +70,11 @@ struct kb_net_session {
     struct kb_net_facts facts;
     const struct kb_places *answered_of; /* who answered last; NULL: nobody yet */
     const struct kb_place *answered_by;
+    struct kb_kept kept;
 };
+
+/* kb_kept_drop closes what is kept. */
+void kb_kept_drop(struct kb_net_session *net);
 
 /* kb_places_of finds the KDCs of a realm, by asking `locate` the first time. NULL with *err set. */
 struct kb_places *kb_places_of(struct kb_net_session *net, kb_bytes realm, bool primary,

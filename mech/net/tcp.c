@@ -90,15 +90,27 @@ static enum kb_io tcp_receive(struct kb_conn *conn, struct kb_inbox *inbox, kb_b
     return io;
 }
 
+static bool tcp_again(struct kb_conn *conn)
+{
+    if (conn->in_len != PREFIX + announced(conn)) {
+        return false;
+    }
+    conn->in_len = conn->sent = 0;
+    conn->waits_to_send = true;
+    return true;
+}
+
 const struct kb_transport_ops kb_tcp_ops = {.name = "tcp",
                                             .datagrams = false,
                                             .open = kb_conn_open_stream,
                                             .send = tcp_send,
-                                            .receive = tcp_receive};
+                                            .receive = tcp_receive,
+                                            .again = tcp_again};
 
 /* Framed likewise, which is all that there is of MIT's KDC on a UNIX socket. */
 const struct kb_transport_ops kb_unix_ops = {.name = "unix",
                                              .datagrams = false,
                                              .open = kb_conn_open_stream,
                                              .send = tcp_send,
-                                             .receive = tcp_receive};
+                                             .receive = tcp_receive,
+                                             .again = tcp_again};

@@ -83,6 +83,14 @@ enum kb_io kb_conn_read(struct kb_conn *conn, uint8_t *to, size_t size, size_t *
     return KB_IO_DONE;
 }
 
+bool kb_conn_is_idle(const struct kb_conn *conn)
+{
+    uint8_t byte;
+
+    return recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+           (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
 /* --- what it turned out to be --- */
 
 static bool is_any(const struct kb_address *address)

@@ -1,8 +1,9 @@
 /* transport.h - how bytes travel to one KDC: UDP, TCP, a UNIX socket, a tunnel through a proxy, and
  * HTTPS to a KDC proxy behind one small const struct.
  *
- * A connection is one socket to one address, for one request message: a new source port, which the
- * kernel draws unless LocalPort names one, kept for repetitions. Nothing here waits, and nothing
+ * A connection is one socket to one address, over UDP for one request message: a new source port,
+ * which the kernel draws unless LocalPort names one, kept for repetitions; a stream may carry the
+ * login's next message too, where its peer leaves it open. Nothing here waits, and nothing
  * here knows Kerberos. Sockets are close-on-exec and non-blocking and raise no SIGPIPE. Datagrams
  * from another address or port are dropped, and ICMP errors are reported at once. */
 #ifndef KB_TRANSPORT_H
@@ -73,6 +74,10 @@ struct kb_transport_ops {
 
     /* receive yields a whole message, valid until the next call or the closing. */
     enum kb_io (*receive)(struct kb_conn *conn, struct kb_inbox *inbox, kb_bytes *out);
+
+    /* again makes a connection that brought a whole message ready for the next one; false: it
+     * cannot be used again. NULL of datagrams. */
+    bool (*again)(struct kb_conn *conn);
 };
 
 extern const struct kb_transport_ops kb_udp_ops, kb_tcp_ops, kb_unix_ops, kb_https_ops;
@@ -87,6 +92,9 @@ enum kb_io kb_conn_write(struct kb_conn *conn, const kb_bytes *parts, size_t num
 
 /* kb_conn_read takes what is there, up to `size` bytes. DONE with *len 0: the peer closed. */
 enum kb_io kb_conn_read(struct kb_conn *conn, uint8_t *to, size_t size, size_t *len);
+
+/* kb_conn_is_idle: the stream is open, and nothing came that nobody asked for. */
+bool kb_conn_is_idle(const struct kb_conn *conn);
 
 /* kb_conn_tunnel goes on with CONNECT and its answer, on a socket that is open. DONE: what is sent
  * from now on goes to the KDC; also where there is no tunnel to be made. */

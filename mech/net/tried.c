@@ -215,6 +215,7 @@ static void add_list(struct kb_buf *list, const struct kb_race *race)
 
         kb_buf_init(&entry, MAX_LIST);
         if (i < race->num_attempts) {
+            tells = !race->attempts[i].replaced;
             add_attempt(&entry, &race->attempts[i]);
         } else {
             tells = add_unresolved(&entry, race, race->lanes[i - race->num_attempts].place);

@@ -82,7 +82,8 @@ static struct kb_flow flow_of(const struct sockaddr *local, const struct sockadd
 }
 
 /* --- streams ---
- * A connection carries one request and its reply (net/transport.h). Between the two is kept what
+ * A connection is shown as one for each request and its reply, also where it carries several
+ * (net/transport.h); a dissector then remarks that ports are used again. Between the two is kept what
  * the reply acknowledges: half a hash of the connection, and the sequence number. The peer's own
  * number is made of that one. Where two connections meet in a slot one of them loses its number,
  * which costs a remark of the dissector's. No lock: a fork may come at any time. */

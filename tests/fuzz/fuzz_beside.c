@@ -2,15 +2,15 @@
  * be, and a change is made to what was there. */
 #include "mech/login/beside_pause.h"
 #include "mech/login/learned.h"
-#include "mech/net/memory.h"
+#include "mech/net/exchange.h"
 #include "mech/store/beside_file.h"
 #include "tests/fuzz/fuzz.h"
 
 static void read_value(kb_bytes value)
 {
     struct kb_beside_pause pause;
-    struct kb_remembered known;
     struct kb_key_hint hint;
+    kb_bytes text;
     int64_t at;
 
     if (kb_beside_get_pause(value, &pause)) {
@@ -19,8 +19,14 @@ static void read_value(kb_bytes value)
     if (kb_learned_get_hint(value, &hint)) {
         FUZZ_MUST(hint.salt.len + hint.s2kparams.len <= value.len);
     }
-    if (kb_learned_get_kdc(value, &known, &at)) {
-        FUZZ_MUST(!known.alive || (known.address.len > 0 && known.host[0] != '\0'));
+    if (kb_learned_get_kdcs(value, &text, &at)) {
+        struct kb_buf again;
+
+        kb_net_learned_import(KB_LIT("TEST"), text, false);
+        kb_buf_init(&again, KB_NET_LEARNED);
+        kb_net_learned_export(KB_LIT("TEST"), &again);
+        FUZZ_MUST(again.status == KB_OK);
+        kb_buf_wipe(&again);
     }
 }
 

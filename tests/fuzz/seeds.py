@@ -52,8 +52,7 @@ def beside(wire, vectors):
     text = b"KDC 192.0.2.1 refused"
     pause = struct.pack(">QQQBiIH", 1795462400, 1795463300, 900, 0, 24, 0, len(text)) + text
     hint = struct.pack(">iH", 18, 9) + b"TESTalice" + struct.pack(">HI", 4, 4096)
-    kdc = struct.pack(">QBBHH", 1795462400, 3, 1, 88, 3) + b"kdc" \
-        + struct.pack(">BHIH", 4, 88, 0, 4) + bytes([192, 0, 2, 1])
+    kdc = struct.pack(">Q", 1795462400) + b"tcp\nkdc any kdc 88\t1\tudp\t192.0.2.1\t1000\t500\t0\t0\n"
     records = [record(1, b"", bytes(range(64))), record(2, b"", bytes(88)),
                record(3, b"alice@TEST\0" + bytes(32), pause, 1795464200),
                record(16, b"alice@TEST", hint), record(17, b"TEST", kdc),

@@ -171,14 +171,13 @@ static void the_process_remembers_who_answered(void **state)
 {
     struct pair pair;
     struct kb_net_session *first;
-    struct kb_remembered known;
+    struct kb_known known;
 
     (void)state;
     pair_start(&pair, mock_udp_silent, NULL, mock_udp_final, NULL);
     assert_int_equal(asker_ask(&pair.asker, "hello", false), KB_OK);
-    kb_memory_get(KB_LIT("EXAMPLE.COM"), &known);
+    kb_memory_get(KB_LIT("EXAMPLE.COM"), &pair.asker.kdcs[1], &known);
     assert_true(known.alive);
-    assert_int_equal(known.port, pair.b.port);
     first = pair.asker.net;
     asker_session(&pair.asker);
     kb_net_free(first);
@@ -193,7 +192,7 @@ static void the_process_remembers_who_answered(void **state)
 static void a_refused_proof_is_not_judged(void **state)
 {
     struct pair pair;
-    struct kb_remembered known;
+    struct kb_known known;
 
     (void)state;
     pair_start(&pair, mock_udp_final, mock_tcp_silent, mock_udp_final, NULL);
@@ -204,7 +203,7 @@ static void a_refused_proof_is_not_judged(void **state)
     assert_int_equal(asker_ask(&pair.asker, "proof", true), KB_TIMED_OUT);
     assert_false(pair.asker.judged);
     assert_quick(&pair.asker);
-    kb_memory_get(KB_LIT("EXAMPLE.COM"), &known);
+    kb_memory_get(KB_LIT("EXAMPLE.COM"), &pair.asker.kdcs[0], &known);
     assert_false(known.alive);
     assert_false(kb_net_alive(pair.asker.net, KB_LIT("EXAMPLE.COM")));
     assert_int_equal(asker_ask(&pair.asker, "hello", false), KB_OK);
