@@ -194,11 +194,52 @@ static void in_memory(void **state)
     kb_principal_free(tgs);
 }
 
+/* A ticket more than what is known: it, or what was known and nothing else. */
+static void one_more(void **state)
+{
+    struct fixture *f = *state;
+    struct kb_cc_contents *contents, *grown;
+    struct kb_credential *tgt;
+    struct kb_principal *tgs = principal("krbtgt/MIT.TEST@MIT.TEST");
+    struct kb_cc_wanted wanted = {.server = tgs, .etypes = etypes, .num_etypes = 4, .now = NOW};
+    struct kb_cc_store what = {.server = f->other, .now = NOW};
+    struct kb_cc_stamp stamp = {{1}};
+    kb_bytes bytes = wire_file("tests/wire/files/mit-v4.ccache");
+    enum kb_status st = KB_ERROR;
+
+    contents = kb_cc_contents_new(bytes.len);
+    memcpy(contents->image, bytes.ptr, bytes.len);
+    assert_int_equal(kb_cc_parse(contents), KB_OK);
+    assert_int_equal(kb_cc_find(contents, &wanted, &tgt, NULL), KB_OK);
+    what.owner = contents->owner;
+    what.credential = tgt;
+    for (int i = 0; i < 3; i++) {
+        size_t num = contents->num;
+
+        st = KB_ERROR;
+        for (long left = 0; st != KB_OK; left++) {
+            assert_true(left < MAX_ALLOCATIONS);
+            oom_fail_after(left);
+            st = kb_cc_contents_add(contents, &what, &stamp, &grown);
+            oom_fail_after(-1);
+            assert_true(st == KB_OK ? grown->num == num + 1 : st == KB_NO_MEMORY && grown == NULL);
+            assert_int_equal(contents->num, num);
+        }
+        kb_cc_contents_put(contents);
+        contents = grown;
+    }
+    kb_cc_contents_put(contents);
+    kb_credential_free(tgt);
+    kb_principal_free(tgs);
+    free((void *)(uintptr_t)bytes.ptr);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(in_memory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_more, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
