@@ -11,7 +11,9 @@
 
 #define UNSUPPORTED_ENCRYPTION_TYPE 954 /* component-reference.txt */
 
-#define LOOK_US 100 /* how often the cache is looked at: a stat is half a warm call */
+#define READER_TURN_MS 2
+#define READER_PATIENCE_MS 100 /* with another thread: its program's callback may hold it up */
+#define LOOK_US 100            /* how often the cache is looked at: a stat is half a warm call */
 
 static int64_t now_us(void)
 {
@@ -260,18 +262,60 @@ static enum kb_status cannot_read(struct kb_work *work, struct kb_error *err)
     return KB_ERROR;
 }
 
-enum kb_status kb_cache_refresh(struct kb_work *work, struct kb_error *err)
+/* --- one thread reads, the others take what it brings --- */
+
+static bool begin_reading(struct kb_identity *identity)
+{
+    int64_t now_ms = kb_now_ms();
+    bool mine;
+
+    kb_identity_lock();
+    mine = identity->cache_reading_ms == 0 ||
+           now_ms - identity->cache_reading_ms >= READER_PATIENCE_MS;
+    if (mine) {
+        identity->cache_reading_ms = now_ms;
+    }
+    kb_identity_unlock();
+    return mine;
+}
+
+static void end_reading(struct kb_identity *identity)
+{
+    kb_identity_lock();
+    identity->cache_reading_ms = 0;
+    kb_identity_unlock();
+}
+
+/* KB_NOT_FOUND: this thread reads. */
+static enum kb_status await_reader(struct kb_work *work, struct kb_error *err)
+{
+    int64_t start_ms = kb_now_ms();
+    bool known;
+
+    while (!begin_reading(work->identity)) {
+        struct pollfd fds[KB_WAIT_FDS];
+        int ready;
+        enum kb_status st = kb_wait_poll(work->wait, fds, 0, kb_now_ms() + READER_TURN_MS, &ready);
+
+        if (st != KB_OK) {
+            return kb_work_gave_up(work->wait, st, start_ms,
+                                   "for another thread that reads the credentials cache", err);
+        }
+        if (looks_as_known(work->identity, &known, true)) {
+            return KB_OK;
+        }
+    }
+    return KB_NOT_FOUND;
+}
+
+static enum kb_status read_again(struct kb_work *work, struct kb_error *err)
 {
     struct kb_identity *identity = work->identity;
     struct kb_cc_contents *contents = NULL;
     struct kb_cc_stamp stamp;
     enum kb_status st;
     unsigned changes;
-    bool known;
 
-    if (identity->cache == NULL || looks_as_known(identity, &known, true)) {
-        return KB_OK;
-    }
     kb_identity_lock();
     changes = identity->cache_changes;
     kb_identity_unlock();
@@ -292,6 +336,23 @@ enum kb_status kb_cache_refresh(struct kb_work *work, struct kb_error *err)
     }
     take_contents(work, changes, contents, &stamp);
     return KB_OK;
+}
+
+enum kb_status kb_cache_refresh(struct kb_work *work, struct kb_error *err)
+{
+    struct kb_identity *identity = work->identity;
+    enum kb_status st;
+    bool known;
+
+    if (identity->cache == NULL || looks_as_known(identity, &known, true)) {
+        return KB_OK;
+    }
+    st = await_reader(work, err);
+    if (st == KB_NOT_FOUND) {
+        st = read_again(work, err);
+        end_reading(identity);
+    }
+    return st;
 }
 
 static const char *time_text(int64_t seconds, char buf[40])

@@ -56,6 +56,7 @@ struct kb_identity {
     struct kb_cc_contents *cached;  /* when it was last read; NULL: nothing there */
     struct kb_cc_stamp cache_stamp; /* then, or after we wrote to it */
     bool cache_known;               /* both hold */
+    int64_t cache_reading_ms;       /* when a thread began to read it again; 0: none does */
     int64_t cache_looked_us;
     unsigned cache_changes;                          /* counts readings and writings */
     struct kb_credential *refused[KB_CACHE_REFUSED]; /* not to be taken from it again */
