@@ -17,11 +17,7 @@
 
 #define MAX_REPLY (2u << 20) /* what one exchange may take from the heap */
 
-struct asked_key {
-    uint8_t bytes[1 + KB_TARGET_MAX];
-};
-
-static kb_bytes key_of(const struct kb_target *target, struct asked_key *key)
+kb_bytes kb_work_key(const struct kb_target *target, struct kb_work_key *key)
 {
     key->bytes[0] = target->host_based ? 'h' : 'p';
     memcpy(key->bytes + 1, target->asked.ptr, target->asked.len);
@@ -400,8 +396,8 @@ static bool is_too_short(const struct kb_login *login, kb_bytes key,
 enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_target *target,
                                struct kb_credential **out, struct kb_error *err)
 {
-    struct asked_key key_bytes;
-    kb_bytes key = key_of(target, &key_bytes);
+    struct kb_work_key key_bytes;
+    kb_bytes key = kb_work_key(target, &key_bytes);
     enum kb_status st = KB_NOT_FOUND;
     bool cache_is_current, due = false;
     struct kb_wait wait;
@@ -485,9 +481,9 @@ int64_t kb_login_lifetime(struct kb_identity *identity)
 void kb_login_drop(struct kb_identity *identity, const struct kb_target *target,
                    struct kb_credential *credential)
 {
-    struct asked_key key;
+    struct kb_work_key key;
 
-    if (kb_shared_distrust(kb_identity_shared(identity), key_of(target, &key), credential)) {
+    if (kb_shared_distrust(kb_identity_shared(identity), kb_work_key(target, &key), credential)) {
         kb_cache_refuse(identity, credential);
     }
 }

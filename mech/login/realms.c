@@ -13,8 +13,9 @@ struct realm_key {
     uint8_t bytes[1 + 2 * KB_TARGET_MAX];
 };
 
-/* "r" and a realm: its TGT, whatever way it came. "x", a realm, NUL and another: what the first
- * one's KDC gave when it was asked for the second's. KB_NONE: a name that is too long. */
+/* "r" and a realm: its TGT, whatever way it came. "x", a realm, NUL and another: the flight of who
+ * asks the first one's KDC for the way to the second, and for ten seconds that it knows none; the
+ * TGT that comes stays under the realm that it is for. KB_NONE: a name that is too long. */
 static kb_bytes key_of(struct realm_key *key, char kind, kb_bytes realm, kb_bytes other)
 {
     size_t len = 1;
@@ -158,21 +159,6 @@ static enum kb_status ask(struct kb_work *work, const struct kb_realm_tgt *tgt,
     return st;
 }
 
-/* What is kept of a step, unless that is a TGT which turned out to be useless, or ends too soon for
- * what it is wanted for. */
-static enum kb_status enter(struct kb_work *work, kb_bytes key, struct kb_credential **out,
-                            struct kb_error *err)
-{
-    enum kb_status st = kb_flight_enter(work->login, work->wait, key, out, err);
-
-    while (st == KB_OK && (*out == work->refused || (*out)->endtime <= work->later_than)) {
-        kb_shared_drop(kb_identity_shared(work->identity), key, *out);
-        kb_credential_free(*out);
-        st = kb_flight_enter(work->login, work->wait, key, out, err);
-    }
-    return st;
-}
-
 /* Asks the KDC of the realm that `tgt` is for to give the TGT of `realm`, or of a nearer one. */
 static enum kb_status step(struct kb_work *work, const struct kb_realm_tgt *tgt, kb_bytes realm,
                            struct kb_realm_tgt *out, struct kb_error *err)
@@ -189,7 +175,7 @@ static enum kb_status step(struct kb_work *work, const struct kb_realm_tgt *tgt,
         return kb_error_status(err, KB_E_TARGET, wanted == NULL ? KB_NO_MEMORY : KB_TOO_BIG,
                                "The service's realm");
     }
-    st = enter(work, key, &out->credential, err);
+    st = kb_flight_enter(work->login, work->wait, key, &out->credential, err);
     if (st == KB_NOT_FOUND) {
         st = ask(work, tgt, wanted, &out->credential, err);
         out->kept = false;
@@ -199,6 +185,7 @@ static enum kb_status step(struct kb_work *work, const struct kb_realm_tgt *tgt,
         }
         kb_flight_leave(work->login, key, st == KB_OK ? out->credential : NULL, KB_FLIGHT_AS_IS,
                         err);
+        kb_shared_drop(kb_identity_shared(work->identity), key, out->credential);
     }
     kb_principal_free(wanted);
     return st;
@@ -366,6 +353,23 @@ enum kb_status kb_realms_tgt(struct kb_work *work, kb_bytes realm, bool hierarch
 }
 
 /* --- a realm that nobody names --- */
+
+/* The ticket that we had tells, until it makes room for another. */
+kb_bytes kb_realms_learned(struct kb_work *work, const struct kb_target *target, char buf[256])
+{
+    struct kb_work_key key;
+    struct kb_credential *last = kb_shared_find(kb_identity_shared(work->identity),
+                                                kb_work_key(target, &key), 0, INT64_MIN / 2);
+    kb_bytes realm = KB_NONE;
+
+    if (last != NULL && last->server->realm.len < 256 &&
+        !kb_equal(last->server->realm, last->client->realm)) {
+        memcpy(buf, last->server->realm.ptr, last->server->realm.len);
+        realm = kb_bytes_of(buf, last->server->realm.len);
+    }
+    kb_credential_free(last);
+    return realm;
+}
 
 static bool has_kdcs(struct kb_work *work, kb_bytes realm)
 {

@@ -48,6 +48,12 @@ KB_MUST_USE enum kb_status kb_realms_check(struct kb_work *work, const struct kb
                                            const struct kb_credential *ticket,
                                            struct kb_error *err);
 
+/* kb_realms_learned is the realm in which a target was found before, when nobody said where it is;
+ * copied into `buf`. KB_NONE: none, or the user's own. kb_realms_learn keeps it. */
+kb_bytes kb_realms_learned(struct kb_work *work, const struct kb_target *target, char buf[256]);
+void kb_realms_learn(struct kb_work *work, const struct kb_target *target,
+                     const struct kb_credential *ticket);
+
 /* kb_realms_suggested is the realm that a host may be in where nobody says so: by krb5.conf's
  * realm_try_domains the first of its own name and its domains' that has KDCs, else its domain, else
  * default_realm; in upper case, in `buf` or lent. KB_NONE: none. */

@@ -9,8 +9,9 @@
 /* What is asked for, and how sure its realm is. */
 struct wanted {
     const struct kb_principal *service;
-    bool guessed;   /* the realm is not known: the user's own KDC may refer */
-    bool hierarchy; /* the realm's name may tell the way to it */
+    bool guessed;     /* the realm is not known: the user's own KDC may refer */
+    kb_bytes learned; /* then: where it was found before; empty: not known */
+    bool hierarchy;   /* the realm's name may tell the way to it */
 };
 
 /* A KDC that was asked for krbtgt/X may have given that of a nearer realm. */
@@ -163,6 +164,34 @@ static kb_bytes realm_of(const struct kb_work *work, kb_bytes host, bool *out_gu
     return kb_identity_principal(work->identity)->realm;
 }
 
+/* Asks at once where the service was found before. KB_NOT_FOUND: it is there no more. */
+static enum kb_status ask_learned(struct kb_work *work, const struct wanted *wanted,
+                                  struct kb_credential **out, struct kb_error *err)
+{
+    struct wanted there = {.service = kb_principal_new(wanted->learned, &wanted->service->name)};
+    enum kb_status st;
+
+    if (there.service == NULL) {
+        return kb_error_set(err, KB_E_NO_MEMORY, "No memory for a login");
+    }
+    st = ask_for(work, &there, out, err);
+    kb_principal_free(there.service);
+    if (st != KB_OK && kb_realms_is_no_way(err)) {
+        *err = (struct kb_error){0};
+        st = KB_NOT_FOUND;
+    }
+    return st;
+}
+
+static enum kb_status ask_wanted(struct kb_work *work, const struct wanted *wanted,
+                                 struct kb_credential **out, struct kb_error *err)
+{
+    enum kb_status st =
+        wanted->learned.len > 0 ? ask_learned(work, wanted, out, err) : KB_NOT_FOUND;
+
+    return st == KB_NOT_FOUND ? ask_for(work, wanted, out, err) : st;
+}
+
 /* In the cache, or from the KDC. One whose realm was a guess is filed without one, as MIT does. */
 static enum kb_status find_or_ask(struct kb_work *work, const struct wanted *wanted,
                                   struct kb_credential **out, struct kb_error *err)
@@ -175,7 +204,7 @@ static enum kb_status find_or_ask(struct kb_work *work, const struct wanted *wan
     }
     kb_credential_free(*out);
     *out = NULL;
-    st = ask_for(work, wanted, out, err);
+    st = ask_wanted(work, wanted, out, err);
     if (st == KB_OK) {
         kb_principal_free(work->file_as);
         work->file_as =
@@ -261,7 +290,8 @@ static enum kb_status ask_for_host(struct kb_work *work, const struct kb_target 
                                    kb_bytes host, struct kb_credential **out, struct kb_error *err)
 {
     struct wanted wanted = {0};
-    char buf[256];
+    char buf[256], learned[256];
+    bool as_given = host.len == 0;
     enum kb_status st;
 
     host = host.len > 0 ? host : target->host;
@@ -269,6 +299,9 @@ static enum kb_status ask_for_host(struct kb_work *work, const struct kb_target 
     if (st != KB_OK) {
         return kb_error_status(err, KB_E_TARGET, st, "The target \"%.*s\"", (int)target->asked.len,
                                (const char *)target->asked.ptr);
+    }
+    if (wanted.guessed && as_given) {
+        wanted.learned = kb_realms_learned(work, target, learned);
     }
     st = find_or_ask(work, &wanted, out, err);
     if (st != KB_OK && wanted.guessed && !work->referred && err->code == KB_E_SERVICE_UNKNOWN) {

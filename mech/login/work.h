@@ -37,7 +37,14 @@ struct kb_work {
     bool primary;                       /* a login keeps to one KDC, and this one to the primary */
 };
 
+/* What the ticket of a target is kept under. */
+struct kb_work_key {
+    uint8_t bytes[1 + KB_TARGET_MAX];
+};
+
 /* --- login.c --- */
+
+kb_bytes kb_work_key(const struct kb_target *target, struct kb_work_key *key);
 
 /* kb_work_new borrows `login` and `wait`; NULL with *err set. kb_work_free accepts NULL. */
 struct kb_work *kb_work_new(const struct kb_login *login, struct kb_wait *wait,

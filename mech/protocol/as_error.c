@@ -251,7 +251,8 @@ static enum kb_step on_wrong_realm(struct kb_as *as, const struct kb_krberror *e
     enum kb_status st;
 
     (void)scratch;
-    if (!kb_as_canonicalized(as) || error->crealm.len == 0) {
+    if (!kb_as_canonicalized(as) || error->crealm.len == 0 ||
+        error->crealm.len > KB_AS_MAX_REALM_LEN) {
         return final_error(as, error);
     }
     kb_text_escaped(&to, error->crealm);

@@ -25,6 +25,7 @@ enum kb_as_state {
 #define KB_AS_MAX_REQUESTS 8 /* of any kind: no KDC needs more than four */
 #define KB_AS_MAX_DERIVED 4  /* different keys made from one password in one login */
 #define KB_AS_MAX_SALT 768   /* bytes; realm and name make no longer one */
+#define KB_AS_MAX_REALM_LEN 1024
 #define KB_AS_CEILING (4u << 20)
 
 /* A key that string-to-key made, and of what. */

@@ -12,6 +12,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "realm")]
 import harness                                              # noqa: E402
 from forest import Forest                                   # noqa: E402
+from kdc import peers                                       # noqa: E402
 from peer import DELEG_POLICY, MUTUAL, GSSFailure, Peer, establish  # noqa: E402
 from realm import Principal                                 # noqa: E402
 
@@ -226,6 +227,21 @@ class TestReferrals(Realms):
         self.refused(client, "host@www.elsewhere.test", f"host/www.elsewhere.test@{A}")
 
 
+class TestLearned(Realms):
+    def test_where_it_was_found(self):
+        """A ticket that was found by referral ends: its realm is asked for the next one."""
+        FOREST[B].add(Principal("host/short.b.example"))
+        FOREST[B].kdc._admin('modprinc -maxlife "1 hour" host/short.b.example')
+        client = self.client(more="MinLifetime=1h", cache=False)
+        self.assertEqual(self.asked(client, "host@short.b.example"),
+                         {A: {"AS-ERROR": 1, "AS": 1, "TGS": 1}, TOP: {"TGS": 1}, B: {"TGS": 1}})
+        self.assertEqual(self.asked(client, "host@short.b.example"), {B: {"TGS": 1}})
+        # It has moved: there it is unknown, and those who know are asked again.
+        FOREST[B].kdc._admin("delprinc -force host/short.b.example")
+        self.assertEqual(self.refused(client, "host@short.b.example", "not know this service"),
+                         {A: {"TGS": 1}, TOP: {"TGS": 1}, B: {"TGS-ERROR": 2}})
+
+
 class TestTrouble(Realms):
     HOSTS = [(".b.example", B)]
 
@@ -247,7 +263,7 @@ class TestTrouble(Realms):
         self.asked(client, "host@www.b.example")
         FOREST.share_key(TOP, B, "a key that they have now", again=True)
         self.assertEqual(self.asked(client, "host@ftp.b.example"),
-                         {TOP: {"TGS": 1}, B: {"TGS-ERROR": 1, "TGS": 1}})
+                         {A: {"TGS": 1}, TOP: {"TGS": 1}, B: {"TGS-ERROR": 1, "TGS": 1}})
 
 
 class TestDelegation(Realms):
@@ -265,6 +281,72 @@ class TestDelegation(Realms):
             client = self.client(self.conf([(".b.example", B)]), cache=False)
             theirs = establish(client, service, "host@www.b.example", flags=flags)[1]
             self.assertEqual(theirs["delegated"], wanted, f"{num_trusted} of 2 realms trust it")
+
+
+class TestHeimdal(unittest.TestCase):
+    """A realm of Heimdal's, which knows its users and services by other names too, beside one of
+    MIT's."""
+
+    @classmethod
+    def setUpClass(cls):
+        if not peers():
+            raise unittest.SkipTest("no Heimdal (make peers)")
+        cls.forest = Forest({"H.TEST": {"kind": "heimdal", "more_conf":
+                                        "[domain_realm]\n  .m.test = M.TEST\n"},
+                             "M.TEST": {"more_conf": "[domain_realm]\n  .h.test = H.TEST\n"}},
+                            [("H.TEST", "M.TEST"), ("M.TEST", "H.TEST")])
+        cls.addClassCleanup(cls.forest.__exit__)
+        cls.forest.__enter__()
+        for name, host in (("H.TEST", "www.h.test"), ("M.TEST", "www.m.test")):
+            cls.forest[name].add(Principal("alice", "correct horse battery"), Principal("host/" + host))
+        cls.forest["H.TEST"].kdc._admin(
+            "modify --alias=nick@H.TEST --alias=a.liddell@corp.example alice",
+            "modify --alias=host/short@H.TEST host/www.h.test")
+        cls.conf = cls.forest.krb5_conf("h")
+
+    def client(self, realm, user=None, more=""):
+        home = self.forest[realm]
+        self.log = home.path("log." + self.id().rsplit(".", 1)[1])
+        options = (f"User={user or 'alice@' + realm} Password=file:{home.password_file('alice')} "
+                   f"LogFile={self.log} LogLevel=2 {more}")
+        client = Peer(home.env(options=options, krb5_conf=self.conf))
+        self.addCleanup(client.close)
+        return client
+
+    def service(self, realm, name):
+        home = self.forest[realm]
+        keytab = home.keytab(name.replace("/", "_") + ".keytab", name)
+        service = Peer(home.env(plugin=False, krb5_conf=self.conf, KRB5_KTNAME="FILE:" + keytab))
+        self.addCleanup(service.close)
+        return service
+
+    def test_referrals_of_both(self):
+        for home, other in (("H.TEST", "M.TEST"), ("M.TEST", "H.TEST")):
+            host = "www." + other.lower()
+            with self.forest.counting() as seen:
+                _, theirs = establish(self.client(home), self.service(other, "host/" + host),
+                                      "host@" + host)
+            self.assertEqual(theirs["name"], "alice@" + home)
+            self.assertEqual((seen[home]["TGS"], seen[other]), (1, {"TGS": 1}))
+
+    def test_other_names_of_a_user(self):
+        service = self.service("H.TEST", "host/www.h.test")
+        for user, more in (("nick@H.TEST", "Canonicalize=True"),
+                           ("a.liddell@corp.example@H.TEST", "NameType=enterprise")):
+            client = self.client("H.TEST", user, more)
+            _, theirs = establish(client, service, "host@www.h.test")
+            self.assertEqual(theirs["name"], "alice@H.TEST")
+            self.assertEqual(client.inquire(ctx="c")["initiator"], "alice@H.TEST")
+            # Who that is by its true name, the KDC of the other realm is told.
+            host = self.service("M.TEST", "host/www.m.test")
+            self.assertEqual(establish(client, host, "host@www.m.test")[1]["name"], "alice@H.TEST")
+        with self.assertRaises(GSSFailure):
+            self.client("H.TEST", "nick@H.TEST").init(ctx="c", target="host@www.h.test")
+
+    def test_another_name_of_a_service(self):
+        client = self.client("H.TEST")
+        _, theirs = establish(client, self.service("H.TEST", "host/www.h.test"), "host@short")
+        self.assertEqual(theirs["name"], "alice@H.TEST")
 
 
 if __name__ == "__main__":

@@ -632,6 +632,75 @@ def referrals():
                    ("tgs-ticket", setting("sname", name)), options=conf, secret="keytab")
 
 
+def user_referrals():
+    """WRONG_REALM (RFC 6806 7) to where nothing comes of it: no proof is made for anybody."""
+    def refer(*realms):
+        def answer(_):
+            kdc = CURRENT[0]
+            error = krb_error(68)
+            error["crealm"] = string(realms[(len(kdc.seen) - 1) % len(realms)])
+            return error.encode()
+        return [("answer-as", answer), ("answer-proof", answer)]
+
+    def few(runner, out):
+        n = (runner.seen if out.then else runner.kdc.seen).count("as")
+        return f"{n} AS-REQs" if n > 6 else None
+
+    for what, said, realms in (
+            ("to itself", "leads to no end", [REALM]), ("loop", "leads to no end", ["B.TEST", REALM]),
+            ("loop of two", "leads to no end", ["B.TEST", "C.TEST"]),
+            ("chain", "leads to no end", [f"R{n}.TEST" for n in range(30)]),
+            ("to no realm", "another realm", [""]), ("to a long realm", "", ["X" * 50000]),
+            ("to who is not there", "No KDC is known", ["E.TEST"]),
+            ("to control characters", "No KDC is known", ["A\n\x1b[2J"])):
+        yield Case(f"user referral {what}", *refer(*realms), options=TCP + " Canonicalize=True",
+                   said=said, check=few, proofs=0, timeout=1, seconds=10)
+    yield Case("user referral that nobody asked for", *refer("B.TEST"), options=TCP, proofs=0,
+               said="the KDC sends us to another realm")
+
+
+def ways():
+    """The service is in D.TEST, to which HOSTILE.TEST and those after it are asked the way."""
+    def answers(*said):
+        """(realm or None for the one that was asked, name or None) for each TGS-REQ, the last for
+        all further ones."""
+        def bend(seq, realm_of):
+            kdc = CURRENT[0]
+            realm, name = said[min(kdc.seen.count("tgs"), len(said)) - 1]
+            seq[realm_of] = string(mock.value(kdc.body[2]) if realm is None else realm)
+            if name is not None:
+                seq["sname"] = name
+        return [("tgs-enc", lambda seq: bend(seq, "srealm")),
+                ("tgs-ticket", lambda seq: bend(seq, "realm"))]
+
+    def few(runner, out):
+        n = (runner.seen if out.then else runner.kdc.seen).count("tgs")
+        return f"{n} TGS-REQs" if n > 12 else None
+
+    def to(realm):
+        return None, principal_name(2, "krbtgt", realm)
+    other = None, principal_name(2, "HTTP", "other.hostile.test")
+    asked = None, None
+    for what, said, edits in (
+            ("to a realm that says it is another", "another realm", answers(asked, (REALM, None))),
+            ("by a realm that says it is another", "another realm", answers(("B.TEST", None))),
+            ("that leads back", "sent us there", answers(to("C.TEST"), to(REALM))),
+            ("in a circle", "sent us there", answers(to("C.TEST"), to("B.TEST"), to("C.TEST"))),
+            ("without an end", "the tenth", answers(*[to(f"R{n}.TEST") for n in range(30)])),
+            ("to itself", "another service", answers(to(REALM))),
+            ("in itself", "another service", answers(to("C.TEST"))),
+            ("to no realm", "without a name", answers(to(""))),
+            ("to a long realm", "beyond all bounds", answers(to("X" * 50000))),
+            ("to a service", "no ticket-granting", answers(other)),
+            ("of three parts", "no ticket-granting",
+             answers((None, principal_name(2, "krbtgt", "D.TEST", "x")))),
+            ("and a TGT for the service", "another service", answers(asked, to("D.TEST"))),
+            ("and no service", "no service", answers(asked, (None, principal_name(2, "krbtgt")))),
+            ("to who is not there", "No KDC is known for the realm E.TEST", answers(to("E.TEST")))):
+        yield Case(f"way {what}", *edits, options=TCP + " SPN=HTTP/host.hostile.test@D.TEST", said=said,
+                   secret="keytab", realm="D.TEST", check=few, timeout=1, seconds=10)
+
+
 # --- datagrams and streams --------------------------------------------------------------------------
 
 def network():
@@ -820,7 +889,7 @@ def all_cases(count, seed=20120):
     """Of each family one case in so many is followed by an honest login in the same process: what
     was forged costs that login, and nothing that comes later."""
     families = [(form(), 10), (values(), 10), (request_checksum(), 1), (preauth(), 1), (errors(), 1),
-                (proofs(), 5), (referrals(), 1), (network(), 1), (service(), 1), (chance(count, seed), 5)]
+                (proofs(), 5), (referrals(), 1), (user_referrals(), 1), (ways(), 1), (network(), 1), (service(), 1), (chance(count, seed), 5)]
     for family, each in families:
         for n, case in enumerate(family):
             # A service that is not known is remembered for some seconds: DESIGN, net.

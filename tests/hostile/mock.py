@@ -177,7 +177,8 @@ class Kdc:
                                                ("contents", 1, octets(b""))).encode()),
                           ("authtime", 5, date(now)), ("endtime", 7, date(until)), app=3)
         seal = How(18, server_key, 2, 1)
-        ticket = Seq(("tkt-vno", 0, integer(5)), ("realm", 1, string(REALM)),
+        realm = value(self.body[2])
+        ticket = Seq(("tkt-vno", 0, integer(5)), ("realm", 1, string(realm)),
                      ("sname", 2, principal_name(2, *sname)),
                      ("enc-part", 3, seal.seal(ticket_part.encode())), app=1)
         part = Seq(("key", 0, Seq(("keytype", 0, integer(18)),
@@ -189,7 +190,7 @@ class Kdc:
                    ("authtime", 5, date(now)), ("starttime", 6, date(now)),
                    ("endtime", 7, date(until)),
                    ("renew-till", 8, None),
-                   ("srealm", 9, string(REALM)), ("sname", 10, principal_name(2, *sname)), app=app)
+                   ("srealm", 9, string(realm)), ("sname", 10, principal_name(2, *sname)), app=app)
         part = self.edit(stage + "-enc", part)
         how = self.edit(stage + "-how", how)
         ticket = self.edit(stage + "-ticket", ticket).encode()

@@ -21,12 +21,13 @@ class Case:
 
     def __init__(self, name, *edits, expect="fail", secret="password", options="", kdcs=1, timeout=2,
                  seconds=None, mech="krb5", no_preauth=False, etype=None, check=None, proofs=2,
-                 said=None, then=False):
+                 said=None, then=False, realm=mock.REALM):
         self.name, self.edits, self.expect, self.secret = name, list(edits), expect, secret
         self.options, self.kdcs, self.timeout, self.mech = options, kdcs, timeout, mech
         self.seconds = timeout * 2 + 8 if seconds is None else seconds
         self.no_preauth, self.etype, self.check, self.proofs, self.said = \
             no_preauth, etype, check, proofs, said
+        self.realm = realm      # the service's
         self.then = then        # afterwards, in the same process and unbent, it must succeed
 
 
@@ -34,7 +35,7 @@ class Plain(Case):
     """Bends nothing."""
 
     def __init__(self, case):
-        super().__init__(case.name, etype=case.etype, no_preauth=case.no_preauth)
+        super().__init__(case.name, etype=case.etype, no_preauth=case.no_preauth, realm=case.realm)
 
 
 class Outcome:
@@ -58,8 +59,11 @@ class Runner:
         self.kdc = mock.Kdc()
         self.sockets = mock.Sockets(self.kdc, 2)
         self.service = mock.Service(self.kdc)
+        # The same KDC for all realms that it may lead to.
+        others = "".join(f"  {name}.TEST = {{\n    kdc = 127.0.0.1:{self.sockets.ports[0]}\n  }}\n"
+                         for name in ["B", "C", "D"] + [f"R{n}" for n in range(30)])
         for name, data in (("password", mock.PASSWORD + b"\n"), ("keytab", mock.keytab()),
-                           ("krb5.conf", b""),
+                           ("krb5.conf", f"[realms]\n{others}".encode()),
                            ("leaks", b"leak:krb5int_open_plugin\n"),     # libkrb5's own
                            ("mechs", f"kerbside {OID} {PLUGIN} "
                                                          f"<interposer>\n".encode())):
@@ -151,7 +155,7 @@ class Runner:
             out.major, out.minor, *out.fields = [int(f, 16) if i < 2 else f
                                                  for i, f in enumerate(rest.split(" "))]
             if out.ok:
-                out.wrong = self.judge_success(out)
+                out.wrong = self.judge_success(case, out)
         elif word == "text":
             out.text = rest
         elif word == "again":
@@ -197,12 +201,12 @@ class Runner:
             wrong += [said] if said else []
         return wrong
 
-    def judge_success(self, out):
+    def judge_success(self, case, out):
         wrong = []
         client, service, life, flags, mic = (out.fields + [""] * 5)[:5]
         if client != f"alice@{mock.REALM}":
             wrong.append(f"the client is {client}")
-        if service != f"HTTP/host.hostile.test@{mock.REALM}":
+        if service != f"HTTP/host.hostile.test@{case.realm}":
             wrong.append(f"the service is {service}")
         if not self.service.taken or self.service.client != (mock.REALM, mock.CLIENT):
             wrong.append("the service did not see alice")

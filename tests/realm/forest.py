@@ -6,7 +6,7 @@
 A key (FROM, TO) is that of krbtgt/TO@FROM: users of FROM reach services of TO."""
 import contextlib
 
-from kdc import write
+from kdc import ENCTYPES, write
 from realm import Principal, Realm
 
 
@@ -17,6 +17,9 @@ class Forest:
         self.realms = {name: Realm(name=name, standard=False, **how)
                        for name, how in realms.items()}
         self.keys = keys
+        # MIT's and Heimdal's KDC make different keys of AES with SHA-2 of one password here.
+        mixed = len({realm.kind for realm in self.realms.values()}) > 1
+        self.enctypes = ENCTYPES[2:] if mixed else ENCTYPES
         self.stack = contextlib.ExitStack()
 
     def __getitem__(self, name):
@@ -43,7 +46,7 @@ class Forest:
             if again:
                 self[name].kdc.change_password(tgs, password)
             else:
-                self[name].add(Principal(tgs, password, preauth=False))
+                self[name].add(Principal(tgs, password, self.enctypes, preauth=False))
 
     def krb5_conf(self, name, hosts=(), capaths="", libdefaults=""):
         """A client's: where all KDCs are. hosts: (host or .domain, realm) for [domain_realm]."""

@@ -169,7 +169,7 @@ class Heimdal:
 [logging]
   kdc = 0-/FILE:{r.path('kdc.log')}
   kadmin = 0-/FILE:{r.path('kadmin.log')}
-""")
+{r.more_conf}""")
 
     def configure(self):
         if not self.realm.udp:

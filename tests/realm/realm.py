@@ -70,8 +70,8 @@ STANDARD += of_enctypes(ENCTYPES)
 class Realm:
     """kind: mit or heimdal. clock_offset: seconds by which the KDC's clock is ahead. udp=False: TCP
     only (MIT). ipv6=True: listens on ::1 as well. max_udp_reply: larger replies are refused over
-    UDP with RESPONSE_TOO_BIG. standard=False: an empty database. more_conf: krb5.conf's end, which
-    the KDC reads too. more_enctypes=True: also Camellia
+    UDP with RESPONSE_TOO_BIG. standard=False: an empty database. more_conf: the end of
+    krb5.conf and of what the KDC reads. more_enctypes=True: also Camellia
     (MIT), RC4, triple DES and single DES (Heimdal), for users, services and session keys."""
 
     def __init__(self, kind="mit", name="KERBSIDE.TEST", clock_offset=0, udp=True, ipv6=False,
