@@ -44,7 +44,7 @@ static kb_bytes name_of(const struct kb_identity *identity, struct kb_buf *buf)
     return buf->status == KB_OK ? kb_buf_bytes(buf) : KB_NONE;
 }
 
-/* --- of a principal: etype (4), salt, parameters --- */
+/* --- of a principal: etype (4), salt, parameters, realm --- */
 
 bool kb_learned_get_hint(kb_bytes value, struct kb_key_hint *out)
 {
@@ -53,6 +53,7 @@ bool kb_learned_get_hint(kb_bytes value, struct kb_key_hint *out)
     *out = (struct kb_key_hint){.etype = (int32_t)kb_get_u32be(&r)}; /* and no realm */
     out->salt = kb_get_bytes(&r, kb_get_u16be(&r));
     out->s2kparams = kb_get_bytes(&r, kb_get_u16be(&r));
+    out->realm = kb_get_bytes(&r, kb_get_u16be(&r));
     return !r.bad && r.rest.len == 0 && out->etype != 0;
 }
 
@@ -68,6 +69,7 @@ static bool make_hint(struct kb_work *work, kb_bytes name, struct fact *out)
     add(out, 4, (uint32_t)hint.etype);
     add_bytes(out, hint.salt);
     add_bytes(out, hint.s2kparams);
+    add_bytes(out, hint.realm);
     return true;
 }
 

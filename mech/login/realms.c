@@ -1,7 +1,10 @@
 #include "mech/login/realms.h"
 
+#include "mech/login/beside.h"
 #include "mech/login/cache.h"
+#include "mech/login/discover.h"
 #include "mech/login/flight.h"
+#include "mech/login/learned.h"
 #include "mech/options/value.h"
 #include "mech/protocol/krberror.h"
 #include "mech/protocol/text.h"
@@ -159,6 +162,31 @@ static enum kb_status ask(struct kb_work *work, const struct kb_realm_tgt *tgt,
     return st;
 }
 
+/* As the leader among threads, and, with a cache, among processes: one of which may have brought it
+ * meanwhile. */
+static enum kb_status lead(struct kb_work *work, kb_bytes key, const struct kb_realm_tgt *tgt,
+                           kb_bytes realm, const struct kb_principal *wanted,
+                           struct kb_credential **out, struct kb_error *err)
+{
+    enum kb_status st = kb_beside_lead(work, key, err);
+
+    *out = NULL;
+    if (st == KB_OK) {
+        *out = find(work, realm);
+    }
+    if (st == KB_OK && *out == NULL) {
+        st = ask(work, tgt, wanted, out, err);
+        if (st == KB_OK) {
+            keep(work, *out);
+            kb_cache_keep(work, (*out)->server, *out, false);
+        }
+    }
+    kb_flight_leave(work->login, key, st == KB_OK ? *out : NULL, KB_FLIGHT_AS_IS, err);
+    kb_shared_drop(kb_identity_shared(work->identity), key, *out);
+    kb_beside_leave(work, key);
+    return st;
+}
+
 /* Asks the KDC of the realm that `tgt` is for to give the TGT of `realm`, or of a nearer one. */
 static enum kb_status step(struct kb_work *work, const struct kb_realm_tgt *tgt, kb_bytes realm,
                            struct kb_realm_tgt *out, struct kb_error *err)
@@ -177,15 +205,8 @@ static enum kb_status step(struct kb_work *work, const struct kb_realm_tgt *tgt,
     }
     st = kb_flight_enter(work->login, work->wait, key, &out->credential, err);
     if (st == KB_NOT_FOUND) {
-        st = ask(work, tgt, wanted, &out->credential, err);
         out->kept = false;
-        if (st == KB_OK) {
-            keep(work, out->credential);
-            kb_cache_keep(work, out->credential->server, out->credential, false);
-        }
-        kb_flight_leave(work->login, key, st == KB_OK ? out->credential : NULL, KB_FLIGHT_AS_IS,
-                        err);
-        kb_shared_drop(kb_identity_shared(work->identity), key, out->credential);
+        st = lead(work, key, tgt, realm, wanted, &out->credential, err);
     }
     kb_principal_free(wanted);
     return st;
@@ -354,7 +375,7 @@ enum kb_status kb_realms_tgt(struct kb_work *work, kb_bytes realm, bool hierarch
 
 /* --- a realm that nobody names --- */
 
-/* The ticket that we had tells, until it makes room for another. */
+/* The ticket that we had tells, until it makes room for another; then the file beside the cache. */
 kb_bytes kb_realms_learned(struct kb_work *work, const struct kb_target *target, char buf[256])
 {
     struct kb_work_key key;
@@ -366,9 +387,21 @@ kb_bytes kb_realms_learned(struct kb_work *work, const struct kb_target *target,
         !kb_equal(last->server->realm, last->client->realm)) {
         memcpy(buf, last->server->realm.ptr, last->server->realm.len);
         realm = kb_bytes_of(buf, last->server->realm.len);
+    } else if (last == NULL) {
+        realm = kb_bytes_of(buf, kb_learned_realm(work, target->asked, buf));
     }
     kb_credential_free(last);
     return realm;
+}
+
+void kb_realms_learn(struct kb_work *work, const struct kb_target *target,
+                     const struct kb_credential *ticket, bool was_elsewhere)
+{
+    bool home = kb_equal(ticket->server->realm, ticket->client->realm);
+
+    if (!home || was_elsewhere) {
+        kb_learned_set_realm(work, target->asked, home ? KB_NONE : ticket->server->realm);
+    }
 }
 
 static bool has_kdcs(struct kb_work *work, kb_bytes realm)
@@ -387,7 +420,13 @@ kb_bytes kb_realms_suggested(struct kb_work *work, kb_bytes host, char buf[256])
     const char *text = kb_krb5conf_text(conf, "libdefaults", NULL, "realm_try_domains");
     kb_bytes domain = kb_path_of_host(host, buf), realm;
     int64_t tries = -1;
+    char said[256];
 
+    if (kb_krb5conf_bool(conf, KB_NONE, "dns_lookup_realm", false) &&
+        kb_discover_realm(host, work->wait, said) == KB_OK) {
+        memcpy(buf, said, sizeof(said));
+        return kb_str(buf);
+    }
     if (domain.len == 0) {
         return kb_krb5conf_default_realm(conf);
     }

@@ -304,6 +304,9 @@ static enum kb_status ask_for_host(struct kb_work *work, const struct kb_target 
         wanted.learned = kb_realms_learned(work, target, learned);
     }
     st = find_or_ask(work, &wanted, out, err);
+    if (st == KB_OK && wanted.guessed && as_given) {
+        kb_realms_learn(work, target, *out, wanted.learned.len > 0);
+    }
     if (st != KB_OK && wanted.guessed && !work->referred && err->code == KB_E_SERVICE_UNKNOWN) {
         st = ask_suggested(work, &wanted, host, out, err);
     }

@@ -196,6 +196,18 @@ class TestDiscovery(Base):
         self.assertEqual(self.login(f"KDCHost={self.realm.kdc_host}"), "ok")
         self.assertEqual(questions(self.wire), [])
 
+    def test_realm_of_a_host(self):
+        """A TXT record names the realm of a host that the user's KDC does not know, for who asked."""
+        self.zone(self.srv(), '_kerberos.www IN TXT "OTHER.TEST"')
+        for asked in (True, False):
+            conf = self.conf(f"[libdefaults]\n  dns_lookup_realm = {str(asked).lower()}\n")
+            with netns.Sniffer() as wire, Program(self.realm, krb5_conf=conf) as program_:
+                said = program_.login(target=f"HTTP@www.{ZONE}")
+            self.assertIn(f"HTTP/www.{ZONE}@{self.name}", said)
+            self.assertEqual((f"_kerberos.www.{ZONE}", "TXT") in questions(wire), asked)
+            self.assertEqual(f"TGS-REQ for krbtgt/OTHER.TEST@{self.name}" in self.log, asked, self.log)
+            os.remove(self.realm.path("log"))
+
     def test_silent_server(self):
         with Silent():
             start = time.monotonic()

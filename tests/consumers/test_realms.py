@@ -228,6 +228,14 @@ class TestReferrals(Realms):
 
 
 class TestLearned(Realms):
+    def test_another_process_found_it(self):
+        FOREST[B].add(Principal("host/brief.b.example"))
+        FOREST[B].kdc._admin('modprinc -maxlife "1 hour" host/brief.b.example')
+        for expected in ({A: {"AS-ERROR": 1, "AS": 1, "TGS": 1}, TOP: {"TGS": 1}, B: {"TGS": 1}},
+                         {B: {"TGS": 1}}):
+            client = self.client(more="MinLifetime=1h")
+            self.assertEqual(self.asked(client, "host@brief.b.example"), expected)
+
     def test_where_it_was_found(self):
         """A ticket that was found by referral ends: its realm is asked for the next one."""
         FOREST[B].add(Principal("host/short.b.example"))
