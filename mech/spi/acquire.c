@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "mech/login/auto.h"
 #include "mech/login/login.h"
 #include "mech/login/tell.h"
 #include "mech/options/layers.h"
@@ -180,7 +181,7 @@ OM_uint32 kb_acquire_handed_over(OM_uint32 *minor, const struct kb_mech *mech,
                                                    usage, out, NULL, NULL);
             kb_free_secret(secret.value, secret.length);
         }
-    } else if (major == GSS_S_COMPLETE && options->ccache != NULL) {
+    } else if (major == GSS_S_COMPLETE && options->ccache != NULL && !kb_auto_is(options)) {
         major = acquire_by_cache(minor, options, name, &set, usage, out);
     } else if (major == GSS_S_COMPLETE) {
         major = gss_acquire_cred(minor, name, GSS_C_INDEFINITE, &set, usage, out, NULL, NULL);
