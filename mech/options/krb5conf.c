@@ -169,6 +169,8 @@ static enum kb_status load_file(struct loader *loader, const char *path, bool mu
     result = kb_read_file(path, &buf, &exposed, loader->arena, loader->watched);
     if (result == EISDIR && !must_exist) {
         st = load_directory(loader, path, err);
+    } else if (result == EISDIR) {
+        st = KB_OK; /* what is included must be a file; MIT reads nothing from a directory */
     } else if (result != 0 && (must_exist || !is_missing(result))) {
         st = file_failed(path, result, err);
     } else if (result == 0) {
@@ -181,13 +183,13 @@ static enum kb_status load_file(struct loader *loader, const char *path, bool mu
 static enum kb_status load_paths(struct loader *loader, const char *paths, struct kb_error *err)
 {
     enum kb_status st = KB_OK;
-    char *list = strdup(paths), *save = NULL;
+    char *list = strdup(paths), *rest = list, *path;
 
     if (list == NULL) {
         return kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
     }
-    for (char *path = strtok_r(list, ":", &save); path != NULL && st == KB_OK;
-         path = strtok_r(NULL, ":", &save)) {
+    /* As MIT has it, an empty entry ends the list. */
+    while (st == KB_OK && (path = strsep(&rest, ":")) != NULL && path[0] != '\0') {
         st = load_file(loader, path, false, err);
         loader->conf->profile.number++;
     }
@@ -261,12 +263,22 @@ static bool add_kdc(struct kb_krb5conf *conf, const struct kb_relation *relation
     return items[list->num - 1] != NULL;
 }
 
+static bool is_mark(const struct kb_relation *relation)
+{
+    return strcmp(relation->name, KB_PROFILE_MARK) == 0;
+}
+
+static bool is_final(const struct kb_relation *relation)
+{
+    return is_mark(relation) && strcmp(relation->value, KB_PROFILE_FINAL) == 0;
+}
+
 /* Does it stand behind a file that calls its section or subsection final? */
 static bool is_hidden(const struct kb_krb5conf *conf, const struct kb_relation *relation)
 {
     for (const struct kb_relation *r = conf->profile.first;
          r != NULL && r->number < relation->number; r = r->next) {
-        if (strcmp(r->name, KB_PROFILE_FINAL) == 0 && strcmp(r->section, relation->section) == 0 &&
+        if (is_final(r) && strcmp(r->section, relation->section) == 0 &&
             (r->sub == NULL || (relation->sub != NULL && strcmp(r->sub, relation->sub) == 0))) {
             return true;
         }
@@ -364,9 +376,9 @@ static const struct kb_relation *next_relation(const struct kb_krb5conf *conf, c
         if (strcmp(r->section, section) == 0) {
             bool same_sub = same_text(r->sub, sub);
 
-            if ((same_sub || r->sub == NULL) && strcmp(r->name, KB_PROFILE_FINAL) == 0) {
+            if ((same_sub || r->sub == NULL) && is_final(r)) {
                 last = r->number;
-            } else if (behind && same_sub && same_text(r->name, name)) {
+            } else if (behind && same_sub && !is_mark(r) && same_text(r->name, name)) {
                 return r;
             }
         }

@@ -35,6 +35,22 @@ static kb_bytes from(kb_bytes text, size_t pos)
     return kb_bytes_of(text.ptr + pos, text.len - pos);
 }
 
+static kb_bytes skip_space(kb_bytes text)
+{
+    while (text.len > 0 && kb_is_space(text.ptr[0])) {
+        text = from(text, 1);
+    }
+    return text;
+}
+
+static kb_bytes cut_end(kb_bytes line)
+{
+    while (line.len > 0 && (line.ptr[line.len - 1] == '\r' || line.ptr[line.len - 1] == '\n')) {
+        line.len--;
+    }
+    return line;
+}
+
 /* A directive stands in the first column and has white space behind it. What stands behind its
  * argument belongs to that, blanks too. */
 static bool take_directive(kb_bytes line, kb_bytes word, kb_bytes *argument)
@@ -42,14 +58,7 @@ static bool take_directive(kb_bytes line, kb_bytes word, kb_bytes *argument)
     if (!starts_with(line, word) || line.len == word.len || !kb_is_space(line.ptr[word.len])) {
         return false;
     }
-    line = from(line, word.len);
-    while (line.len > 0 && kb_is_space(line.ptr[0])) {
-        line = from(line, 1);
-    }
-    while (line.len > 0 && (line.ptr[line.len - 1] == '\r' || line.ptr[line.len - 1] == '\n')) {
-        line.len--;
-    }
-    *argument = line;
+    *argument = cut_end(skip_space(from(line, word.len)));
     return true;
 }
 
@@ -93,19 +102,19 @@ static struct kb_relation *append(struct state *s, kb_bytes name)
     return relation;
 }
 
-/* The section, or the subsection that is open, is final. Deeper ones are not kept. */
-static enum kb_status make_final(struct state *s, struct kb_error *err)
+/* Says something of the section, or of the subsection that is open; deeper ones are not kept. */
+static enum kb_status mark(struct state *s, const char *what, struct kb_error *err)
 {
     struct kb_relation *marker;
 
     if (s->depth > 1) {
         return KB_OK;
     }
-    marker = append(s, KB_LIT(KB_PROFILE_FINAL));
+    marker = append(s, KB_LIT(KB_PROFILE_MARK));
     if (marker == NULL) {
         return no_memory(err);
     }
-    marker->value = KB_PROFILE_FINAL;
+    marker->value = what;
     return KB_OK;
 }
 
@@ -134,7 +143,7 @@ static enum kb_status parse_section(struct state *s, kb_bytes line, struct kb_er
     if (s->section == NULL) {
         return no_memory(err);
     }
-    return final ? make_final(s, err) : KB_OK;
+    return final ? mark(s, KB_PROFILE_FINAL, err) : KB_OK;
 }
 
 static enum kb_status parse_quoted(struct state *s, kb_bytes text, const char **out,
@@ -191,10 +200,10 @@ static enum kb_status open_subsection(struct state *s, kb_bytes tag, bool final,
         return no_memory(err);
     }
     /* An empty subsection says something too: that there is such a realm. */
-    if (add_relation(s, KB_NONE, KB_LIT("{"), err) != KB_OK) {
+    if (mark(s, KB_PROFILE_BEGIN, err) != KB_OK) {
         return KB_ERROR;
     }
-    return final ? make_final(s, err) : KB_OK;
+    return final ? mark(s, KB_PROFILE_FINAL, err) : KB_OK;
 }
 
 static enum kb_status close_subsection(struct state *s, kb_bytes behind, struct kb_error *err)
@@ -205,7 +214,7 @@ static enum kb_status close_subsection(struct state *s, kb_bytes behind, struct 
         return bad(err, "a `}` without a `{`");
     }
     if (behind.len > 0 && behind.ptr[0] == '*') {
-        st = make_final(s, err);
+        st = mark(s, KB_PROFILE_FINAL, err);
     }
     s->depth--;
     s->sub = s->depth > 0 ? s->sub : NULL;
@@ -215,7 +224,7 @@ static enum kb_status close_subsection(struct state *s, kb_bytes behind, struct 
 static enum kb_status parse_relation(struct state *s, kb_bytes line, struct kb_error *err)
 {
     size_t equals = find(line, '=');
-    kb_bytes tag = kb_trim(kb_bytes_of(line.ptr, equals)), name, value;
+    kb_bytes tag = kb_trim(kb_bytes_of(line.ptr, equals)), name, value, rest;
 
     if (equals == line.len) {
         return bad(err, "no `=` in a line");
@@ -229,7 +238,11 @@ static enum kb_status parse_relation(struct state *s, kb_bytes line, struct kb_e
         return bad(err, "no name before a `=`");
     }
     name = kb_bytes_of(tag.ptr, find(tag, '*'));
-    value = kb_trim(from(line, equals + 1));
+    rest = skip_space(from(line, equals + 1));
+    value = kb_trim(rest);
+    if (value.len > 0 && value.ptr[0] == '"') {
+        value = rest; /* where no quote ends it, the line does, with its blanks */
+    }
     if (value.len == 0 || (value.len == 1 && value.ptr[0] == '{')) {
         s->wants_brace = value.len == 0;
         return open_subsection(s, name, name.len < tag.len, err);
@@ -239,7 +252,7 @@ static enum kb_status parse_relation(struct state *s, kb_bytes line, struct kb_e
 
 static enum kb_status parse_line(struct state *s, kb_bytes line, struct kb_error *err)
 {
-    kb_bytes text = kb_trim(line);
+    kb_bytes text = cut_end(skip_space(line));
 
     if (s->wants_brace) {
         s->wants_brace = false;

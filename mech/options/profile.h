@@ -8,12 +8,14 @@
 #include "asn1/arena.h"
 #include "mech/report/error.h"
 
+#define KB_PROFILE_MARK "*"
 #define KB_PROFILE_FINAL "*"
+#define KB_PROFILE_BEGIN "{"
 
 struct kb_relation {
-    /* sub: NULL directly in the section. The beginning of a subsection is a relation with an empty
-     * name; that section or subsection is final (`*`), one with the name KB_PROFILE_FINAL, which no
-     * relation can have. */
+    /* sub: NULL directly in the section. A name KB_PROFILE_MARK, which no relation can have, marks
+     * with the value "{" that a subsection begins, with "*" that the section or subsection is
+     * final. */
     const char *section, *sub, *name, *value;
     const char *file; /* where it stands */
     unsigned line;
