@@ -459,6 +459,9 @@ enum kb_status kb_discover_realm(kb_bytes host, struct kb_wait *wait, char out[2
 {
     enum kb_status st = KB_NOT_FOUND;
 
+    if (host.len > 0 && host.ptr[host.len - 1] == '.') {
+        host.len--;
+    }
     while (st == KB_NOT_FOUND && is_domain(host)) {
         const uint8_t *dot = memchr(host.ptr, '.', host.len);
 

@@ -112,20 +112,6 @@ static size_t from_krb5conf(struct kb_locate *locate, kb_opt_LIST list, struct k
     return found;
 }
 
-/* As MIT: dns_fallback is what dns_lookup_kdc was called before, and what is no word for yes is
- * no. */
-static bool may_ask_dns(const struct kb_locate *locate)
-{
-    const struct kb_krb5conf *conf = locate->options->krb5conf;
-    const char *text = kb_krb5conf_text(conf, "libdefaults", NULL, "dns_lookup_kdc");
-    bool value;
-
-    if (text == NULL) {
-        text = kb_krb5conf_text(conf, "libdefaults", NULL, "dns_fallback");
-    }
-    return text == NULL || (kb_krb5conf_parse_bool(kb_str(text), &value) && value);
-}
-
 static size_t from_dns(struct kb_locate *locate, kb_bytes realm, bool primary, struct kb_kdc *out,
                        size_t max, struct kb_error *err)
 {
@@ -144,7 +130,7 @@ static size_t from_dns(struct kb_locate *locate, kb_bytes realm, bool primary, s
     if (locate->wait == NULL) {
         return no_kdc(realm, primary, NULL, err);
     }
-    if (!may_ask_dns(locate)) {
+    if (!kb_krb5conf_dns(options->krb5conf, "dns_lookup_kdc", true)) {
         return no_kdc(realm, primary, "dns_lookup_kdc is false", err);
     }
     switch (kb_discover_kdcs(&what, &locate->arena, found, MAX_FOUND, &num_found, &how, err)) {

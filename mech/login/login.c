@@ -8,20 +8,30 @@
 #include "mech/login/clock.h"
 #include "mech/login/facts.h"
 #include "mech/login/flight.h"
+#include "mech/login/hostname.h"
 #include "mech/login/refresh.h"
 #include "mech/login/security.h"
 #include "mech/login/tell.h"
 #include "mech/login/work.h"
+#include "mech/options/krb5conf.h"
 #include "mech/options/show.h"
 #include "mech/report/old.h"
 
 #define MAX_REPLY (2u << 20) /* what one exchange may take from the heap */
 
-kb_bytes kb_work_key(const struct kb_target *target, struct kb_work_key *key)
+kb_bytes kb_work_key(const struct kb_target *target, const char *canonical,
+                     struct kb_work_key *key)
 {
+    size_t len = 1 + target->asked.len, more = strlen(canonical);
+
     key->bytes[0] = target->host_based ? 'h' : 'p';
     memcpy(key->bytes + 1, target->asked.ptr, target->asked.len);
-    return kb_bytes_of(key->bytes, 1 + target->asked.len);
+    if (more > 0) {
+        key->bytes[len++] = '\0';
+        memcpy(key->bytes + len, canonical, more);
+        len += more;
+    }
+    return kb_bytes_of(key->bytes, len);
 }
 
 static void load_crypto(void *ctx)
@@ -117,6 +127,20 @@ static void tell_old(const struct kb_work *work)
     }
 }
 
+/* MIT's library lets that answer in place of the files. */
+static void tell_module(const struct kb_work *work)
+{
+    const char *module = kb_krb5conf_module(work->login->options->krb5conf);
+    struct kb_buf text;
+
+    if (module != NULL) {
+        kb_buf_init(&text, 600);
+        kb_buf_add_escaped(&text, kb_str(module));
+        kb_event_module(work->env.events, kb_buf_str(&text));
+        kb_buf_wipe(&text);
+    }
+}
+
 static enum kb_status work_init(struct kb_work *work, const struct kb_login *login,
                                 struct kb_wait *wait, struct kb_error *err)
 {
@@ -154,6 +178,7 @@ static enum kb_status work_init(struct kb_work *work, const struct kb_login *log
     }
     set_policy(work);
     tell_old(work);
+    tell_module(work);
     return KB_OK;
 }
 
@@ -397,15 +422,18 @@ enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_tar
                                struct kb_credential **out, struct kb_error *err)
 {
     struct kb_work_key key_bytes;
-    kb_bytes key = kb_work_key(target, &key_bytes);
     enum kb_status st = KB_NOT_FOUND;
     bool cache_is_current, due = false;
+    char canonical[256];
     struct kb_wait wait;
+    kb_bytes key;
 
     *out = NULL;
-    if (kb_security_choose(login->options, err) != KB_OK) {
+    if (kb_security_choose(login->options, err) != KB_OK ||
+        kb_hostname_now(login, target, canonical, err) != KB_OK) {
         return KB_ERROR;
     }
+    key = kb_work_key(target, canonical, &key_bytes);
     cache_is_current = kb_cache_is_current(login->identity);
     if (cache_is_current) {
         st = kb_shared_look(kb_identity_shared(login->identity), key,
@@ -478,12 +506,21 @@ int64_t kb_login_lifetime(struct kb_identity *identity)
     return left;
 }
 
+/* Under which name it is kept depends on what its host's name stood for. */
 void kb_login_drop(struct kb_identity *identity, const struct kb_target *target,
                    struct kb_credential *credential)
 {
+    struct kb_shared *shared = kb_identity_shared(identity);
     struct kb_work_key key;
+    char known[256];
+    bool dropped = kb_shared_distrust(shared, kb_work_key(target, "", &key), credential);
 
-    if (kb_shared_distrust(kb_identity_shared(identity), kb_work_key(target, &key), credential)) {
+    for (int reverse = 0; reverse < 2 && !dropped; reverse++) {
+        kb_hostname_known(target, reverse == 1, known);
+        dropped = known[0] != '\0' &&
+                  kb_shared_distrust(shared, kb_work_key(target, known, &key), credential);
+    }
+    if (dropped) {
         kb_cache_refuse(identity, credential);
     }
 }

@@ -4,6 +4,7 @@
 #include "mech/login/cache.h"
 #include "mech/login/discover.h"
 #include "mech/login/flight.h"
+#include "mech/login/hostname.h"
 #include "mech/login/learned.h"
 #include "mech/options/value.h"
 #include "mech/protocol/krberror.h"
@@ -379,10 +380,13 @@ enum kb_status kb_realms_tgt(struct kb_work *work, kb_bytes realm, bool hierarch
 kb_bytes kb_realms_learned(struct kb_work *work, const struct kb_target *target, char buf[256])
 {
     struct kb_work_key key;
-    struct kb_credential *last = kb_shared_find(kb_identity_shared(work->identity),
-                                                kb_work_key(target, &key), 0, INT64_MIN / 2);
+    struct kb_credential *last;
     kb_bytes realm = KB_NONE;
+    char canonical[256];
 
+    kb_hostname_recall(work->login, target, canonical);
+    last = kb_shared_find(kb_identity_shared(work->identity),
+                          kb_work_key(target, canonical, &key), 0, INT64_MIN / 2);
     if (last != NULL && last->server->realm.len < 256 &&
         !kb_equal(last->server->realm, last->client->realm)) {
         memcpy(buf, last->server->realm.ptr, last->server->realm.len);
@@ -422,7 +426,7 @@ kb_bytes kb_realms_suggested(struct kb_work *work, kb_bytes host, char buf[256])
     int64_t tries = -1;
     char said[256];
 
-    if (kb_krb5conf_bool(conf, KB_NONE, "dns_lookup_realm", false) &&
+    if (kb_krb5conf_dns(conf, "dns_lookup_realm", false) &&
         kb_discover_realm(host, work->wait, said) == KB_OK) {
         memcpy(buf, said, sizeof(said));
         return kb_str(buf);

@@ -39,12 +39,15 @@ struct kb_work {
 
 /* What the ticket of a target is kept under. */
 struct kb_work_key {
-    uint8_t bytes[1 + KB_TARGET_MAX];
+    uint8_t bytes[1 + KB_TARGET_MAX + 256];
 };
 
 /* --- login.c --- */
 
-kb_bytes kb_work_key(const struct kb_target *target, struct kb_work_key *key);
+/* kb_work_key: `canonical` is what the name of the target's host stands for now (hostname.h), ""
+ * where it stands for itself. */
+kb_bytes kb_work_key(const struct kb_target *target, const char *canonical,
+                     struct kb_work_key *key);
 
 /* kb_work_new borrows `login` and `wait`; NULL with *err set. kb_work_free accepts NULL. */
 struct kb_work *kb_work_new(const struct kb_login *login, struct kb_wait *wait,

@@ -203,6 +203,21 @@ enum kb_status kb_net_canonical_name(struct kb_wait *wait, const char *host, boo
     return status;
 }
 
+void kb_net_known_name(const char *host, bool reverse, char out[256])
+{
+    struct kb_asked asked = {
+        host, reverse ? KB_RESOLVE_CANONICAL | KB_RESOLVE_REVERSE : KB_RESOLVE_CANONICAL, 0};
+    struct kb_resolved answer;
+
+    out[0] = '\0';
+    if (kb_remember_find(&asked, kb_now_ms(), &answer)) {
+        if (answer.error == 0) {
+            memcpy(out, answer.canonical, sizeof(answer.canonical));
+        }
+        kb_resolved_wipe(&answer);
+    }
+}
+
 const char *kb_net_wrong_option(const struct kb_net_session *net)
 {
     return net->sockets.wrong_option;

@@ -124,6 +124,9 @@ KB_MUST_USE enum kb_status kb_net_primary(struct kb_net_session *net, struct kb_
 KB_MUST_USE enum kb_status kb_net_canonical_name(struct kb_wait *wait, const char *host,
                                                  bool reverse, char out[256]);
 
+/* kb_net_known_name is the same as far as it is remembered, without asking; out is "" else. */
+void kb_net_known_name(const char *host, bool reverse, char out[256]);
+
 /* What the process has learned about a realm's KDCs, as lines of text, for who keeps it in a file:
  * which are alive, about how fast they answer, which failed, that UDP is too small.
  * kb_net_learned_export appends at most KB_NET_LEARNED bytes, and no more lines than fit into

@@ -451,6 +451,17 @@ const char *kb_krb5conf_module(const struct kb_krb5conf *conf)
     return conf != NULL ? conf->profile.module : NULL;
 }
 
+bool kb_krb5conf_dns(const struct kb_krb5conf *conf, const char *name, bool otherwise)
+{
+    const char *text = kb_krb5conf_text(conf, "libdefaults", NULL, name);
+    bool value;
+
+    if (text == NULL) {
+        text = kb_krb5conf_text(conf, "libdefaults", NULL, "dns_fallback");
+    }
+    return text == NULL ? otherwise : kb_krb5conf_parse_bool(kb_str(text), &value) && value;
+}
+
 bool kb_krb5conf_realm_bool(const struct kb_krb5conf *conf, kb_bytes realm, const char *name,
                             bool otherwise)
 {

@@ -78,6 +78,10 @@ kb_opt_LIST kb_krb5conf_primary_kdcs(const struct kb_krb5conf *conf, kb_bytes re
 bool kb_krb5conf_parse_bool(kb_bytes text, bool *out);
 bool kb_krb5conf_parse_seconds(kb_bytes text, int64_t *out);
 
+/* kb_krb5conf_dns: dns_lookup_kdc and dns_lookup_realm as MIT's library reads them: the old name
+ * dns_fallback stands for one that is not set, and what is no word for yes is no. */
+bool kb_krb5conf_dns(const struct kb_krb5conf *conf, const char *name, bool otherwise);
+
 /* kb_krb5conf_realm_bool is a truth value of [realms] realm = { }. */
 bool kb_krb5conf_realm_bool(const struct kb_krb5conf *conf, kb_bytes realm, const char *name,
                             bool otherwise);

@@ -217,6 +217,46 @@ class TestDiscovery(Base):
         self.assertLess(took, 4)
 
 
+class TestNames(Base):
+    """Names of hosts: the realm that they are in, and what aliases stand for."""
+
+    def test_realm_of_a_host(self):
+        """By a TXT record of the host's domain, where krb5.conf asks for that."""
+        with Realm(name="OTHER.TEST") as other:
+            for realm in (self.realm, other):
+                realm.add_principal("krbtgt/OTHER.TEST@" + self.name, "shared key")
+            other.add_principal("HTTP/www." + ZONE, preauth=False)
+            self.zone(self.srv(), '_kerberos IN TXT "OTHER.TEST"', "www IN A 127.0.0.1")
+            realms = f"[realms]\n OTHER.TEST = {{\n kdc = 127.0.0.1:{other.port}\n }}\n"
+            for asked, said in (("true", "ok"), ("false", "www." + ZONE)):
+                conf = self.conf(f"[libdefaults]\n dns_lookup_realm = {asked}\n{realms}")
+                with netns.Sniffer() as wire, \
+                        Program(self.realm, "DNSCanonicalize=False", krb5_conf=conf) as program_:
+                    self.assertIn(said, program_.login(target="HTTP@www." + ZONE), self.log)
+                self.assertEqual(("_kerberos." + ZONE, "TXT") in questions(wire), asked == "true")
+
+    def test_aliases(self):
+        """An alias is asked for once in half a minute, whoever logs in; where it leads elsewhere
+        then, so does the next context."""
+        for host in ("one", "two"):
+            self.realm.add_principal(f"HTTP/{host}.{ZONE}", preauth=False)
+        hosts = "one IN A 127.0.0.1\ntwo IN A 127.0.0.1\n"
+        self.zone(hosts, "www IN CNAME one")
+        options = f"DNSCanonicalize=True KDCHost={self.realm.kdc_host}"
+        with netns.Sniffer() as wire, Program(self.realm, options) as program_:
+            for user in ("alice", "alice", "bob", "alice"):
+                self.assertEqual(program_.login(user, "HTTP@www." + ZONE), "ok", self.log)
+            asked = [q for q in questions(wire) if q[0].startswith("www.")]
+            self.assertEqual(len(asked), len(set(asked)), asked)
+            self.zone(hosts, "www IN CNAME two")
+            netns.resolver(self.dns.address)        # changed: what is remembered goes
+            let_a_second_pass()
+            with self.realm.counting() as seen:
+                self.assertEqual(program_.login("alice", "HTTP@www." + ZONE), "ok", self.log)
+        self.assertEqual(seen["TGS"], 1)
+        self.assertIn(f"HTTP/two.{ZONE}", self.realm.log())
+
+
 class TestRemembered(Base):
     def test_asked_once(self):
         """Three users log in one after the other: the records are asked for once."""
