@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "mech/protocol/expiry.h"
+
 #define TAG_AS_REP 0x6b
 #define TAG_KRB_ERROR 0x7e
 
@@ -298,10 +300,7 @@ static enum kb_step accept(struct kb_as *as, const struct kb_as_reply *reply)
     tell_client_key(as, as->tgt->client, as->learned.etype);
     kb_event_tgt(as->env.events, kb_text_principal(&name, as->tgt->client), as->peer,
                  part->endtime - part->authtime, as->clock_offset);
-    if (part->has_key_expiration) {
-        kb_event_key_expires(as->env.events, name.text,
-                             (part->key_expiration - part->authtime) / 86400);
-    }
+    kb_expiry_tell(as->env.events, name.text, as->request.keys, part);
     return KB_DONE;
 }
 

@@ -4,6 +4,7 @@ time, a client whose clock is minutes or hours off (libfaketime)."""
 import os
 import subprocess
 import sys
+import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -103,6 +104,40 @@ class TestAsked(Case):
                 self.assertIn(mine["lifetime"], range(least, most + 1))
                 self.assertIn(client.inquire(ctx="c")["lifetime"], range(least, most + 1))
         self.assertEqual(seen.total, 2, dict(seen))
+
+
+class TestExpiry(Case):
+    """What ends soon is said with every new TGT, before it bites."""
+
+    def log_in(self, user, **end):
+        self.realm.add_principal(user, "p")
+        self.realm.kdc.expires(user, **end)
+        self.client(self.options("password", user)).init(ctx="c", target="HTTP@localhost")
+        with open(self.log_path, encoding="utf-8") as log:
+            return [line.split("Warning: ")[1] for line in log if "Warning: " in line]
+
+    def end_in(self, days):
+        return time.strftime("%Y-%m-%d", time.gmtime(time.time() + days * 86400))
+
+    def test_password(self):
+        said = self.log_in("ends", password=self.end_in(3))
+        self.assertEqual(len(said), 1, said)
+        self.assertRegex(said[0], "^The password (or the account )?of ends@.* expires on "
+                                  + self.end_in(3) + ".*kpasswd")
+
+    def test_account(self):
+        said = self.log_in("leaves", account=self.end_in(3))
+        self.assertEqual(len(said), 1, said)
+        self.assertRegex(said[0], "^The (password or the )?account of leaves@.* expires on "
+                                  + self.end_in(3))
+
+    def test_later(self):
+        self.assertEqual(self.log_in("stays", account=self.end_in(30), password=self.end_in(20)), [])
+
+
+@unittest.skipUnless(peers(), "no Heimdal: tests/realm/peers.sh fetches it")
+class TestExpiryHeimdal(TestExpiry):
+    KIND = "heimdal"
 
 
 class TestWrongClock(Case):

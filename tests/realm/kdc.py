@@ -111,6 +111,11 @@ class MIT:
         """kadmin's modprinc: -maxlife, -expire, ..."""
         self._admin(" ".join(["modprinc", *map(quote, words), quote(name)]))
 
+    def expires(self, name, password=None, account=None):
+        """When (YYYY-MM-DD) the password ends, and the account."""
+        self.modify(name, *(["-pwexpire", password] if password else []),
+                    *(["-expire", account] if account else []))
+
     def session_enctypes(self, name, enctypes):
         """The enctypes of session keys that this service takes, whatever its own keys are."""
         self._admin(f"setstr {quote(name)} session_enctypes {quote(','.join(enctypes))}")
@@ -214,6 +219,10 @@ class Heimdal:
                 f"--expiration-time={PAST if p.expired else 'never'} "
                 f"--pw-expiration-time={PAST if p.password_expired else 'never'} "
                 f"--max-ticket-life=2d --max-renewable-life=14d {quote(p.name)}")
+
+    def expires(self, name, password=None, account=None):
+        self._admin(f"modify {f'--pw-expiration-time={password} ' if password else ''}"
+                    f"{f'--expiration-time={account} ' if account else ''}{quote(name)}")
 
     def session_enctypes(self, name, enctypes):
         """Heimdal's KDC gives the first that was asked for and that the service has a key of."""
