@@ -55,7 +55,8 @@ class TestGuest(Case):
         for said in self.said("exhausted"):
             self.assertEqual(said[0], "before: ok")
             self.assertIn("Too many open files", said[-1])
-            self.assertIn(self.realm.kdc_host, said[-1])
+            # A second after the login before, on a busy machine, the secret is read again first.
+            self.assertRegex(said[-1], f"{self.realm.kdc_host}|Password=file:|KeytabFile=")
 
     def test_fork(self):
         self.all_ok("fork", "before", "child, same", "child, new", "after")
