@@ -383,13 +383,24 @@ void asker_add(struct asker *asker, const char *host, uint16_t port, enum kb_tra
         (struct kb_kdc){.host = host, .port = port, .transport = transport};
 }
 
+static void calm(struct asker *asker, int hedge_ms)
+{
+    struct kb_net_tuning tuning = asker_tuning;
+
+    tuning.hedge_ms = hedge_ms;
+    tuning.repeat_ms = tuning.max_gap_ms = tuning.defer_ms = 8000;
+    tuning.life_ms = tuning.name_ms = tuning.proof_ms = 9000;
+    kb_net_tune(asker->net, &tuning);
+}
+
 void asker_calm(struct asker *asker)
 {
-    struct kb_net_tuning calm = asker_tuning;
+    calm(asker, 8000);
+}
 
-    calm.hedge_ms = calm.repeat_ms = calm.max_gap_ms = calm.defer_ms = 3000;
-    calm.life_ms = calm.name_ms = calm.proof_ms = 4000;
-    kb_net_tune(asker->net, &calm);
+void asker_calm_but_hedge(struct asker *asker)
+{
+    calm(asker, asker_tuning.hedge_ms);
 }
 
 enum kb_status asker_send(struct asker *asker, const struct kb_send *send)

@@ -128,11 +128,13 @@ static void lost_datagrams_are_repeated(void **state)
 {
     struct mock kdc;
     struct asker asker;
+    int64_t start_ms;
 
     (void)state;
     mock_start(&kdc, udp_third, NULL);
     asker_start(&asker, 5000);
     asker_add(&asker, "127.0.0.1", kdc.port, KB_UDP);
+    start_ms = kb_now_ms();
     assert_int_equal(asker_ask(&asker, "hello", false), KB_OK);
     assert_int_equal(asker_ask(&asker, "hello again", false), KB_OK);
     asker_stop(&asker);
@@ -142,9 +144,9 @@ static void lost_datagrams_are_repeated(void **state)
     assert_int_equal(kdc.seen[0].port, kdc.seen[1].port);
     assert_int_equal(kdc.seen[0].port, kdc.seen[2].port);
     assert_int_not_equal(kdc.seen[0].port, kdc.seen[3].port);
-    /* After 100 and 200 ms; the KDC may look at the earlier one late. */
-    assert_true(kdc.seen[1].at_ms - kdc.seen[0].at_ms >= 50);
-    assert_true(kdc.seen[2].at_ms - kdc.seen[1].at_ms >= 100);
+    /* After 100 and 200 ms; the KDC may look at each one late. */
+    assert_true(kdc.seen[1].at_ms - start_ms >= 100);
+    assert_true(kdc.seen[2].at_ms - start_ms >= 300);
 }
 
 static void refused_ports_end_at_once(void **state)
@@ -164,7 +166,7 @@ static void refused_ports_end_at_once(void **state)
              ": 127.0.0.1:%u udp: Connection refused; "
              "127.0.0.1:%u tcp: Connection refused",
              (unsigned)port, (unsigned)port);
-    assert_memory_equal(asker.err.text, "No KDC of EXAMPLE.COM answered in 0.", 36);
+    assert_memory_equal(asker.err.text, "No KDC of EXAMPLE.COM answered in ", 34);
     assert_non_null(strstr(asker.err.text, text));
     asker_stop(&asker);
 }

@@ -78,7 +78,7 @@ static void strays_alone_are_no_answer(void **state)
     start(&kdc, &asker, 200, udp_only_forged, NULL);
     assert_int_equal(asker_ask(&asker, "hello", false), KB_ERROR);
     assert_int_equal(asker.err.code, KB_E_TIMEOUT);
-    assert_non_null(strstr(asker.err.text, " udp: 2 unusable answers in 0."));
+    assert_non_null(strstr(asker.err.text, " udp: 2 unusable answers in "));
     assert_true(asker.took_ms >= 199);
     assert_quick(&asker);
     stop(&kdc, &asker);
@@ -298,10 +298,11 @@ static void a_slow_peer_is_bounded_by_the_deadline(void **state)
     start(&kdc, &asker, 200, NULL, tcp_slow);
     assert_int_equal(asker_ask(&asker, "hello", false), KB_ERROR);
     assert_int_equal(asker.err.code, KB_E_TIMEOUT);
-    assert_non_null(strstr(asker.err.text, " bytes of an unfinished answer in 0."));
-    /* One more timeout for the bytes, and no third one. */
-    assert_true(asker.took_ms >= 390);
-    assert_true(asker.took_ms < 590);
+    assert_non_null(strstr(asker.err.text, " bytes of an unfinished answer in "));
+    /* A timeout since the connection, one more for the bytes, and no third one. */
+    assert_true(asker.wait.deadline_ms > asker.wait.stepped_ms + 200);
+    assert_true(asker.wait.deadline_ms <= asker.wait.stepped_ms + 400);
+    assert_true(asker.took_ms < 15000);
     stop(&kdc, &asker);
 }
 
@@ -316,7 +317,7 @@ static void a_deadline_ends_it(void **state)
     start(&kdc, &asker, 150, mock_udp_silent, mock_tcp_silent);
     assert_int_equal(asker_ask(&asker, "hello", false), KB_ERROR);
     assert_int_equal(asker.err.code, KB_E_TIMEOUT);
-    assert_non_null(strstr(asker.err.text, " udp: no answer in 0."));
+    assert_non_null(strstr(asker.err.text, " udp: no answer in "));
     assert_true(asker.took_ms >= 149);
     assert_quick(&asker);
     stop(&kdc, &asker);

@@ -50,6 +50,7 @@ static void a_silent_kdc_is_hedged(void **state)
 
     (void)state;
     pair_start(&pair, mock_udp_silent, NULL, mock_udp_final, NULL);
+    asker_calm_but_hedge(&pair.asker);
     assert_int_equal(asker_ask(&pair.asker, "hello", false), KB_OK);
     assert_peer(&pair.asker, &pair.b, "udp");
     assert_true(pair.asker.took_ms >= 49);
@@ -157,6 +158,7 @@ static void a_proof_goes_to_the_kdc_that_answered(void **state)
     (void)state;
     pair_start(&pair, mock_udp_silent, NULL, mock_udp_final, NULL);
     assert_false(kb_net_alive(pair.asker.net, KB_LIT("EXAMPLE.COM")));
+    asker_calm_but_hedge(&pair.asker);
     assert_int_equal(asker_ask(&pair.asker, "hello", false), KB_OK);
     asker_calm(&pair.asker);
     assert_true(kb_net_alive(pair.asker.net, KB_LIT("EXAMPLE.COM")));
@@ -175,6 +177,7 @@ static void the_process_remembers_who_answered(void **state)
 
     (void)state;
     pair_start(&pair, mock_udp_silent, NULL, mock_udp_final, NULL);
+    asker_calm_but_hedge(&pair.asker);
     assert_int_equal(asker_ask(&pair.asker, "hello", false), KB_OK);
     kb_memory_get(KB_LIT("EXAMPLE.COM"), &pair.asker.kdcs[1], &known);
     assert_true(known.alive);
@@ -292,7 +295,7 @@ static void a_proof_without_a_connection_is_not_judged(void **state)
     asker_add(&asker, "127.0.0.1", deaf.port, KB_TCP);
     asker.judged = true;
     assert_int_equal(asker_ask(&asker, "proof", true), KB_ERROR);
-    assert_non_null(strstr(asker.err.text, " tcp: no connection in 0."));
+    assert_non_null(strstr(asker.err.text, " tcp: no connection in "));
     assert_true(asker.took_ms >= 299);
     asker_stop(&asker);
     deaf_stop(&deaf);
@@ -348,12 +351,16 @@ static void udp_weak(struct mock *mock, unsigned nth, const struct sockaddr_in6 
 
 static void a_weak_answer_gives_way_to_a_better_one(void **state)
 {
+    struct kb_net_tuning tuning = asker_tuning;
     struct mock kdc;
     struct asker asker;
 
     (void)state;
+    tuning.weak_min_ms = tuning.weak_max_ms = 3000; /* for a busy machine's second answer */
+    tuning.repeat_ms = tuning.max_gap_ms = tuning.defer_ms = tuning.proof_ms = 4000;
     mock_start(&kdc, udp_weak_then_final, mock_tcp_final);
     asker_start(&asker, 5000);
+    kb_net_tune(asker.net, &tuning);
     asker_add(&asker, "127.0.0.1", kdc.port, KB_ANY_TRANSPORT);
     assert_int_equal(asker_ask(&asker, "proof", true), KB_OK);
     assert_reply(&asker, "Final by udp");

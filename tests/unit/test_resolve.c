@@ -250,7 +250,7 @@ static void a_hanging_resolver_does_not_hold_up_the_deadline(void **state)
         char host[32], text[80];
 
         snprintf(host, sizeof(host), "hangs%d.example.com", i);
-        snprintf(text, sizeof(text), ": %s: its name was not resolved in 0.", host);
+        snprintf(text, sizeof(text), ": %s: its name was not resolved in ", host);
         asker_start(&asker, 50);
         asker_add(&asker, host, 88, KB_ANY_TRANSPORT);
         assert_int_equal(asker_ask(&asker, "hello", false), KB_ERROR);
