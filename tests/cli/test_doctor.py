@@ -14,28 +14,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "realm")]
 import harness                              # noqa: E402
 from kdc import write                       # noqa: E402
-from process import Failed, free_port       # noqa: E402
+from process import Failed, free_port, udp_and_tcp      # noqa: E402
 from realm import Principal, Realm, faketime  # noqa: E402
 from services import Apache, have_apache    # noqa: E402
 
 KERBSIDE = os.path.join(os.environ.get("KB_BUILDDIR", "."), "cli", "kerbside")
 OK, FAILED, USAGE, CONFIG, NO_PLUGIN = 0, 1, 2, 3, 4
-
-
-def udp_and_tcp():
-    """Two sockets on the same port; another program may have it for the one or the other."""
-    for _ in range(50):
-        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        udp.bind(("127.0.0.1", 0))
-        tcp = socket.socket()
-        try:
-            tcp.bind(udp.getsockname())
-            tcp.listen(5)
-            return udp, tcp
-        except OSError:
-            udp.close()
-            tcp.close()
-    raise AssertionError("no port is free over both UDP and TCP")
 
 
 class Deaf:

