@@ -50,7 +50,7 @@ bool kb_learned_get_hint(kb_bytes value, struct kb_key_hint *out)
 {
     struct kb_reader r = kb_reader(value);
 
-    *out = (struct kb_key_hint){.etype = (int32_t)kb_get_u32be(&r)}; /* and no realm */
+    *out = (struct kb_key_hint){.etype = (int32_t)kb_get_u32be(&r)};
     out->salt = kb_get_bytes(&r, kb_get_u16be(&r));
     out->s2kparams = kb_get_bytes(&r, kb_get_u16be(&r));
     out->realm = kb_get_bytes(&r, kb_get_u16be(&r));
