@@ -25,8 +25,7 @@ enum kb_status kb_flight_enter(const struct kb_login *login, struct kb_wait *wai
     if (kb_flight_check_depth(err) != KB_OK) {
         return KB_ERROR;
     }
-    st = kb_shared_enter(kb_identity_shared(login->identity), key,
-                         kb_identity_now(login->identity),
+    st = kb_shared_enter(kb_identity_shared(login->identity), key, kb_identity_now(login->identity),
                          login->options->min_lifetime, wait, out, err);
     return st == KB_OK || st == KB_NOT_FOUND
                ? st
@@ -40,9 +39,9 @@ void kb_flight_leave(const struct kb_login *login, kb_bytes key, struct kb_crede
     int64_t refresh_at = KB_NEVER;
 
     if (credential != NULL && from != KB_FLIGHT_AS_IS) {
-        refresh_at = kb_refresh_at(credential, login->options->min_lifetime,
-                                   from == KB_FLIGHT_FETCHED ? kb_identity_now(login->identity)
-                                                             : INT64_MIN);
+        refresh_at =
+            kb_refresh_at(credential, login->options->min_lifetime,
+                          from == KB_FLIGHT_FETCHED ? kb_identity_now(login->identity) : INT64_MIN);
     }
     kb_shared_leave(kb_identity_shared(login->identity), key, credential, refresh_at, err);
 }

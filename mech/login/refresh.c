@@ -40,13 +40,13 @@ struct refresh {
     struct kb_error error;
 };
 
-/* Begins with the cache as it is now: another process may have been at it, or is, and waited for. */
+/* Begins with the cache as it is now: another process may have been at it, or is, and waited for.
+ */
 static enum kb_status begin(struct refresh *refresh, const struct kb_login *login, kb_bytes key,
                             struct kb_credential *old, int64_t patience_ms)
 {
-    *refresh = (struct refresh){.shared = kb_identity_shared(login->identity),
-                                .key = key,
-                                .old = kb_credential_ref(old)};
+    *refresh = (struct refresh){
+        .shared = kb_identity_shared(login->identity), .key = key, .old = kb_credential_ref(old)};
     kb_login_start_waiting_for(login, patience_ms, &refresh->wait);
     refresh->work = kb_work_new(login, &refresh->wait, &refresh->error);
     if (refresh->work == NULL || kb_cache_refresh(refresh->work, &refresh->error) != KB_OK) {
@@ -129,8 +129,7 @@ static struct kb_credential *renew_or_log_in(struct refresh *refresh)
     struct kb_credential *new_one = NULL;
     bool renews = is_worth_renewing(refresh->work->identity, refresh->old, has_secret);
 
-    if (renews &&
-        kb_work_renew(refresh->work, refresh->old, &new_one, &refresh->error) == KB_OK) {
+    if (renews && kb_work_renew(refresh->work, refresh->old, &new_one, &refresh->error) == KB_OK) {
         return new_one;
     }
     if (has_secret && (!renews || was_answered(&refresh->error))) {
@@ -165,7 +164,8 @@ void kb_refresh_tgt(struct kb_work *work, struct kb_credential **tgt)
         return;
     }
     work->refreshed_tgt = true;
-    if (!is_worth_renewing(login->identity, *tgt, false) && !kb_identity_has_secret(login->identity)) {
+    if (!is_worth_renewing(login->identity, *tgt, false) &&
+        !kb_identity_has_secret(login->identity)) {
         kb_shared_stays(kb_identity_shared(login->identity), KB_SHARED_TGT, *tgt);
         return;
     }
@@ -176,8 +176,7 @@ void kb_refresh_tgt(struct kb_work *work, struct kb_credential **tgt)
             from = KB_FLIGHT_FETCHED;
         }
         /* A call logs in once. */
-        work->tgt =
-            refresh.work->tgt != NULL ? kb_credential_ref(refresh.work->tgt) : NULL;
+        work->tgt = refresh.work->tgt != NULL ? kb_credential_ref(refresh.work->tgt) : NULL;
     }
     end(&refresh, new_one, from, tgt);
 }
@@ -203,6 +202,7 @@ void kb_refresh_ticket(const struct kb_login *login, const struct kb_target *tar
         kb_credential_free(tgt);
     }
     end(&refresh, new_one,
-        refresh.work != NULL && refresh.work->file_as != NULL ? KB_FLIGHT_FETCHED : KB_FLIGHT_CACHED,
+        refresh.work != NULL && refresh.work->file_as != NULL ? KB_FLIGHT_FETCHED
+                                                              : KB_FLIGHT_CACHED,
         ticket);
 }

@@ -131,8 +131,8 @@ static enum kb_status fetch_tgt(struct kb_work *work, struct kb_credential **out
         .hint = kb_identity_hint(work->identity, &work->hint_bytes),
     };
 
-    request.first_proof = kb_net_alive(
-        work->net, request.hint.realm.len > 0 ? request.hint.realm : client->realm);
+    request.first_proof =
+        kb_net_alive(work->net, request.hint.realm.len > 0 ? request.hint.realm : client->realm);
     tell_of_identity(work);
     policy.etypes = work->as_etypes;
     policy.num_etypes = work->num_as_etypes;

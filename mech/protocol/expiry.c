@@ -44,13 +44,12 @@ static void tell(struct kb_events *events, const char *what, const char *client,
 
 static const char *cure_of_key(const struct kb_key_source *keys)
 {
-    return keys->salted
-               ? "Change the password (kpasswd), and put the new one where Password points"
-               : "Have the key changed at the KDC, and export the keytab again";
+    return keys->salted ? "Change the password (kpasswd), and put the new one where Password points"
+                        : "Have the key changed at the KDC, and export the keytab again";
 }
 
-void kb_expiry_tell(struct kb_events *events, const char *client,
-                    const struct kb_key_source *keys, const kb_enc_kdc_rep_part *part)
+void kb_expiry_tell(struct kb_events *events, const char *client, const struct kb_key_source *keys,
+                    const kb_enc_kdc_rep_part *part)
 {
     int64_t now = part->authtime;
     int64_t password = find(&part->last_req, PASSWORD), account = find(&part->last_req, ACCOUNT);

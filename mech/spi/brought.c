@@ -218,9 +218,9 @@ enum kb_status kb_brought_life(struct kb_brought *brought, bool ours, OM_uint32 
     brought->life = time_req;
     brought->only_life = brought->own == NULL;
     snprintf(text, sizeof(text), "%lu",
-             (unsigned long)(time_req < SHORTEST_LIFE  ? SHORTEST_LIFE
-                             : time_req > INT32_MAX ? INT32_MAX
-                                                    : time_req));
+             (unsigned long)(time_req < SHORTEST_LIFE ? SHORTEST_LIFE
+                             : time_req > INT32_MAX   ? INT32_MAX
+                                                      : time_req));
     add_to_key(&brought->key, kb_str(text));
     return set(brought, "TicketLife", kb_str(text), err);
 }

@@ -67,8 +67,8 @@ struct kb_gss_cred *kb_cred_new(const struct kb_mech *mech, enum kb_cred_kind ki
     return cred;
 }
 
-/* -1: before the first login. Never 0, which a program may take for expired; never more than it asked
- * for. */
+/* -1: before the first login. Never 0, which a program may take for expired; never more than it
+ * asked for. */
 static OM_uint32 seconds(const struct kb_gss_cred *cred, int64_t left)
 {
     OM_uint32 most = cred != NULL && cred->asked_life != 0 ? cred->asked_life : GSS_C_INDEFINITE;
@@ -141,8 +141,7 @@ static OM_uint32 answer_initiator(OM_uint32 *minor, struct kb_gss_cred *cred,
         user = logged_in != NULL ? logged_in : user;
     }
     if (answers->lifetime != NULL) {
-        *answers->lifetime =
-            seconds(cred, identity != NULL ? kb_login_lifetime(identity) : -1);
+        *answers->lifetime = seconds(cred, identity != NULL ? kb_login_lifetime(identity) : -1);
     }
     if (answers->name != NULL) {
         major = user != NULL ? kb_name_of_principal(minor, mech, user, answers->name)

@@ -14,7 +14,7 @@
 
 /* What is known under one asked-for name: a ticket, that there is none, or a flight under way. */
 struct entry {
-    struct entry *next; /* in its bucket */
+    struct entry *next;          /* in its bucket */
     struct entry *newer, *older; /* by when they were asked for */
     uint32_t hash;
     struct kb_credential *credential; /* NULL: none */
@@ -178,7 +178,8 @@ struct kb_credential *kb_shared_find(struct kb_shared *shared, kb_bytes asked, i
 
 static bool claim(struct entry *entry, int64_t now, bool early)
 {
-    if ((!early && now < entry->refresh_at) || entry->refresh_at == KB_NEVER || entry->refreshing || kb_now_ms() < entry->retry_ms) {
+    if ((!early && now < entry->refresh_at) || entry->refresh_at == KB_NEVER || entry->refreshing ||
+        kb_now_ms() < entry->retry_ms) {
         return false;
     }
     entry->refreshing = true;

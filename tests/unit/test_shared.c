@@ -603,8 +603,7 @@ static void one_thread_is_told_that_a_ticket_is_due(void **state)
     assert_true(is_due(shared, NOW + 800));
     assert_false(is_due(shared, NOW + 801)); /* the first is at it */
     assert_false(kb_shared_claim(shared, KB_LIT("x"), old, NOW + 801, false));
-    assert_int_equal(
-        kb_shared_refreshed(shared, KB_LIT("x"), old, fresh, NOW + 1800), 0);
+    assert_int_equal(kb_shared_refreshed(shared, KB_LIT("x"), old, fresh, NOW + 1800), 0);
     assert_false(is_due(shared, NOW + 1799));
     assert_true(kb_shared_claim(shared, KB_LIT("x"), fresh, NOW + 1800, false));
     /* Dropped by somebody meanwhile (a logout): it does not come back. */
