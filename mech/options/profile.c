@@ -70,10 +70,10 @@ static bool take_line(kb_bytes *rest, kb_bytes *line, bool *whole)
 
     *whole = end != NULL;
     *line = kb_bytes_of(rest->ptr, end != NULL ? (size_t)(end - rest->ptr) + 1 : most);
-    *rest = from(*rest, line->len);
     if (line->len == 0) {
         return false;
     }
+    *rest = from(*rest, line->len);
     line->len = strnlen((const char *)line->ptr, line->len);
     return true;
 }
