@@ -4,6 +4,7 @@
  * and with stacks of 64 KiB. It says what failed and exits 1; with `time`, how many milliseconds
  * passed from when all could begin until the last had its token, and how many of CPU. Built with the sanitizers that the
  * plugin is built with, it shows what a real program's threads do to it. */
+#include "config.h"
 #include <gssapi/gssapi_ext.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -114,7 +115,7 @@ int main(int argc, char **argv)
     num_targets = (unsigned)(argc - 3);
     pthread_barrier_init(&all_there, NULL, num_threads + 1);
     pthread_attr_init(&attr);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifndef KB_SANITIZED
     pthread_attr_setstacksize(&attr, STACK); /* sanitizers need more for themselves */
 #endif
     for (unsigned i = 0; i < num_threads; i++) {

@@ -14,6 +14,7 @@
  *
  * Each call says a line: what it is, its milliseconds (since the interrupt, where there was one),
  * the reference's number of its error (0: it succeeded) and the sentence. Stacks are of 64 KiB. */
+#include "config.h"
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -28,7 +29,7 @@
 
 #include <gssapi/gssapi_kerbside.h>
 
-#ifdef __SANITIZE_ADDRESS__
+#ifdef KB_SANITIZED
 enum { STACK = 4 * 65536 }; /* its frames are larger */
 #else
 enum { STACK = 65536 };
