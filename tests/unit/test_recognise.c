@@ -351,7 +351,7 @@ static void try_hostile(kb_bytes bytes, const struct kb_keytab *keytab, uint8_t 
 {
     struct kb_why why;
 
-    for (size_t at = 0; at < bytes.len; at++) {
+    for (size_t at = 0; at < bytes.len; at += wire_stride()) {
         free(shown(kb_bytes_of(bytes.ptr, at), keytab, false, &why));
         memcpy(copy, bytes.ptr, bytes.len);
         copy[at] ^= (uint8_t)(1 << at % 8);

@@ -411,6 +411,9 @@ static void every_day_of_ten_thousand_years(void **state)
     struct kb_date want = {.year = 0, .month = 1, .day = 1, .hour = 23, .minute = 59, .second = 58};
 
     (void)state;
+    if (wire_stride() > 1) {
+        skip();
+    }
     for (int64_t time = KB_TIME_MIN + 86398; time < KB_TIME_MAX; time += 86400) {
         struct kb_date got = kb_date_of(time);
         bool leap = want.year % 4 == 0 && (want.year % 100 != 0 || want.year % 400 == 0);
@@ -479,7 +482,7 @@ static void batter(const struct kb_type *type, kb_bytes message)
 
     kb_arena_init(&arena, NULL, 0, CEILING);
     value = kb_arena_alloc(&arena, type->size);
-    for (size_t len = 0; len < message.len; len++) {
+    for (size_t len = 0; len < message.len; len += wire_stride()) {
         uint8_t *cut = malloc(len + 1);
 
         memcpy(cut + 1, message.ptr, len);
@@ -492,7 +495,7 @@ static void batter(const struct kb_type *type, kb_bytes message)
         }
     }
     kb_arena_wipe(&arena);
-    for (size_t bit = 0; bit < 8 * message.len; bit++) {
+    for (size_t bit = 0; bit < 8 * message.len; bit += wire_stride()) {
         uint8_t *flipped = malloc(message.len);
 
         memcpy(flipped, message.ptr, message.len);
