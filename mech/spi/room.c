@@ -38,7 +38,7 @@ static void populate(uint8_t *room, size_t len)
 
 uint8_t *kb_room(size_t len)
 {
-    uint8_t *room = len < SIZE_MAX ? malloc(len + 1) : NULL;
+    uint8_t *room = len < PTRDIFF_MAX ? malloc(len + 1) : NULL;
 
     if (room != NULL && len >= LARGE) {
         populate(room, len);
