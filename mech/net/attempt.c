@@ -72,13 +72,13 @@ static void close_attempt(const struct kb_race *race, struct kb_attempt *attempt
     attempt->end_ms = race->now_ms;
 }
 
-/* A connection that was kept may have been closed by the KDC meanwhile: that is no failure. But a
- * proof that was sent on it may have been judged. */
+/* A connection that was kept may have been closed by the KDC meanwhile: that is no failure. (No proof
+ * is sent on it: lanes.c.) */
 static bool is_outdated(const struct kb_race *race, const struct kb_attempt *attempt)
 {
     return attempt->reused && attempt->conn.in_len == 0 &&
            (attempt->conn.sys_errno != 0 || attempt->conn.reason[0] != '\0') &&
-           !(race->send->proof && attempt->waiting) && race->num_attempts < KB_MAX_ATTEMPTS;
+           race->num_attempts < KB_MAX_ATTEMPTS;
 }
 
 static void replace(struct kb_race *race, struct kb_attempt *attempt)

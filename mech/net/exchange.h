@@ -7,7 +7,8 @@
  * Kerberos is parsed here. Times are milliseconds of the monotonic clock unless the name says else.
  * A session belongs to one login and one thread; what is learned about a realm (who answered and
  * how fast, who failed, that UDP is too small) is kept in the process, under its own lock. One
- * login keeps to the KDC that answered it, and to its connection where that stays open. */
+ * login keeps to the KDC that answered it, and to its connection where that stays open; a proof
+ * begins one of its own. */
 #ifndef KB_EXCHANGE_H
 #define KB_EXCHANGE_H
 

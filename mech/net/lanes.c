@@ -96,8 +96,11 @@ void kb_lanes_init(struct kb_race *race)
     struct kb_place *sorted[KB_MAX_KDCS], *own;
     size_t num;
 
-    if (race->net->kept.place != NULL && !kb_conn_is_idle(&race->net->kept.conn)) {
-        kb_kept_drop(race->net); /* its KDC has closed it */
+    /* Its KDC may have closed it, or be about to (MIT's does, after each answer). A proof that is lost
+     * so would count as judged: it has a connection of its own. */
+    if (race->net->kept.place != NULL &&
+        (race->send->proof || !kb_conn_is_idle(&race->net->kept.conn))) {
+        kb_kept_drop(race->net);
     }
     race->tcp_known = kb_memory_wants_tcp(places->realm);
     race->tcp_by_choice = race->net->config.use_tcp || race->send->tcp_only ||
