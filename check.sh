@@ -32,10 +32,10 @@ stage() {
     [ $verdict = ok ] || { tail -n 60 "$log" | sed 's/^/    /'; return 1; }
 }
 
-# tests TITLE DIR MAKE-ARGUMENTS...: make check there; every case in its logs is counted. One job more
+# tests TITLE NAME MAKE-ARGUMENTS...: make check there; every case in its logs is counted. One job more
 # than there are cores, since many of them wait.
 tests() {
-    title=$1 dir=$2
+    title=$1 dir=$root/$2
     shift 2
     start=$(date +%s)
     find "$dir/tests" -name '*.trs' -exec rm -f {} +
@@ -63,12 +63,16 @@ prepare() {
     eval "pid_$name=\$!"
 }
 
+# build NAME MAKE-ARGUMENTS...
 build() {
-    eval "wait \$pid_$1"
-    stage "build: $1" sh -e -c '
-        cd "$3"; cat configure.log; [ "$1" = 0 ]
-        make -j"$2" check TESTS=
-    ' build $? $((jobs + 1)) "$root/$1"
+    name=$1
+    shift
+    eval "wait \$pid_$name"
+    stage "build: $name" sh -e -c '
+        cd "$2"; cat configure.log; [ "$1" = 0 ]
+        shift 2
+        make "$@"
+    ' build $? "$root/$name" -j$((jobs + 1)) "$@"
 }
 
 # distribution DIR: the tarball builds, installs and uninstalls, and it lacks no file of git's. So its
@@ -86,8 +90,20 @@ distribution() {
 }
 
 unit_tests() {
-    make -s -C "$1" print-unit-tests
+    make -s -C "$root/$1" print-unit-tests
 }
+
+# Those that start threads, or the threads of a KDC, or what waits in a thread for an address.
+threaded_tests() {
+    for test in $(unit_tests gcc); do
+        ! grep -qE 'pthread_create|mockkdc|"mech/(net|login)/' "$test.c" || echo "$test"
+    done
+}
+
+# Under valgrind and ThreadSanitizer, loops over every bit of a file go on by this many.
+stride=23
+
+logins="tests/consumers/test_threads.py tests/spi/test_calls.py"
 
 cd "$here" || exit 1
 stage "packages" tests/install.sh check || { summary; exit 1; }
@@ -105,17 +121,14 @@ else
 fi
 prepare thread CC=gcc CFLAGS="-O1 -g" --enable-sanitizers=thread
 
-if build gcc; then
+if build gcc check TESTS=; then
     stage "peers (Heimdal's KDC, libfaketime)" tests/realm/peers.sh "$root/peers"
     KB_PEERS=$root/peers
     export KB_PEERS
-    tests "make check" "$root/gcc"
+    tests "make check" gcc
     if command -v valgrind >/dev/null; then
-        KB_TEST_STRIDE=23 # loops over every bit of a file run whole under the sanitizers
-        export KB_TEST_STRIDE
-        tests "unit tests under valgrind" "$root/gcc" TESTS="$(unit_tests "$root/gcc")" \
+        tests "unit tests under valgrind" gcc TESTS="$(unit_tests gcc)" KB_TEST_STRIDE=$stride \
             LOG_COMPILER="valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite"
-        unset KB_TEST_STRIDE
     else
         skipped=$((skipped + 1))
     fi
@@ -124,12 +137,17 @@ fi
 UBSAN_OPTIONS=print_stacktrace=1
 TSAN_OPTIONS=second_deadlock_stack=1
 export UBSAN_OPTIONS TSAN_OPTIONS
-for kind in address thread; do
-    build $kind || continue
-    if [ $kind = address ] && command -v clang >/dev/null; then
-        stage "fuzz targets, some seconds each" make -C "$root/$kind" -j"$jobs" fuzz FUZZ_SECONDS=3
-    fi
-    tests "unit tests and logins under -fsanitize=$kind" "$root/$kind" \
-        TESTS="$(unit_tests "$root/$kind") tests/consumers/test_threads.py tests/spi/test_calls.py"
-done
+if build address check TESTS=; then
+    ! command -v clang >/dev/null ||
+        stage "fuzz targets, some seconds each" make -C "$root/address" -j"$jobs" fuzz FUZZ_SECONDS=3
+    tests "unit tests and logins under -fsanitize=address,undefined" address \
+        TESTS="$(unit_tests address) $logins"
+fi
+threaded=$(threaded_tests)
+examples=$(printf '%s\n' doc/examples/*.c | sed 's/\.c$//')
+# shellcheck disable=SC2086  # lists
+if build thread all tests/consumers/many tests/spi/calls $examples $threaded; then
+    tests "tests with threads under -fsanitize=thread" thread TESTS="$threaded $logins" \
+        KB_TEST_STRIDE=$stride check_PROGRAMS= check_LIBRARIES=
+fi
 summary
