@@ -44,10 +44,12 @@ KB_MUST_USE enum kb_status kb_login_ticket(const struct kb_login *login,
 KB_MUST_USE enum kb_status kb_login_tgt(const struct kb_login *login, struct kb_credential **out,
                                         struct kb_error *err);
 
-/* kb_login_forwarded gives a TGT to hand on to the service of `ticket` (Delegate): KB_OK with NULL,
- * and a line in the log, where there is none to be had. KB_ERROR: interrupted, or no memory. */
+/* kb_login_forwarded gives a TGT to hand on to the service of `ticket` (Delegate), one for each
+ * service, kept and refreshed as tickets are, but in memory alone. KB_OK with NULL, and a line in
+ * the log, where there is none to be had; that is then not tried again for ten seconds. KB_ERROR:
+ * interrupted, or no memory. `since_ms`: when the call began (kb_now_ms). */
 KB_MUST_USE enum kb_status kb_login_forwarded(const struct kb_login *login,
-                                              const struct kb_credential *ticket,
+                                              const struct kb_credential *ticket, int64_t since_ms,
                                               struct kb_credential **out, struct kb_error *err);
 
 /* kb_login_lifetime is what the TGT has left, in seconds; -1 before the first login, unless all

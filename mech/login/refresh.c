@@ -183,6 +183,12 @@ void kb_refresh_tgt(struct kb_work *work, struct kb_credential **tgt)
 
 /* --- a service's --- */
 
+/* One that ends hardly later is not worth it. */
+static int64_t worth_the_way(const struct kb_credential *old)
+{
+    return old->endtime + (old->endtime - old->starttime) / 5;
+}
+
 void kb_refresh_ticket(const struct kb_login *login, const struct kb_target *target, kb_bytes key,
                        struct kb_credential **ticket)
 {
@@ -191,8 +197,7 @@ void kb_refresh_ticket(const struct kb_login *login, const struct kb_target *tar
     struct refresh refresh;
 
     if (begin(&refresh, login, key, *ticket, PATIENCE_MS) == KB_OK) {
-        /* One that ends hardly later is not worth the way. */
-        refresh.work->later_than = old->endtime + (old->endtime - old->starttime) / 5;
+        refresh.work->later_than = worth_the_way(old);
         if (kb_work_tgt(refresh.work, &tgt, &refresh.error) == KB_OK &&
             tgt->endtime > old->endtime &&
             kb_work_ticket(refresh.work, target, &new_one, &refresh.error) == KB_OK &&
@@ -205,4 +210,22 @@ void kb_refresh_ticket(const struct kb_login *login, const struct kb_target *tar
         refresh.work != NULL && refresh.work->file_as != NULL ? KB_FLIGHT_FETCHED
                                                               : KB_FLIGHT_CACHED,
         ticket);
+}
+
+void kb_refresh_forwarded(const struct kb_login *login, kb_bytes key,
+                          struct kb_credential **forwarded)
+{
+    const struct kb_credential *old = *forwarded;
+    struct kb_credential *new_one = NULL;
+    struct refresh refresh;
+
+    if (begin(&refresh, login, key, *forwarded, PATIENCE_MS) == KB_OK) {
+        refresh.work->later_than = worth_the_way(old);
+        (void)!kb_work_forwarded(refresh.work, &new_one, &refresh.error);
+        if (new_one != NULL && new_one->endtime <= old->endtime) {
+            kb_credential_free(new_one);
+            new_one = NULL;
+        }
+    }
+    end(&refresh, new_one, KB_FLIGHT_FETCHED, forwarded);
 }

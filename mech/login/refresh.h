@@ -26,6 +26,10 @@ int64_t kb_refresh_at(const struct kb_credential *credential, int64_t min_life, 
 void kb_refresh_ticket(const struct kb_login *login, const struct kb_target *target, kb_bytes key,
                        struct kb_credential **ticket);
 
+/* kb_refresh_forwarded does so with the TGT for a service (kb_login_forwarded). */
+void kb_refresh_forwarded(const struct kb_login *login, kb_bytes key,
+                          struct kb_credential **forwarded);
+
 /* kb_refresh_tgt does so with the TGT that a call has found, if that is due, or ends no later than
  * work->later_than. */
 void kb_refresh_tgt(struct kb_work *work, struct kb_credential **tgt);

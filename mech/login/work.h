@@ -93,4 +93,10 @@ KB_MUST_USE enum kb_status kb_work_tgt(struct kb_work *work, struct kb_credentia
 KB_MUST_USE enum kb_status kb_work_ticket(struct kb_work *work, const struct kb_target *target,
                                           struct kb_credential **out, struct kb_error *err);
 
+/* --- forward.c --- */
+
+/* kb_work_forwarded asks for a TGT to be handed on to a service. */
+KB_MUST_USE enum kb_status kb_work_forwarded(struct kb_work *work, struct kb_credential **out,
+                                             struct kb_error *err);
+
 #endif

@@ -197,7 +197,7 @@ static OM_uint32 make_request(OM_uint32 *minor, struct kb_gss_ctx *ctx,
 }
 
 /* RFC 5896: DELEG_POLICY asks for it only where the KDC calls the service fit for it. */
-static enum kb_status delegate(const struct kb_login *login, OM_uint32 req_flags,
+static enum kb_status delegate(const struct kb_login *login, OM_uint32 req_flags, int64_t since_ms,
                                struct kb_ap_request *request, struct kb_error *err)
 {
     bool fit = (request->credential->flags & KB_TKT_OK_AS_DELEGATE) != 0;
@@ -209,7 +209,7 @@ static enum kb_status delegate(const struct kb_login *login, OM_uint32 req_flags
         (login->options->delegate == KB_DELEGATE_OK_AS_DELEGATE && !fit)) {
         return KB_OK;
     }
-    st = kb_login_forwarded(login, request->credential, &request->forwarded, err);
+    st = kb_login_forwarded(login, request->credential, since_ms, &request->forwarded, err);
     if (request->forwarded != NULL) {
         request->flags |= KB_GSS_DELEG | (by_policy ? KB_GSS_DELEG_POLICY : 0);
     }
@@ -224,11 +224,12 @@ OM_uint32 kb_initiate(OM_uint32 *minor, struct kb_gss_ctx *ctx, const struct kb_
         .flags = granted_flags(no_ci_flags, req_flags),
         .bindings_required = (req_flags & GSS_C_CHANNEL_BOUND_FLAG) != 0,
     };
+    int64_t start_ms = kb_now_ms();
     struct kb_error err = {0};
     OM_uint32 major;
 
     if (kb_login_ticket(login, target, &request.credential, &err) != KB_OK ||
-        delegate(login, req_flags, &request, &err) != KB_OK) {
+        delegate(login, req_flags, start_ms, &request, &err) != KB_OK) {
         kb_credential_free(request.credential);
         return kb_fail_login(minor, login->options, login->listener, &err);
     }

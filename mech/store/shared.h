@@ -73,6 +73,10 @@ KB_MUST_USE enum kb_status kb_shared_enter(struct kb_shared *shared, kb_bytes as
 void kb_shared_leave(struct kb_shared *shared, kb_bytes asked, struct kb_credential *credential,
                      int64_t refresh_at, const struct kb_error *err);
 
+/* kb_shared_remember keeps an error in the place of a ticket for ten seconds: kb_shared_look and
+ * kb_shared_enter answer with it. (That a service is not known kb_shared_leave itself keeps.) */
+void kb_shared_remember(struct kb_shared *shared, kb_bytes asked, const struct kb_error *err);
+
 /* kb_shared_put keeps a ticket that was obtained on the way. */
 void kb_shared_put(struct kb_shared *shared, kb_bytes asked, struct kb_credential *credential,
                    int64_t refresh_at);

@@ -223,3 +223,15 @@ void kb_shared_leave(struct kb_shared *shared, kb_bytes asked, struct kb_credent
     }
     pthread_mutex_unlock(&kb_shared_lock);
 }
+
+void kb_shared_remember(struct kb_shared *shared, kb_bytes asked, const struct kb_error *err)
+{
+    struct kb_shared_entry *entry;
+
+    pthread_mutex_lock(&kb_shared_lock);
+    entry = kb_shared_entry_make(shared, asked);
+    if (entry != NULL) {
+        remember_unknown(entry, err);
+    }
+    pthread_mutex_unlock(&kb_shared_lock);
+}

@@ -489,6 +489,31 @@ class TestDelegation(WithRealm):
         with open(log) as said:
             self.assertIn("the KDC's policy forbids it", said.read())
 
+    def test_one_for_each_service(self):
+        """Two services that hold the same one could listen to each other's talk with the KDC."""
+        client = self.client("")
+        with self.realm.counting() as seen:
+            for _ in range(3):
+                for target in ("HTTP@localhost", "fit@localhost"):
+                    self.assertEqual(self.login(client=client, target=target), DELEG)
+        self.assertEqual(dict(seen), {"AS": 1, "TGS": 4})
+
+    def test_a_refusal_is_remembered(self):
+        """A program that asks again and again does not cost the KDC a request each time."""
+        client = self.client(f"LogFile={self.realm.path('refused.log')}")
+        self.login(client=client, flags=MUTUAL)
+        krbtgt = "krbtgt/" + self.realm.name
+        self.realm.kdc.modify(krbtgt, "-allow_tgs_req")
+        try:
+            with self.realm.counting() as seen:
+                for _ in range(5):
+                    self.assertEqual(self.login(client=client), 0)
+        finally:
+            self.realm.kdc.modify(krbtgt, "+allow_tgs_req")
+        self.assertEqual(dict(seen), {"TGS-ERROR": 1})
+        with open(self.realm.path("refused.log")) as said:
+            self.assertEqual(said.read().count("No TGT is forwarded to HTTP/localhost"), 5)
+
     def test_kdc_says_no(self):
         """No TGT to forward is no reason not to log in."""
         client = self.client("")

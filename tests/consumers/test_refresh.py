@@ -23,11 +23,11 @@ DAY = 24 * HOUR
 class Clock:
     """A program that makes contexts while time passes."""
 
-    def __init__(self, realm, options):
+    def __init__(self, realm, options, **more):
         self.path = realm.path("clock")
         env = realm.env(options=options, KRB5_KTNAME="FILE:" + realm.path("service.keytab"))
         env["KRB5RCACHENAME"] = "none:"
-        env.update(stepped(self.path), STEPS_CLOCK=self.path)
+        env.update(stepped(self.path), STEPS_CLOCK=self.path, **more)
         self.child = subprocess.Popen([STEPS], env=env, text=True, stdin=subprocess.PIPE,
                                       stdout=subprocess.PIPE)
 
@@ -61,9 +61,9 @@ class TestRefresh(unittest.TestCase):
         cls.realm.kdc_stop()
         cls.realm.kdc_start()
 
-    def start(self, options):
+    def start(self, options, **more):
         """With a login, at once."""
-        clock = Clock(self.realm, options)
+        clock = Clock(self.realm, options, **more)
         self.addCleanup(clock.close)
         self.no_failure(clock, 1, every=1)
         return clock
@@ -120,6 +120,15 @@ class TestRefresh(unittest.TestCase):
             self.no_failure(clock, 7 * HOUR, every=120, target="other@localhost")
         self.assertEqual(seen["AS"], 0, dict(seen))
         self.assertIn(seen["TGS"], range(8, 12), dict(seen))
+
+    def test_forwarded_tgts(self):
+        """A service that is handed one gets one that lasts, and a new one once for each TGT."""
+        with self.realm.counting() as seen:
+            clock = self.start(self.options(), STEPS_DELEGATE="1")
+            least, _ = self.no_failure(clock, 3 * DAY)
+        self.assertGreater(least, 10 * HOUR * 0.15 - 900)
+        self.assertIn(seen["AS"], range(8, 12), dict(seen))
+        self.assertEqual(seen["TGS"], 2 * seen["AS"], dict(seen))
 
     # --- renewed ---
 

@@ -69,6 +69,19 @@ class TestMIT(Against, unittest.TestCase):
         done = self.run_ssh(env, words=("klist", "-f"))
         self.assertNotIn("Default principal", done.stdout)
 
+    def test_the_session_goes_on_with_it(self):
+        """From the first host on to the second, and to the KDC, with what ssh brought along."""
+        env = self.realm.env(options=self.realm.identity("password"))
+        with Sshd(self.realm) as second:
+            words = ["export", f"KRB5_CONFIG={self.realm.krb5_conf};", *second.command("echo", "let in twice"),
+                     "&&", "kvno", "other/localhost"]
+            done = self.run_ssh(env, ("GSSAPIDelegateCredentials=yes",), words=words)
+            self.assertIn("let in twice\n", done.stdout, done.stderr + second.child.tail())
+            self.assertIn(f"other/localhost@{self.realm.name}: kvno =", done.stdout)
+            done = self.run_ssh(env, words=words)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertNotIn("let in", done.stdout)
+
     def test_plugin_in_sshd_too(self):
         with Sshd(self.realm, plugin_env={"GSS_MECH_CONFIG": self.realm.mech_config()}) as sshd:
             self.login("keytab", sshd=sshd)

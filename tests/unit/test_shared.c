@@ -536,6 +536,26 @@ static void an_unknown_service_is_remembered(void **state)
     kb_shared_free(shared);
 }
 
+/* And another failure where whoever asks wants it so; a ticket ends that. */
+static void a_failure_is_remembered(void **state)
+{
+    struct kb_shared *shared = kb_shared_new();
+    struct kb_credential *c = credential(NOW + 1000);
+    struct kb_error err = {0}, kept = {0};
+    struct kb_credential *out;
+    bool due;
+
+    (void)state;
+    (void)kb_error_set(&err, KB_E_TIMEOUT, "Timed out");
+    kb_shared_remember(shared, KB_LIT("fHTTP"), &err);
+    assert_int_equal(kb_shared_look(shared, KB_LIT("fHTTP"), NOW, 60, &out, &due, &kept), KB_ERROR);
+    assert_int_equal(kept.code, KB_E_TIMEOUT);
+    kb_shared_put(shared, KB_LIT("fHTTP"), c, KB_NEVER);
+    assert_int_equal(look(shared, "fHTTP"), KB_OK);
+    kb_credential_free(c);
+    kb_shared_free(shared);
+}
+
 /* Many names that there is nothing for take no ticket's place. */
 static void unknown_services_push_out_no_tickets(void **state)
 {
@@ -688,6 +708,7 @@ int main(void)
         cmocka_unit_test(a_leader_in_a_callback_is_not_waited_for),
         cmocka_unit_test(who_was_not_asked_for_longest_goes),
         cmocka_unit_test(an_unknown_service_is_remembered),
+        cmocka_unit_test(a_failure_is_remembered),
         cmocka_unit_test(unknown_services_push_out_no_tickets),
         cmocka_unit_test(a_services_word_counts_once_a_minute),
         cmocka_unit_test(one_thread_is_told_that_a_ticket_is_due),
