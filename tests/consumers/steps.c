@@ -127,12 +127,12 @@ int main(void)
     char target[256];
     long count, step;
 
-    read_clock();
     while (scanf("%255s %ld %ld", target, &count, &step) == 3) {
         OM_uint32 least = GSS_C_INDEFINITE, left;
         double longest = 0, ms;
         long failures = 0;
 
+        read_clock(); /* another of these may have moved it */
         for (long i = 0; i < count; i++) {
             move_clock(step);
             failures += make_context(target, &left, &ms);

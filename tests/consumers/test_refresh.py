@@ -33,7 +33,7 @@ class Clock:
 
     def pass_by(self, seconds, every=300, target="HTTP@localhost"):
         """Contexts for so long, one every so many seconds. (failures, least, longest)"""
-        self.child.stdin.write(f"{target} {seconds // every} {every}\n")
+        self.child.stdin.write(f"{target} {seconds // every if every else 1} {every}\n")
         self.child.stdin.flush()
         said = []
         for line in self.child.stdout:
@@ -42,6 +42,10 @@ class Clock:
                 return "".join(said), failures, least, longest
             said.append(line)
         raise AssertionError(f"steps ended: {''.join(said)}")
+
+    def meanwhile(self):
+        """A context now."""
+        return self.pass_by(0, every=0)
 
     def close(self):
         self.child.stdin.close()
@@ -129,6 +133,21 @@ class TestRefresh(unittest.TestCase):
         self.assertGreater(least, 10 * HOUR * 0.15 - 900)
         self.assertIn(seen["AS"], range(8, 12), dict(seen))
         self.assertEqual(seen["TGS"], 2 * seen["AS"], dict(seen))
+
+    def test_processes_with_one_cache(self):
+        """What one of them has refreshed, the others take from there."""
+        options = self.options(CredentialsCacheFile=self.realm.path("cc-of-many"))
+        with self.realm.counting() as seen:
+            first = self.start(options)
+            others = [self.start(options) for _ in range(3)]
+            for _ in range(3 * 24):
+                self.no_failure(first, HOUR, every=HOUR)
+                for other in others:
+                    said, failures, least, _ = other.meanwhile()
+                    self.assertEqual((said, failures), ("", 0), self.log())
+                    self.assertGreater(least, HOUR // 2)
+        self.assertIn(seen["AS"], range(9, 12), dict(seen))
+        self.assertEqual(seen.total, 2 * seen["AS"], dict(seen))
 
     # --- renewed ---
 
