@@ -169,14 +169,12 @@ class TestAddresses(unittest.TestCase):
 def replica(primary):
     """A KDC with the primary's database as it is now."""
     realm = Realm(standard=False)
-    configure = realm.kdc.configure
 
     def copied():
-        configure()
         for name in os.listdir(primary.dir):
             if name.startswith(("principal", "stash")):
                 shutil.copy(primary.path(name), realm.path(name))
-    realm.kdc.configure = copied
+    realm.kdc.create = copied
     return realm
 
 

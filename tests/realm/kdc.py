@@ -1,7 +1,9 @@
 """The two KDCs of the test realm. Each kind knows its files, its admin tool and its log.
 
 A kind is made with the Realm (whose directory, name and options it reads) and offers
-    configure()     write its files, create the database
+    configure()     write its files
+    create()        an empty database
+    programs()      those that make the database
     argv(), env()   the daemon in the foreground
     admin(...)      principals and keytabs
     requests(text)  what a piece of its log says: a list of 'AS', 'AS-ERROR', 'TGS', 'TGS-ERROR'
@@ -69,8 +71,14 @@ class MIT:
   admin_server = FILE:{r.path('kadmin.log')}
   default = FILE:{r.path('kadmin.log')}
 """)
+
+    def create(self):
+        r = self.realm
         run([program("kdb5_util"), "create", "-s", "-W", "-P", "master", "-r", r.name],
             env=self.env(), what="kdb5_util create")
+
+    def programs(self):
+        return self.krb5kdc, self.kadmin
 
     def env(self):
         env = dict(os.environ, KRB5_CONFIG=self.realm.krb5_conf,
@@ -180,10 +188,15 @@ class Heimdal:
         if not self.realm.udp:
             raise Failed("Heimdal's KDC cannot be told to listen on TCP alone")
         self._conf(" ".join(e + ":pw-salt" for e in ENCTYPES))
+
+    def create(self):
         run([self._bin("sbin/kstash"), "--random-key", "-k", self.realm.path("m-key")],
             env=self.env(), what="kstash")
         self._admin("init --realm-max-ticket-life=2d --realm-max-renewable-life=14d "
                     + self.realm.name)
+
+    def programs(self):
+        return self._bin("lib/heimdal-servers/kdc"), self._bin("bin/kadmin.heimdal")
 
     def env(self):
         libs = next(d for d, _, files in os.walk(self._bin("lib"))

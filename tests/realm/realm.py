@@ -18,6 +18,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import template                                               # noqa: E402
 from kdc import ENCTYPES, KINDS, MORE_ENCTYPES, peers, write  # noqa: E402
 from process import Child, Failed, free_port                  # noqa: E402
 
@@ -70,9 +71,10 @@ STANDARD += of_enctypes(ENCTYPES)
 class Realm:
     """kind: mit or heimdal. clock_offset: seconds by which the KDC's clock is ahead. udp=False: TCP
     only (MIT). ipv6=True: listens on ::1 as well. max_udp_reply: larger replies are refused over
-    UDP with RESPONSE_TOO_BIG. standard=False: an empty database. more_conf: the end of
-    krb5.conf and of what the KDC reads. more_enctypes=True: also Camellia
-    (MIT), RC4, triple DES and single DES (Heimdal), for users, services and session keys."""
+    UDP with RESPONSE_TOO_BIG. standard=False: an empty database; else realms of one kind and name have
+    the same keys (template.py). more_conf: the end of krb5.conf and of what the KDC reads.
+    more_enctypes=True: also Camellia (MIT), RC4, triple DES and single DES (Heimdal), for users,
+    services and session keys."""
 
     def __init__(self, kind="mit", name="KERBSIDE.TEST", clock_offset=0, udp=True, ipv6=False,
                  max_udp_reply=0, standard=True, more_enctypes=False, more_conf=""):
@@ -111,11 +113,22 @@ class Realm:
         write(self.path("no-mechs"), "", 0o644)
         self._write_krb5_conf()
         self.kdc.configure()
-        self.kdc_start()
         if self.standard:
-            standard = STANDARD + of_enctypes(self.more)
-            self.add(*standard)
-            services = [p.name for p in standard if "/" in p.name]
+            self.passwords.update((p.name, p.password) for p in self._principals() if p.password)
+            template.fill(self.dir, f"{self.kind} {self.name} {self.more}", self.kdc.programs(),
+                          self._create)
+        else:
+            self._create()
+        self.kdc_start()
+
+    def _principals(self):
+        return STANDARD + of_enctypes(self.more) if self.standard else []
+
+    def _create(self):
+        self.kdc.create()
+        if self.standard:
+            self.add(*self._principals())
+            services = [p.name for p in self._principals() if "/" in p.name]
             self.keytab("service.keytab", *services)
             self.keytab("alice.keytab", "alice")
         if self.more_enctypes:
