@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "mech/net/wait.h"
+
 #define MAX_IDLE 64 /* realms that are remembered though nobody is logged in there */
 
 /* The last time handed out, in microseconds since 1970. */
@@ -45,12 +47,18 @@ int64_t kb_clock_now(void)
 /* --- the clocks of realms --- */
 
 enum known { UNKNOWN, TOLD, MEASURED };
+enum doubt { NONE, A_SERVICES, A_KDCS };
 
 struct kb_realm_clock {
     struct kb_realm_clock *next;
     unsigned refs;
     _Atomic int64_t ahead_us;
     _Atomic enum known known;
+    _Atomic int64_t basis_us; /* boot_basis_us() when ahead_us was found out */
+    _Atomic enum doubt doubt;
+    _Atomic int64_t measured_ms;
+    _Atomic int64_t next_ms;        /* it is not to be measured again before, */
+    _Atomic int64_t tried_basis_us; /* unless boot_basis_us() has moved from this */
     size_t realm_len;
     uint8_t realm[];
 };
@@ -88,6 +96,17 @@ static struct kb_realm_clock *find(kb_bytes realm)
     return clock;
 }
 
+/* By how much the system's clock is ahead of one that nobody sets, and that goes on while the
+ * machine sleeps. */
+static int64_t boot_basis_us(void)
+{
+    struct timespec real, boot;
+
+    clock_gettime(CLOCK_REALTIME, &real);
+    clock_gettime(CLOCK_BOOTTIME, &boot);
+    return (int64_t)(real.tv_sec - boot.tv_sec) * 1000000 + (real.tv_nsec - boot.tv_nsec) / 1000;
+}
+
 static struct kb_realm_clock *add(kb_bytes realm)
 {
     struct kb_realm_clock *clock = calloc(1, sizeof(*clock) + realm.len);
@@ -97,6 +116,8 @@ static struct kb_realm_clock *add(kb_bytes realm)
             memcpy(clock->realm, realm.ptr, realm.len);
         }
         clock->realm_len = realm.len;
+        atomic_init(&clock->basis_us, boot_basis_us());
+        atomic_init(&clock->tried_basis_us, clock->basis_us);
         clock->next = clocks;
         clocks = clock;
     }
@@ -127,6 +148,21 @@ void kb_realm_clock_put(struct kb_realm_clock *clock)
     }
 }
 
+/* Was the system's clock set since it was ahead of the other by `basis_us`? */
+static bool was_set(int64_t basis_us)
+{
+    int64_t moved_us = boot_basis_us() - basis_us;
+
+    return moved_us > KB_CLOCK_STEP_SECONDS * 1000000LL ||
+           moved_us < -KB_CLOCK_STEP_SECONDS * 1000000LL;
+}
+
+static bool in_doubt(const struct kb_realm_clock *clock)
+{
+    return atomic_load_explicit(&clock->doubt, memory_order_relaxed) != NONE ||
+           was_set(atomic_load_explicit(&clock->basis_us, memory_order_relaxed));
+}
+
 void kb_realm_clock_set(struct kb_realm_clock *clock, int64_t ahead_us, bool measured)
 {
     enum known none = UNKNOWN;
@@ -134,9 +170,54 @@ void kb_realm_clock_set(struct kb_realm_clock *clock, int64_t ahead_us, bool mea
     if (measured) {
         atomic_store(&clock->known, MEASURED);
         atomic_store(&clock->ahead_us, ahead_us);
-    } else if (atomic_compare_exchange_strong(&clock->known, &none, TOLD)) {
+        atomic_store(&clock->basis_us, boot_basis_us());
+        atomic_store(&clock->tried_basis_us, clock->basis_us);
+        atomic_store(&clock->doubt, NONE);
+        atomic_store(&clock->measured_ms, kb_now_ms());
+    } else if (atomic_compare_exchange_strong(&clock->known, &none, TOLD) || in_doubt(clock)) {
         atomic_store(&clock->ahead_us, ahead_us);
     }
+}
+
+void kb_realm_clock_doubt(struct kb_realm_clock *clock, bool by_kdc)
+{
+    enum doubt none = NONE;
+
+    if (by_kdc) {
+        atomic_store(&clock->doubt, A_KDCS);
+    } else {
+        (void)!atomic_compare_exchange_strong(&clock->doubt, &none, A_SERVICES);
+    }
+}
+
+/* Measured just now: then it is the service whose clock is wrong. */
+static bool is_fresh(const struct kb_realm_clock *clock, int64_t now_ms)
+{
+    return atomic_load(&clock->known) == MEASURED &&
+           now_ms - atomic_load(&clock->measured_ms) < KB_CLOCK_MEASURE_SECONDS * 1000;
+}
+
+bool kb_realm_clock_claim(struct kb_realm_clock *clock)
+{
+    int64_t now_ms, next_ms, basis_us;
+    bool claimed;
+
+    if (!in_doubt(clock)) {
+        return false;
+    }
+    now_ms = kb_now_ms();
+    next_ms = atomic_load(&clock->next_ms);
+    basis_us = atomic_load(&clock->tried_basis_us);
+    if (was_set(basis_us)) { /* which nobody can forge */
+        claimed =
+            atomic_compare_exchange_strong(&clock->tried_basis_us, &basis_us, boot_basis_us());
+        atomic_store(&clock->next_ms, now_ms + KB_CLOCK_MEASURE_SECONDS * 1000);
+        return claimed;
+    }
+    return now_ms >= next_ms &&
+           (atomic_load(&clock->doubt) == A_KDCS || !is_fresh(clock, now_ms)) &&
+           atomic_compare_exchange_strong(&clock->next_ms, &next_ms,
+                                          now_ms + KB_CLOCK_MEASURE_SECONDS * 1000);
 }
 
 int64_t kb_realm_clock_ahead(const struct kb_realm_clock *clock)

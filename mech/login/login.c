@@ -9,6 +9,7 @@
 #include "mech/login/facts.h"
 #include "mech/login/flight.h"
 #include "mech/login/hostname.h"
+#include "mech/login/identity_own.h"
 #include "mech/login/refresh.h"
 #include "mech/login/security.h"
 #include "mech/login/tell.h"
@@ -281,6 +282,9 @@ enum kb_status kb_work_drive(struct kb_work *work, struct kb_fetch *fetch, struc
     while (step == KB_SEND) {
         step = exchange(work, fetch, &send, err);
     }
+    if (kb_fetch_clock_differs(fetch)) {
+        kb_realm_clock_doubt(work->identity->clock, true);
+    }
     if (step == KB_DONE) {
         return KB_OK;
     }
@@ -433,6 +437,7 @@ enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_tar
         kb_hostname_now(login, target, canonical, err) != KB_OK) {
         return KB_ERROR;
     }
+    kb_refresh_clock(login);
     key = kb_work_key(target, canonical, &key_bytes);
     cache_is_current = kb_cache_is_current(login->identity);
     if (cache_is_current) {
@@ -447,8 +452,16 @@ enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_tar
         kb_login_start_waiting(login, &wait);
         st = obtain(login, &wait, target, key, cache_is_current, out, err);
         kb_wait_stop(&wait);
+        /* The KDC may have said that the clocks differ, and the service would say so too. */
+        kb_refresh_clock(login);
     }
     return st;
+}
+
+void kb_login_clock_differs(const struct kb_login *login)
+{
+    kb_realm_clock_doubt(login->identity->clock, false);
+    kb_refresh_clock(login);
 }
 
 enum kb_status kb_login_tgt(const struct kb_login *login, struct kb_credential **out,

@@ -65,4 +65,9 @@ const struct kb_principal *kb_login_client(const struct kb_identity *identity);
 void kb_login_drop(struct kb_identity *identity, const struct kb_target *target,
                    struct kb_credential *credential);
 
+/* kb_login_clock_differs: a service says that our time is wrong, or that the ticket's begins later.
+ * How far our clock is from the KDC's is then found out anew, by a login, as clock.h bounds it:
+ * now, since a program that makes one context has no other time for it. */
+void kb_login_clock_differs(const struct kb_login *login);
+
 #endif

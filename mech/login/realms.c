@@ -101,11 +101,13 @@ void kb_realms_keep_referrals(struct kb_work *work, const struct kb_fetch *fetch
     }
 }
 
-void kb_realms_refused(struct kb_work *work, const struct kb_realm_tgt *tgt)
+void kb_realms_refused(struct kb_work *work, const struct kb_fetch *fetch,
+                       const struct kb_realm_tgt *tgt)
 {
     kb_credential_free(work->refused);
     work->refused = kb_credential_ref(tgt->credential);
     work->refused_kept = tgt->kept;
+    work->refused_early = kb_fetch_error(fetch)->kdc_code == KB_KDC_NYV;
     work->to_drop = true;
 }
 
@@ -114,21 +116,22 @@ bool kb_realms_drop(struct kb_work *work)
     struct kb_shared *shared = kb_identity_shared(work->identity);
     struct kb_credential *tgt = work->refused;
     struct realm_key bytes;
-    kb_bytes realm;
+    kb_bytes realm, key;
     bool home;
 
     if (!work->to_drop) {
         return false;
     }
+    work->to_drop = false;
     realm = realm_of_tgt(tgt);
     home = kb_equal(realm, tgt->server->realm);
-    kb_cache_refuse(work->identity, tgt);
-    if (home) {
-        kb_shared_drop(shared, KB_SHARED_TGT, tgt);
-    } else {
-        kb_shared_drop(shared, key_of(&bytes, 'r', realm, KB_NONE), tgt);
+    key = home ? KB_SHARED_TGT : key_of(&bytes, 'r', realm, KB_NONE);
+    /* KDCs whose clocks differ would say it of each TGT that comes. */
+    if (work->refused_early && !kb_shared_distrust(shared, key, tgt)) {
+        return false;
     }
-    work->to_drop = false;
+    kb_cache_refuse(work->identity, tgt);
+    kb_shared_drop(shared, key, tgt);
     return work->refused_kept && (!home || kb_identity_has_secret(work->identity));
 }
 
@@ -152,7 +155,7 @@ static enum kb_status ask(struct kb_work *work, const struct kb_realm_tgt *tgt,
         if (st == KB_OK) {
             *out = kb_credential_ref(kb_fetch_ticket(fetch));
         } else if (kb_fetch_tgt_refused(fetch)) {
-            kb_realms_refused(work, tgt);
+            kb_realms_refused(work, fetch, tgt);
         }
         kb_fetch_free(fetch);
     }

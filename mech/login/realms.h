@@ -33,9 +33,11 @@ struct kb_realm_tgt {
 KB_MUST_USE enum kb_status kb_realms_tgt(struct kb_work *work, kb_bytes realm, bool hierarchy,
                                          struct kb_realm_tgt *out, struct kb_error *err);
 
-/* kb_realms_refused notes that a KDC does not take `tgt`. kb_realms_drop forgets one that was so
- * noted; true: it was from before this call, so that a new one may be tried. */
-void kb_realms_refused(struct kb_work *work, const struct kb_realm_tgt *tgt);
+/* kb_realms_refused notes that a KDC does not take `tgt`, which `fetch` began with. kb_realms_drop
+ * forgets one that was so noted; true: it was from before this call, so that a new one may be
+ * tried. */
+void kb_realms_refused(struct kb_work *work, const struct kb_fetch *fetch,
+                       const struct kb_realm_tgt *tgt);
 bool kb_realms_drop(struct kb_work *work);
 
 /* kb_realms_keep_referrals keeps the TGTs that KDCs referred us with on the way to a service. */

@@ -4,6 +4,7 @@
 #include "mech/login/cache.h"
 #include "mech/login/clock.h"
 #include "mech/login/flight.h"
+#include "mech/login/identity_own.h"
 
 #define PATIENCE_MS 1000
 
@@ -228,4 +229,64 @@ void kb_refresh_forwarded(const struct kb_login *login, kb_bytes key,
         }
     }
     end(&refresh, new_one, KB_FLIGHT_FETCHED, forwarded);
+}
+
+/* --- for the clock's sake --- */
+
+/* Another process that shares the cache has just logged in: the time has come with its TGT. */
+static struct kb_credential *measured_by_another(struct kb_work *work)
+{
+    struct kb_credential *found = NULL;
+    struct kb_error ignored = {0};
+    int64_t age;
+
+    if (kb_cache_tgt(work, &found, &ignored) != KB_OK) {
+        return NULL;
+    }
+    age = kb_clock_now() + found->clock_offset / 1000000 - found->authtime;
+    if (age < 0 || age >= KB_CLOCK_MEASURE_SECONDS) {
+        kb_credential_free(found);
+        return NULL;
+    }
+    kb_realm_clock_set(work->identity->clock, found->clock_offset, true);
+    return found;
+}
+
+static enum kb_status measure(struct kb_work *work, struct kb_credential **out,
+                              struct kb_error *err)
+{
+    enum kb_status st = kb_cache_refresh(work, err);
+
+    if (st == KB_OK) {
+        st = kb_beside_lead(work, KB_SHARED_TGT, err);
+    }
+    if (st == KB_OK && (*out = measured_by_another(work)) == NULL) {
+        st = kb_work_log_in(work, out, err);
+    }
+    return st;
+}
+
+void kb_refresh_clock(const struct kb_login *login)
+{
+    struct kb_identity *identity = login->identity;
+    struct kb_credential *tgt = NULL;
+    struct kb_error err = {0};
+    struct kb_work *work;
+    struct kb_wait wait;
+
+    if (!kb_identity_has_secret(identity) || !kb_realm_clock_claim(identity->clock)) {
+        return;
+    }
+    kb_login_start_waiting_for(login, PATIENCE_MS, &wait);
+    work = kb_work_new(login, &wait, &err);
+    if (work != NULL && measure(work, &tgt, &err) == KB_OK) {
+        kb_event_clock_measured(work->env.events, kb_identity_clock_offset(identity) / 1000000);
+        kb_shared_put(kb_identity_shared(identity), KB_SHARED_TGT, tgt,
+                      kb_refresh_at(tgt, login->options->min_lifetime, kb_identity_now(identity)));
+    } else if (work != NULL) {
+        kb_event_clock_not_measured(work->env.events, KB_CLOCK_MEASURE_SECONDS, err.text);
+    }
+    kb_credential_free(tgt);
+    kb_work_free(work);
+    kb_wait_stop(&wait);
 }

@@ -34,4 +34,8 @@ void kb_refresh_forwarded(const struct kb_login *login, kb_bytes key,
  * work->later_than. */
 void kb_refresh_tgt(struct kb_work *work, struct kb_credential **tgt);
 
+/* kb_refresh_clock logs in anew where it is in doubt how far the realm's clock is from ours
+ * (clock.h): only a fresh AS-REP says it. Where there is no secret, things stay as they are. */
+void kb_refresh_clock(const struct kb_login *login);
+
 #endif

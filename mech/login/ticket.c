@@ -65,7 +65,7 @@ static enum kb_status run(struct kb_work *work, const struct kb_principal *servi
     if (st == KB_OK) {
         st = kb_realms_check(work, fetch, tgt->credential, kb_fetch_ticket(fetch), err);
     } else if (kb_fetch_tgt_refused(fetch)) {
-        kb_realms_refused(work, tgt);
+        kb_realms_refused(work, fetch, tgt);
     } else {
         say_on_the_way_to(work, fetch, service, err);
     }

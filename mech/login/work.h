@@ -32,6 +32,7 @@ struct kb_work {
     struct kb_credential *refused;      /* a TGT that its KDC does not take; NULL: none */
     bool refused_kept;                  /* it was there before this call */
     bool to_drop;                       /* and is kept yet */
+    bool refused_early;                 /* it is not valid yet, the KDC says */
     bool referred;                      /* a KDC referred this call to another realm */
     struct kb_beside_held beside;       /* the locks of flights that it leads */
     bool primary;                       /* a login keeps to one KDC, and this one to the primary */

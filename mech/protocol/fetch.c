@@ -251,6 +251,11 @@ bool kb_fetch_tgt_refused(const struct kb_fetch *fetch)
     return fetch->tgs != NULL && kb_tgs_tgt_refused(fetch->tgs);
 }
 
+bool kb_fetch_clock_differs(const struct kb_fetch *fetch)
+{
+    return fetch->tgs != NULL && kb_tgs_clock_differs(fetch->tgs);
+}
+
 unsigned kb_fetch_proofs(const struct kb_fetch *fetch)
 {
     return fetch->as != NULL ? kb_as_proofs(fetch->as) : fetch->request.proofs_made;

@@ -60,6 +60,8 @@ kb_bytes kb_fetch_realm(const struct kb_fetch *fetch);
 bool kb_fetch_clock_offset(const struct kb_fetch *fetch, int64_t *out);
 /* After KB_STEP_ERROR: the first KDC does not take the TGT; whoever keeps it should not. */
 bool kb_fetch_tgt_refused(const struct kb_fetch *fetch);
+/* A KDC of the user's own realm says that the clocks differ by more than the policy has it. */
+bool kb_fetch_clock_differs(const struct kb_fetch *fetch);
 const struct kb_error *kb_fetch_error(const struct kb_fetch *fetch); /* after KB_STEP_ERROR */
 /* Proofs that a KDC may have judged, with those made before. */
 unsigned kb_fetch_proofs(const struct kb_fetch *fetch);

@@ -69,6 +69,11 @@ bool kb_tgs_tgt_refused(const struct kb_tgs *tgs)
     return tgs->tgt_refused;
 }
 
+bool kb_tgs_clock_differs(const struct kb_tgs *tgs)
+{
+    return tgs->clock_differs;
+}
+
 /* --- failing --- */
 
 static enum kb_step failed(struct kb_tgs *tgs)
@@ -195,6 +200,7 @@ static bool tgt_is_useless(const struct kb_krberror *error)
 {
     switch (error->code) {
     case KB_KDC_TKT_EXPIRED:
+    case KB_KDC_NYV: /* its clock was set back */
     case KB_KDC_TGT_REVOKED:
     case KB_KDC_BAD_INTEGRITY:
     case KB_KDC_MODIFIED: /* what AD says of a TGT that it cannot decrypt */
@@ -259,6 +265,10 @@ static enum kb_step take_error(struct kb_tgs *tgs, kb_bytes message, struct kb_a
         return failed(tgs);
     }
     kb_krberror_tell(tgs->env.events, &error, tgs->peer);
+    if ((error.code == KB_KDC_SKEW || error.code == KB_KDC_NYV) &&
+        kb_equal(tgs->realm, tgs->tgt->client->realm)) {
+        tgs->clock_differs = true;
+    }
     if (error.code == KB_KDC_SKEW || error.code == KB_KDC_REPEAT) {
         return retry(tgs, &error, out_send);
     }

@@ -60,4 +60,8 @@ kb_bytes kb_tgs_realm(const struct kb_tgs *tgs);
  * machine started with: a new one may help. */
 bool kb_tgs_tgt_refused(const struct kb_tgs *tgs);
 
+/* kb_tgs_clock_differs tells, also after KB_DONE, that a KDC of the user's own realm called our
+ * time or that of the TGT wrong: the clock_offset given is none any more. */
+bool kb_tgs_clock_differs(const struct kb_tgs *tgs);
+
 #endif

@@ -37,6 +37,7 @@ struct kb_tgs {
     size_t num_referrals;
     bool retried; /* this realm was asked again because of an error (clock, REPEAT) */
     bool tgt_refused;
+    bool clock_differs;   /* the user's own realm says so */
     int64_t clock_offset; /* of this realm */
 
     /* The request that is out. */

@@ -302,8 +302,25 @@ static bool is_ticket_refused(const struct kb_error *err)
     case KB_E_SERVICE_REFUSED:
         return err->kdc_code == KB_KDC_BAD_INTEGRITY || err->kdc_code == KB_KDC_MODIFIED ||
                err->kdc_code == KB_KDC_BADKEYVER || err->kdc_code == KB_KDC_NOKEY;
+    case KB_E_CLOCK: /* the KDC's was set back since it gave the ticket */
+        return err->kdc_code == KB_KDC_NYV;
     default:
         return false;
+    }
+}
+
+/* What the next context does otherwise. */
+static void heed_refusal(struct kb_background *background, const struct kb_options *options,
+                         const struct kb_error *err)
+{
+    const struct kb_login login = {
+        .options = options, .identity = background->identity, .listener = background->listener};
+
+    if (is_ticket_refused(err)) {
+        kb_login_drop(background->identity, &background->target, background->ticket);
+    }
+    if (err->code == KB_E_CLOCK) {
+        kb_login_clock_differs(&login);
     }
 }
 
@@ -343,9 +360,7 @@ OM_uint32 kb_initiate_reply(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffer
             major = give_token(minor, ctx, KB_TOK_AP_REP, token, out);
         }
     } else {
-        if (is_ticket_refused(&err)) {
-            kb_login_drop(background->identity, &background->target, background->ticket);
-        }
+        heed_refusal(background, options, &err);
         major = kb_fail_login(minor, options, background->listener, &err);
     }
     kb_arena_wipe(&arena);

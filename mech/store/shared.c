@@ -6,7 +6,8 @@ struct kb_credential *kb_shared_usable(const struct kb_shared_entry *entry, int6
                                        int64_t min_life)
 {
     if (entry == NULL || entry->credential == NULL ||
-        entry->credential->endtime - now <= min_life) {
+        entry->credential->endtime - now <= min_life ||
+        (now > 0 && entry->credential->starttime > now + KB_EARLY_SECONDS)) {
         return NULL;
     }
     return kb_credential_ref(entry->credential);

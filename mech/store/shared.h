@@ -34,6 +34,9 @@
 #define KB_FIRST_RETRY_SECONDS 30 /* after a refresh that failed */
 #define KB_LAST_RETRY_SECONDS 600
 #define KB_DISTRUST_SECONDS 60 /* between two tickets that are dropped on a service's word */
+#define KB_EARLY_SECONDS                                                                           \
+    900 /* a ticket that begins later is not used yet: a clock was set back                        \
+         */
 #define KB_NEVER INT64_MAX
 
 /* Under which name the TGT is kept; other tickets under the kind of name and what was asked for. */
@@ -47,7 +50,7 @@ struct kb_shared *kb_shared_new(void); /* NULL: no memory */
 void kb_shared_free(struct kb_shared *shared);
 
 /* kb_shared_find returns a reference to the ticket asked for as `asked`, if it has more than
- * `min_life` seconds left at `now` ; else NULL. */
+ * `min_life` seconds left at `now` and has begun, within KB_EARLY_SECONDS; else NULL. */
 struct kb_credential *kb_shared_find(struct kb_shared *shared, kb_bytes asked, int64_t now,
                                      int64_t min_life);
 

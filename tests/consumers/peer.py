@@ -21,6 +21,7 @@ class GSSFailure(Exception):
         super().__init__(error["text"])
         self.major, self.minor, self.text = error["major"], error["minor"], error["text"]
         self.minor_text = error["minor_text"]
+        self.token = base64.b64decode(error["token"])   # for the other side; empty: none
 
 
 class Peer:
@@ -236,7 +237,8 @@ def failure(raw, error):
             return said + ["(no text)"]
     minor = lines(error.min_code, False)
     return {"major": error.maj_code, "minor": error.min_code, "minor_text": "; ".join(minor),
-            "text": "; ".join(lines(error.maj_code, True) + minor)}
+            "text": "; ".join(lines(error.maj_code, True) + minor),
+            "token": base64.b64encode(getattr(error, "token", None) or b"").decode()}
 
 
 def serve():

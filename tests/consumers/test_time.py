@@ -10,9 +10,9 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "realm")]
 import harness                              # noqa: E402
-from kdc import peers, program              # noqa: E402
-from peer import KRB5, Peer, establish   # noqa: E402
-from realm import Realm, faketime           # noqa: E402
+from kdc import peers, program, write        # noqa: E402
+from peer import KRB5, GSSFailure, Peer, establish  # noqa: E402
+from realm import Realm, faketime, stepped   # noqa: E402
 
 HOUR = 3600
 
@@ -183,6 +183,118 @@ class TestWrongClock(Case):
                                   env=self.realm.env(plugin=False, **env), text=True,
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             self.assertEqual(done.returncode, 0, done.stdout)
+
+
+class TestSetWhileItRuns(Case):
+    """Somebody sets a clock while a program holds tickets and knows how far the KDC's is away."""
+
+    def set_clock(self, offset):
+        write(self.realm.path("clock"), f"{offset:+d}s\n")
+
+    def start(self, offset, **more):
+        self.set_clock(offset)
+        client = self.client(self.options(**more),
+                             **stepped(self.realm.path("clock"), time_passes=False))
+        establish(client, self.server, "HTTP@localhost")
+        return client
+
+    def log(self):
+        with open(self.log_path, encoding="utf-8") as log:
+            return log.read()
+
+    def refused(self, client, server, target):
+        """The service calls our time wrong, and tells us."""
+        client.forget(ctx="c")
+        server.forget(ctx="c")
+        mine = client.init(ctx="c", target=target)
+        with self.assertRaises(GSSFailure) as theirs:
+            server.accept(ctx="c", token=mine["token"])
+        with self.assertRaises(GSSFailure) as ours:
+            client.init(ctx="c", target=target, token=theirs.exception.token)
+        self.assertIn("SKEW", ours.exception.minor_text)
+
+    def test_ours(self):
+        """It shows, and the next context is right again, at the cost of a login each time."""
+        client = self.start(600)
+        for offset in (0, -2 * HOUR, 4 * HOUR, 0):
+            self.set_clock(offset)
+            with self.subTest(offset=offset):
+                with self.realm.counting() as seen:
+                    for _ in range(3):
+                        mine, _ = establish(client, self.server, "HTTP@localhost")
+                        self.assertIn(mine["lifetime"], range(9 * HOUR, 10 * HOUR + 5))
+                self.assertEqual(seen["AS"], 1, (dict(seen), self.log()))
+                self.assertLessEqual(seen["TGS"], 1, dict(seen))
+        self.assertEqual(self.log().count("A clock was set: the KDC's is now"), 4, self.log())
+
+    def test_ours_by_a_little(self):
+        client = self.start(0)
+        self.set_clock(20)
+        with self.realm.counting() as seen:
+            establish(client, self.server, "HTTP@localhost")
+        self.assertEqual(seen.total, 0, dict(seen))
+
+    def test_without_the_kdc(self):
+        """Nothing is worse than it was, and a second is all that it costs."""
+        client = self.start(0)
+        self.set_clock(120)
+        self.realm.kdc_stop()
+        try:
+            for _ in range(3):
+                establish(client, self.server, "HTTP@localhost")
+        finally:
+            self.realm.kdc_start()
+        self.assertEqual(self.log().count("could not be found out"), 1, self.log())
+
+    def test_between_two_processes(self):
+        """What the cache says of the clock is wrong now. A service tells; the first to hear that
+        logs in anew, and the next finds it right."""
+        cache = self.realm.path("cc-set")
+        self.start(-2 * HOUR, CredentialsCacheFile=cache).close()
+        self.set_clock(0)
+        env = stepped(self.realm.path("clock"), time_passes=False)
+        options = self.options(CredentialsCacheFile=cache)
+        with self.realm.counting() as seen, self.client(options, **env) as second:
+            self.refused(second, self.server, "HTTP@localhost")
+            establish(second, self.server, "HTTP@localhost")
+        self.assertEqual((seen["AS"], seen["TGS"]), (1, 0), self.log())
+        with self.realm.counting() as seen, self.client(options, **env) as third:
+            establish(third, self.server, "HTTP@localhost")
+        self.assertEqual(seen.total, 0, dict(seen))
+
+    def test_a_service_whose_clock_is_wrong(self):
+        """Its word is taken once a minute."""
+        with self.realm.counting() as seen, \
+                Peer(self.realm.service_env(KRB5RCACHENAME="none:", **faketime(2 * HOUR))) as wrong:
+            client = self.start(0)
+            for _ in range(3):
+                self.refused(client, wrong, "other@localhost")
+        self.assertEqual(dict(seen), {"AS": 1, "TGS": 2}, self.log())
+
+    def test_the_kdcs(self):
+        """All of the realm's clocks are set, and ours is not: its KDC says so first, then what it
+        gave before is not valid yet."""
+        for offset in (2 * HOUR, -2 * HOUR):
+            with self.subTest(offset=offset):
+                client = self.start(0)
+                self.realm.kdc_stop()
+                self.realm.clock_offset = offset
+                self.realm.kdc_start()
+                env = self.realm.service_env(KRB5RCACHENAME="none:", **faketime(offset))
+                try:
+                    with self.realm.counting() as seen, Peer(env) as server:
+                        for target in ("other@localhost", "HTTP@localhost", "other@localhost"):
+                            establish(client, server, target)
+                finally:
+                    self.realm.kdc_stop()
+                    self.realm.clock_offset = 0
+                    self.realm.kdc_start()
+                self.assertEqual(seen["AS"], 1, (dict(seen), self.log()))
+
+
+@unittest.skipUnless(peers(), "no Heimdal: tests/realm/peers.sh fetches it")
+class TestSetWhileItRunsHeimdal(TestSetWhileItRuns):
+    KIND = "heimdal"
 
 
 @unittest.skipUnless(peers(), "no Heimdal: tests/realm/peers.sh fetches it")

@@ -302,12 +302,14 @@ def faketime(offset):
     raise Failed("libfaketime is missing (tests/realm/peers.sh fetches it)")
 
 
-def stepped(path):
+def stepped(path, time_passes=True):
     """Environment in which a program's clocks are ahead by what stands in a file ("+60s") at each
-    moment, the monotonic one too: whoever moves it moves time for all such programs."""
+    moment, the monotonic one too: whoever moves it moves time for all such programs.
+    time_passes=False: the system's clock alone, which somebody sets."""
     env = faketime(0)
+    more = {} if time_passes else {"DONT_FAKE_MONOTONIC": "1"}
     return {"LD_PRELOAD": env["LD_PRELOAD"], "FAKETIME_TIMESTAMP_FILE": path,
-            "FAKETIME_NO_CACHE": "1", "NO_FAKE_STAT": "1"}
+            "FAKETIME_NO_CACHE": "1", "NO_FAKE_STAT": "1", **more}
 
 
 def exit_on_signals():

@@ -817,6 +817,7 @@ static void clock_is_corrected_once(void **state)
     assert_int_equal(authenticator_of(&lab).ctime, lab.kdc.now);
     answer(&lab, &reply);
     assert_int_equal(give(&lab, &reply), KB_DONE);
+    assert_true(kb_tgs_clock_differs(lab.tgs));
     lab_wipe(&lab);
 
     lab_init(&lab, "HTTP/www.test@TEST");
@@ -858,6 +859,7 @@ static void errors_are_final(void **state)
         {7, KB_E_SERVICE_UNKNOWN, false}, {12, KB_E_POLICY, false},
         {14, KB_E_NO_ENCTYPE, false},     {20, KB_E_TICKET_EXPIRED, true},
         {31, KB_E_KDC_ERROR, true},       {32, KB_E_TICKET_EXPIRED, true},
+        {33, KB_E_CLOCK, true},           {41, KB_E_KDC_ERROR, true},
         {44, KB_E_KDC_ERROR, true},       {60, KB_E_KDC_ERROR, false},
         {-5, KB_E_KDC_ERROR, false},
     };
@@ -871,6 +873,7 @@ static void errors_are_final(void **state)
         assert_int_equal(kb_tgs_error(lab.tgs)->code, rows[i].kind);
         assert_int_equal(kb_tgs_error(lab.tgs)->kdc_code, rows[i].code);
         assert_int_equal(kb_tgs_tgt_refused(lab.tgs), rows[i].tgt_refused);
+        assert_int_equal(kb_tgs_clock_differs(lab.tgs), rows[i].kind == KB_E_CLOCK);
         assert_non_null(strstr(kb_tgs_error(lab.tgs)->text, "HTTP/www.test@TEST"));
         assert_non_null(strstr(kb_tgs_error(lab.tgs)->text, "192.0.2.1:88"));
         lab_wipe(&lab);
