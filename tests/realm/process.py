@@ -6,12 +6,17 @@ import signal
 import socket
 import subprocess
 import time
+import unittest
 
 PR_SET_PDEATHSIG = 1
 
 
 class Failed(Exception):
     """A fixture could not be set up; the message says what to look at."""
+
+
+class Missing(Failed, unittest.SkipTest):
+    """It needs what this machine does not have: the test is skipped."""
 
 
 def free_port(families=(socket.AF_INET,)):

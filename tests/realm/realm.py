@@ -20,7 +20,7 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import template                                               # noqa: E402
 from kdc import ENCTYPES, KINDS, MORE_ENCTYPES, peers, write  # noqa: E402
-from process import Child, Failed, free_port                  # noqa: E402
+from process import Child, Failed, Missing, free_port         # noqa: E402
 
 MECH_OID = "1.3.6.1.4.1.32473.88.1"
 
@@ -299,7 +299,7 @@ def faketime(offset):
             if "libfaketimeMT.so.1" in files:
                 return {"LD_PRELOAD": os.path.join(folder, "libfaketimeMT.so.1"),
                         "FAKETIME": f"{offset:+d}s", "DONT_FAKE_MONOTONIC": "1"}
-    raise Failed("libfaketime is missing (tests/realm/peers.sh fetches it)")
+    raise Missing("libfaketime is missing (tests/realm/peers.sh fetches it)")
 
 
 def stepped(path, time_passes=True):
