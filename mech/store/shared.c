@@ -61,11 +61,10 @@ enum kb_status kb_shared_look(struct kb_shared *shared, kb_bytes asked, int64_t 
     return st;
 }
 
-void kb_shared_keep(struct kb_shared_entry *entry, struct kb_credential *credential,
-                    int64_t refresh_at)
+void kb_shared_keep(struct kb_shared *shared, struct kb_shared_entry *entry,
+                    struct kb_credential *credential, int64_t refresh_at)
 {
-    kb_credential_free(entry->credential);
-    entry->credential = kb_credential_ref(credential);
+    kb_shared_entry_set(shared, entry, kb_credential_ref(credential));
     entry->refresh_at = refresh_at;
     entry->retry_ms = 0;
     entry->failures = 0;
@@ -82,7 +81,7 @@ void kb_shared_put(struct kb_shared *shared, kb_bytes asked, struct kb_credentia
     pthread_mutex_lock(&kb_shared_lock);
     entry = kb_shared_entry_make(shared, asked);
     if (entry != NULL) {
-        kb_shared_keep(entry, credential, refresh_at);
+        kb_shared_keep(shared, entry, credential, refresh_at);
     }
     pthread_mutex_unlock(&kb_shared_lock);
 }
@@ -137,7 +136,7 @@ int64_t kb_shared_refreshed(struct kb_shared *shared, kb_bytes asked,
     if (entry != NULL) {
         entry->refreshing = false;
         if (new_one != NULL) {
-            kb_shared_keep(entry, new_one, refresh_at);
+            kb_shared_keep(shared, entry, new_one, refresh_at);
         } else {
             seconds = put_off(entry);
         }
@@ -161,10 +160,9 @@ void kb_shared_stays(struct kb_shared *shared, kb_bytes asked, const struct kb_c
 
 /* --- forgetting --- */
 
-static void drop(struct kb_shared_entry *entry)
+static void drop(struct kb_shared *shared, struct kb_shared_entry *entry)
 {
-    kb_credential_free(entry->credential);
-    entry->credential = NULL;
+    kb_shared_entry_set(shared, entry, NULL);
     entry->refreshing = false;
 }
 
@@ -176,7 +174,7 @@ void kb_shared_drop(struct kb_shared *shared, kb_bytes asked,
     pthread_mutex_lock(&kb_shared_lock);
     entry = holder_of(shared, asked, credential);
     if (entry != NULL) {
-        drop(entry);
+        drop(shared, entry);
     }
     pthread_mutex_unlock(&kb_shared_lock);
 }
@@ -192,7 +190,7 @@ bool kb_shared_distrust(struct kb_shared *shared, kb_bytes asked,
     entry = holder_of(shared, asked, credential);
     if (entry != NULL &&
         (!entry->distrusted || now_ms - entry->distrusted_ms >= KB_DISTRUST_SECONDS * 1000)) {
-        drop(entry);
+        drop(shared, entry);
         entry->distrusted = dropped = true;
         entry->distrusted_ms = now_ms;
     }
@@ -206,7 +204,7 @@ void kb_shared_clear(struct kb_shared *shared)
     for (size_t i = 0; i < KB_SHARED_BUCKETS; i++) {
         for (struct kb_shared_entry *entry = shared->buckets[i]; entry != NULL;
              entry = entry->next) {
-            drop(entry);
+            drop(shared, entry);
         }
     }
     pthread_mutex_unlock(&kb_shared_lock);

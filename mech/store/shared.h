@@ -28,7 +28,7 @@
 #include "mech/protocol/credential.h"
 #include "mech/report/error.h"
 
-#define KB_SHARED_MAX 1024
+#define KB_SHARED_MAX 8192      /* some 2 KiB each */
 #define KB_SHARED_MAX_EMPTY 128 /* of them without a ticket: memories of failures */
 #define KB_UNKNOWN_SERVICE_SECONDS 10
 #define KB_FIRST_RETRY_SECONDS 30 /* after a refresh that failed */

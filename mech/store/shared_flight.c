@@ -208,7 +208,7 @@ void kb_shared_leave(struct kb_shared *shared, kb_bytes asked, struct kb_credent
     if (flight != NULL) {
         flight->done = true;
         if (credential != NULL) {
-            kb_shared_keep(entry, credential, refresh_at);
+            kb_shared_keep(shared, entry, credential, refresh_at);
             flight->credential = kb_credential_ref(credential);
         } else {
             flight->error = *err;

@@ -9,12 +9,13 @@
 
 #include <pthread.h>
 
-#define KB_SHARED_BUCKETS 64
+#define KB_SHARED_BUCKETS 1024
 
 /* What is known under one asked-for name: a ticket, that there is none, or a flight under way. */
 struct kb_shared_entry {
     struct kb_shared_entry *next;          /* in its bucket */
-    struct kb_shared_entry *newer, *older; /* by when they were asked for */
+    struct kb_shared_entry *newer, *older; /* in its queue */
+    uint64_t turn;                         /* the larger, the later it was asked for */
     uint32_t hash;
     struct kb_credential *credential; /* NULL: none */
     int64_t refresh_at;               /* by the KDC's clock; KB_NEVER */
@@ -43,11 +44,17 @@ struct kb_shared_flight {
     struct kb_error error;
 };
 
+/* By when they were asked for. */
+struct kb_shared_queue {
+    struct kb_shared_entry *newest, *oldest;
+    size_t num;
+};
+
 struct kb_shared {
     struct kb_shared *next, *prev; /* in `tables` */
     struct kb_shared_entry *buckets[KB_SHARED_BUCKETS];
-    struct kb_shared_entry *newest, *oldest;
-    size_t num;
+    struct kb_shared_queue tickets, empty; /* entries that have one, and that have none */
+    uint64_t turns;
 };
 
 extern pthread_mutex_t kb_shared_lock;
@@ -63,6 +70,10 @@ struct kb_shared_entry *kb_shared_entry_quietly(struct kb_shared *shared, kb_byt
 /* The same, made where there is none, in another's place if there are many. NULL: no memory. */
 struct kb_shared_entry *kb_shared_entry_make(struct kb_shared *shared, kb_bytes asked);
 
+/* Gives an entry another ticket (NULL: none), of which it takes over a reference. */
+void kb_shared_entry_set(struct kb_shared *shared, struct kb_shared_entry *entry,
+                         struct kb_credential *credential);
+
 /* --- shared.c --- */
 
 /* A reference to the entry's ticket, if it is good for longer; else NULL. */
@@ -73,7 +84,7 @@ struct kb_credential *kb_shared_usable(const struct kb_shared_entry *entry, int6
 bool kb_shared_is_unknown(const struct kb_shared_entry *entry);
 
 /* Puts a ticket in the place of what the entry has. */
-void kb_shared_keep(struct kb_shared_entry *entry, struct kb_credential *credential,
-                    int64_t refresh_at);
+void kb_shared_keep(struct kb_shared *shared, struct kb_shared_entry *entry,
+                    struct kb_credential *credential, int64_t refresh_at);
 
 #endif

@@ -71,27 +71,51 @@ static struct kb_shared_entry **find_slot(struct kb_shared *shared, kb_bytes ask
     return slot;
 }
 
-static void unlink_used(struct kb_shared *shared, struct kb_shared_entry *entry)
+static struct kb_shared_queue *queue_of(struct kb_shared *shared,
+                                        const struct kb_shared_entry *entry)
 {
-    *(entry->newer != NULL ? &entry->newer->older : &shared->newest) = entry->older;
-    *(entry->older != NULL ? &entry->older->newer : &shared->oldest) = entry->newer;
+    return entry->credential != NULL ? &shared->tickets : &shared->empty;
 }
 
-static void link_newest(struct kb_shared *shared, struct kb_shared_entry *entry)
+static void leave_queue(struct kb_shared *shared, struct kb_shared_entry *entry)
 {
+    struct kb_shared_queue *queue = queue_of(shared, entry);
+
+    *(entry->newer != NULL ? &entry->newer->older : &queue->newest) = entry->older;
+    *(entry->older != NULL ? &entry->older->newer : &queue->oldest) = entry->newer;
+    queue->num--;
+}
+
+static void join_queue(struct kb_shared *shared, struct kb_shared_entry *entry)
+{
+    struct kb_shared_queue *queue = queue_of(shared, entry);
+
+    entry->turn = ++shared->turns;
     entry->newer = NULL;
-    entry->older = shared->newest;
-    *(shared->newest != NULL ? &shared->newest->newer : &shared->oldest) = entry;
-    shared->newest = entry;
+    entry->older = queue->newest;
+    *(queue->newest != NULL ? &queue->newest->newer : &queue->oldest) = entry;
+    queue->newest = entry;
+    queue->num++;
 }
 
 static struct kb_shared_entry *used(struct kb_shared *shared, struct kb_shared_entry *entry)
 {
-    if (entry != NULL && shared->newest != entry) {
-        unlink_used(shared, entry);
-        link_newest(shared, entry);
+    if (entry != NULL && entry->turn != shared->turns) {
+        leave_queue(shared, entry);
+        join_queue(shared, entry);
     }
     return entry;
+}
+
+void kb_shared_entry_set(struct kb_shared *shared, struct kb_shared_entry *entry,
+                         struct kb_credential *credential)
+{
+    struct kb_credential *old = entry->credential;
+
+    leave_queue(shared, entry);
+    entry->credential = credential;
+    join_queue(shared, entry);
+    kb_credential_free(old);
 }
 
 struct kb_shared_entry *kb_shared_entry(struct kb_shared *shared, kb_bytes asked)
@@ -111,29 +135,35 @@ static bool can_go(const struct kb_shared_entry *entry)
            !kb_equal(kb_bytes_of(entry->asked, entry->asked_len), KB_SHARED_TGT);
 }
 
+static void evict(struct kb_shared *shared, struct kb_shared_entry *entry)
+{
+    *find_slot(shared, kb_bytes_of(entry->asked, entry->asked_len), entry->hash) = entry->next;
+    leave_queue(shared, entry);
+    entry_free(entry);
+}
+
+static struct kb_shared_entry *oldest_that_can_go(const struct kb_shared_queue *queue)
+{
+    struct kb_shared_entry *entry = queue->oldest;
+
+    while (entry != NULL && !can_go(entry)) {
+        entry = entry->newer;
+    }
+    return entry;
+}
+
 /* Makes room. Names that there are no tickets for, however many a program tries, do not push out
  * the tickets. */
 static void evict_one(struct kb_shared *shared)
 {
-    struct kb_shared_entry *victim = NULL, *empty = NULL;
-    size_t num_empty = 0;
+    struct kb_shared_entry *ticket = oldest_that_can_go(&shared->tickets);
+    struct kb_shared_entry *empty = oldest_that_can_go(&shared->empty);
+    bool many_empty = shared->empty.num > KB_SHARED_MAX_EMPTY;
 
-    for (struct kb_shared_entry *entry = shared->oldest; entry != NULL; entry = entry->newer) {
-        if (can_go(entry)) {
-            victim = victim != NULL ? victim : entry;
-            empty = empty != NULL || entry->credential != NULL ? empty : entry;
-            num_empty += entry->credential == NULL;
-        }
-    }
-    if (num_empty > KB_SHARED_MAX_EMPTY) {
-        victim = empty;
-    }
-    if (victim != NULL) {
-        *find_slot(shared, kb_bytes_of(victim->asked, victim->asked_len), victim->hash) =
-            victim->next;
-        unlink_used(shared, victim);
-        entry_free(victim);
-        shared->num--;
+    if (empty != NULL && (ticket == NULL || many_empty || empty->turn < ticket->turn)) {
+        evict(shared, empty);
+    } else if (ticket != NULL) {
+        evict(shared, ticket);
     }
 }
 
@@ -149,7 +179,7 @@ struct kb_shared_entry *kb_shared_entry_make(struct kb_shared *shared, kb_bytes 
     if (entry == NULL) {
         return NULL;
     }
-    if (shared->num >= KB_SHARED_MAX) {
+    if (shared->tickets.num + shared->empty.num >= KB_SHARED_MAX) {
         evict_one(shared);
     }
     entry->hash = hash;
@@ -157,8 +187,7 @@ struct kb_shared_entry *kb_shared_entry_make(struct kb_shared *shared, kb_bytes 
     memcpy(entry->asked, asked.ptr, asked.len);
     entry->next = shared->buckets[hash % KB_SHARED_BUCKETS];
     shared->buckets[hash % KB_SHARED_BUCKETS] = entry;
-    link_newest(shared, entry);
-    shared->num++;
+    join_queue(shared, entry);
     return entry;
 }
 
