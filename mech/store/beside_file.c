@@ -17,6 +17,7 @@
 #define TURN_MS 2
 #define NUM_MARKS 256
 #define MAX_READS 3 /* of a table that is being written */
+#define FIRST_ROOM 1024 /* bytes of a slot; of most tables that is all */
 
 /* --- locks --- */
 
@@ -216,12 +217,16 @@ bool kb_beside_is_there(const struct kb_beside_file *file)
 
 /* --- reading --- */
 
-static enum kb_status read_once(int fd, struct kb_beside_contents *out)
+/* The beginning of a slot, as far as there is room for it. */
+static enum kb_status read_slot(int fd, unsigned number, const struct kb_beside_contents *to,
+                                kb_bytes *out)
 {
+    uint8_t *bytes = to->bytes + number * to->room;
+    off_t at = (off_t)number * KB_BESIDE_SLOT;
     size_t len = 0;
 
-    while (len < KB_BESIDE_FILE) {
-        ssize_t got = pread(fd, out->bytes + len, KB_BESIDE_FILE - len, (off_t)len);
+    while (len < to->room) {
+        ssize_t got = pread(fd, bytes + len, to->room - len, at + (off_t)len);
 
         if (got == 0) {
             break;
@@ -231,18 +236,46 @@ static enum kb_status read_once(int fd, struct kb_beside_contents *out)
         }
         len += got > 0 ? (size_t)got : 0;
     }
-    return kb_beside_pick(kb_bytes_of(out->bytes, len), &out->table);
+    *out = kb_bytes_of(bytes, len);
+    return KB_OK;
+}
+
+static enum kb_status make_room(struct kb_beside_contents *contents, size_t room)
+{
+    kb_beside_contents_wipe(contents);
+    contents->bytes = malloc(2 * room);
+    contents->room = contents->bytes != NULL ? room : 0;
+    return contents->bytes != NULL ? KB_OK : KB_NO_MEMORY;
+}
+
+/* Again with more room where a table is larger; one that grows meanwhile, again. */
+static enum kb_status read_once(int fd, struct kb_beside_contents *out)
+{
+    size_t needed = FIRST_ROOM;
+    enum kb_status st = KB_OK;
+    kb_bytes slots[2];
+
+    while (st == KB_OK && needed > out->room) {
+        st = make_room(out, needed);
+        for (unsigned i = 0; i < 2 && st == KB_OK; i++) {
+            st = read_slot(fd, i, out, &slots[i]);
+        }
+        for (unsigned i = 0; i < 2 && st == KB_OK; i++) {
+            size_t len = kb_beside_slot_len(slots[i]);
+
+            needed = len > needed ? len : needed;
+        }
+    }
+    return st == KB_OK ? kb_beside_pick(slots, &out->table) : st;
 }
 
 enum kb_status kb_beside_load(const struct kb_beside_file *file, struct kb_beside_contents *out)
 {
     enum kb_status st = KB_NOT_FOUND;
 
-    *out = (struct kb_beside_contents){.bytes = malloc(KB_BESIDE_FILE)};
-    if (out->bytes == NULL) {
-        return KB_NO_MEMORY;
-    }
+    *out = (struct kb_beside_contents){0};
     for (unsigned i = 0; i < MAX_READS && st == KB_NOT_FOUND; i++) {
+        kb_beside_contents_wipe(out);
         st = read_once(file->fd, out);
     }
     return st;
@@ -250,7 +283,7 @@ enum kb_status kb_beside_load(const struct kb_beside_file *file, struct kb_besid
 
 void kb_beside_contents_wipe(struct kb_beside_contents *contents)
 {
-    kb_free_secret(contents->bytes, contents->bytes != NULL ? KB_BESIDE_FILE : 0);
+    kb_free_secret(contents->bytes, 2 * contents->room);
     *contents = (struct kb_beside_contents){0};
 }
 
@@ -291,8 +324,9 @@ static enum kb_status replace(int fd, struct kb_beside_contents *old,
     enum kb_status st = slot != NULL ? KB_OK : KB_NO_MEMORY;
     size_t len;
 
-    if (st == KB_OK && read_once(fd, old) == KB_ERROR) {
-        st = KB_ERROR;
+    if (st == KB_OK) {
+        st = read_once(fd, old);
+        st = st == KB_NOT_FOUND ? KB_OK : st;
     }
     all[0] = (struct kb_beside_record){.type = KB_BESIDE_KEY, .value = kb_beside_key(&old->table)};
     if (st == KB_OK && all[0].value.len == 0) {
@@ -316,23 +350,20 @@ enum kb_status kb_beside_change(const struct kb_beside_file *file,
                                 const struct kb_beside_record *changes, size_t num, int64_t now,
                                 struct kb_error *err)
 {
-    struct kb_beside_contents old = {.bytes = malloc(KB_BESIDE_FILE)};
-    enum kb_status st = KB_NO_MEMORY;
+    struct kb_beside_contents old = {0};
+    enum kb_status st;
 
-    if (old.bytes != NULL) {
-        if (!lock_table(file->fd)) {
-            kb_beside_contents_wipe(&old);
-            return kb_error_set(err, KB_E_CCACHE,
-                                "the file beside the credentials cache is locked by another "
-                                "process that stands still");
-        }
-        st = replace(file->fd, &old, changes, num, now);
-        if (st == KB_ERROR) {
-            (void)kb_error_errno(err, KB_E_CCACHE, errno,
-                                 "the file beside the credentials cache cannot be written");
-        }
-        unlock_range(file->fd, 0, KB_BESIDE_FILE);
+    if (!lock_table(file->fd)) {
+        return kb_error_set(err, KB_E_CCACHE,
+                            "the file beside the credentials cache is locked by another process "
+                            "that stands still");
     }
+    st = replace(file->fd, &old, changes, num, now);
+    if (st == KB_ERROR) {
+        (void)kb_error_errno(err, KB_E_CCACHE, errno,
+                             "the file beside the credentials cache cannot be written");
+    }
+    unlock_range(file->fd, 0, KB_BESIDE_FILE);
     kb_beside_contents_wipe(&old);
     return st == KB_OK || st == KB_ERROR
                ? st

@@ -8,8 +8,9 @@
  *
  * Behind it, 4 KiB tell when and by whom each lock was taken last.
  *
- * Readers take no lock. A change takes fcntl(2)'s over the table, for as long as reading and
- * writing 16 KiB takes, and waits for it at most KB_BESIDE_PATIENCE_MS. Beyond the table's bytes,
+ * Readers take no lock, and read what counts, mostly less than a page. A change takes fcntl(2)'s
+ * over the table, for as long as reading and writing at most 16 KiB takes, and waits for it at most
+ * KB_BESIDE_PATIENCE_MS. Beyond the table's bytes,
  * single ones are locks for whatever their users agree on (kb_beside_try). All locks belong to the
  * open file (F_OFD_SETLK): they hold between threads too, and the kernel drops them with their
  * process.
@@ -41,7 +42,8 @@ bool kb_beside_is_there(const struct kb_beside_file *file);
 
 /* What the file held at one time; kb_beside_contents_wipe accepts all zero. */
 struct kb_beside_contents {
-    uint8_t *bytes; /* heap */
+    uint8_t *bytes; /* heap: the beginnings of both slots, */
+    size_t room;    /* so much of each */
     struct kb_beside_table table;
 };
 

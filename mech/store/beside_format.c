@@ -4,7 +4,7 @@
 
 #define MAGIC KB_LIT("kerbside")
 #define VERSION 1
-#define HEAD 32
+#define HEAD KB_BESIDE_HEAD
 #define RECORD_HEAD 14
 #define CHECKSUM_AT 24
 
@@ -48,33 +48,53 @@ static bool are_records(kb_bytes bytes)
     return !r.bad;
 }
 
-static bool get_table(kb_bytes bytes, struct kb_beside_table *out)
-{
-    struct kb_reader r = kb_reader(bytes);
-    kb_bytes magic = kb_get_bytes(&r, MAGIC.len);
-    uint64_t version = kb_get_be(&r, 4);
-    size_t len = kb_get_u32be(&r);
-    uint64_t sum;
+/* What stands in a slot's head. */
+struct head {
+    uint64_t sequence, sum;
+    size_t len; /* of the records */
+};
 
-    out->sequence = kb_get_u64be(&r);
-    sum = kb_get_u64be(&r);
-    out->records = kb_get_bytes(&r, len);
-    return !r.bad && kb_equal(magic, MAGIC) && version == (uint64_t)VERSION << 16 &&
-           out->sequence > 0 && out->sequence < UINT64_MAX / 2 && len <= KB_BESIDE_SLOT - HEAD &&
-           sum == checksum(kb_bytes_of(bytes.ptr, CHECKSUM_AT), out->records) &&
+static bool get_head(struct kb_reader *r, struct head *out)
+{
+    kb_bytes magic = kb_get_bytes(r, MAGIC.len);
+    uint64_t version = kb_get_be(r, 4);
+
+    out->len = kb_get_u32be(r);
+    out->sequence = kb_get_u64be(r);
+    out->sum = kb_get_u64be(r);
+    return !r->bad && kb_equal(magic, MAGIC) && version == (uint64_t)VERSION << 16 &&
+           out->sequence > 0 && out->sequence < UINT64_MAX / 2 && out->len <= KB_BESIDE_SLOT - HEAD;
+}
+
+size_t kb_beside_slot_len(kb_bytes slot)
+{
+    struct kb_reader r = kb_reader(slot);
+    struct head head;
+
+    return get_head(&r, &head) ? HEAD + head.len : 0;
+}
+
+static bool get_table(kb_bytes slot, struct kb_beside_table *out)
+{
+    struct kb_reader r = kb_reader(slot);
+    struct head head;
+
+    if (!get_head(&r, &head)) {
+        return false;
+    }
+    out->sequence = head.sequence;
+    out->records = kb_get_bytes(&r, head.len);
+    return !r.bad && head.sum == checksum(kb_bytes_of(slot.ptr, CHECKSUM_AT), out->records) &&
            are_records(out->records);
 }
 
-enum kb_status kb_beside_pick(kb_bytes file, struct kb_beside_table *out)
+enum kb_status kb_beside_pick(const kb_bytes slots[2], struct kb_beside_table *out)
 {
     *out = (struct kb_beside_table){.slot = 1}; /* what is made of none goes into the first */
-    for (unsigned i = 0; i < 2 && file.len > (size_t)i * KB_BESIDE_SLOT; i++) {
-        size_t left = file.len - (size_t)i * KB_BESIDE_SLOT;
-        kb_bytes slot = kb_bytes_of(file.ptr + (size_t)i * KB_BESIDE_SLOT,
-                                    left < KB_BESIDE_SLOT ? left : KB_BESIDE_SLOT);
+    for (unsigned i = 0; i < 2; i++) {
         struct kb_beside_table table = {.slot = i};
 
-        if (get_table(slot, &table) && table.sequence > out->sequence) {
+        if (get_table(slots[i], &table) && table.sequence > out->sequence) {
             *out = table;
         }
     }

@@ -45,9 +45,15 @@ struct kb_beside_table {
     unsigned slot;     /* 0 or 1: where it was */
 };
 
-/* kb_beside_pick finds the table of a file. KB_NOT_FOUND: it holds none, and *out is an empty one.
- */
-KB_MUST_USE enum kb_status kb_beside_pick(kb_bytes file, struct kb_beside_table *out);
+/* kb_beside_slot_len is how many bytes of a slot count, by its first KB_BESIDE_HEAD; 0: there is no
+ * table in it. */
+#define KB_BESIDE_HEAD 32
+size_t kb_beside_slot_len(kb_bytes slot);
+
+/* kb_beside_pick finds the table of a file, of whose slots it is given the beginnings (at least
+ * kb_beside_slot_len, else there is none in them). KB_NOT_FOUND: it holds none, and *out is an
+ * empty one. */
+KB_MUST_USE enum kb_status kb_beside_pick(const kb_bytes slots[2], struct kb_beside_table *out);
 
 /* kb_beside_next gives the next record behind *position (start with 0); false: the end. */
 bool kb_beside_next(const struct kb_beside_table *table, size_t *position,

@@ -37,9 +37,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         .type = KB_BESIDE_HINT, .key = KB_LIT("alice@TEST"), .value = KB_LIT("new")};
     struct kb_beside_table table, after;
     struct kb_beside_record record, found;
-    size_t position = 0, written;
+    size_t position = 0, written, first = len < KB_BESIDE_SLOT ? len : KB_BESIDE_SLOT;
+    const kb_bytes slots[2] = {kb_bytes_of(data, first), kb_bytes_of(data + first, len - first)};
+    kb_bytes made[2] = {KB_NONE, KB_NONE};
 
-    if (kb_beside_pick(kb_bytes_of(data, len), &table) == KB_OK) {
+    if (kb_beside_pick(slots, &table) == KB_OK) {
         while (kb_beside_next(&table, &position, &record)) {
             read_value(record.value);
             FUZZ_MUST(kb_beside_find(&table, record.type, record.key, &found));
@@ -50,7 +52,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     }
     (void)kb_beside_key(&table);
     written = kb_beside_make(&table, &change, 1, 0, slot);
-    FUZZ_MUST(kb_beside_pick(kb_bytes_of(slot, written), &after) == KB_OK);
+    made[0] = kb_bytes_of(slot, written);
+    FUZZ_MUST(kb_beside_slot_len(made[0]) == written);
+    FUZZ_MUST(kb_beside_pick(made, &after) == KB_OK);
     FUZZ_MUST(after.sequence == table.sequence + 1);
     return 0;
 }

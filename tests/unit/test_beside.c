@@ -54,6 +54,15 @@ static const char *value_of(const struct kb_beside_table *table, uint8_t type, c
     return text;
 }
 
+/* The table of a file's image. */
+static enum kb_status pick(const uint8_t *image, size_t len, struct kb_beside_table *out)
+{
+    size_t first = len < KB_BESIDE_SLOT ? len : KB_BESIDE_SLOT;
+    const kb_bytes slots[2] = {kb_bytes_of(image, first), kb_bytes_of(image + first, len - first)};
+
+    return kb_beside_pick(slots, out);
+}
+
 /* The image of a file after `changes` were made one after the other. */
 static size_t write_image(uint8_t image[KB_BESIDE_FILE], const struct kb_beside_record *changes,
                           size_t num)
@@ -65,7 +74,7 @@ static size_t write_image(uint8_t image[KB_BESIDE_FILE], const struct kb_beside_
         struct kb_beside_table table;
         size_t len;
 
-        (void)!kb_beside_pick(kb_bytes_of(image, KB_BESIDE_FILE), &table);
+        (void)!pick(image, KB_BESIDE_FILE, &table);
         len = kb_beside_make(&table, &changes[i], 1, NOW, slot);
         memcpy(image + (table.slot ^ 1) * KB_BESIDE_SLOT, slot, len);
     }
@@ -90,8 +99,7 @@ static void changes_are_found(void **state)
     for (size_t i = 0; i <= 5; i++) {
         size_t len = write_image(image, changes, i);
 
-        assert_int_equal(kb_beside_pick(kb_bytes_of(image, len), &table),
-                         i > 0 ? KB_OK : KB_NOT_FOUND);
+        assert_int_equal(pick(image, len, &table), i > 0 ? KB_OK : KB_NOT_FOUND);
         assert_int_equal(table.sequence, i);
         if (i >= 1) {
             assert_string_equal(value_of(&table, KB_BESIDE_HINT, "alice"), i < 4 ? "one" : "two");
@@ -125,7 +133,7 @@ static void half_a_write_is_none(void **state)
 
             memcpy(cut, image, sizeof(cut));
             memcpy(cut + slot, after + slot, at);
-            (void)!kb_beside_pick(kb_bytes_of(cut, sizeof(cut)), &table);
+            (void)!pick(cut, sizeof(cut), &table);
             /* Whole as it was, or (once the last byte is there) as it became. */
             assert_true(table.sequence == num - 1 || table.sequence == num);
             if (num > 1) {
@@ -146,14 +154,14 @@ static void a_flipped_bit_is_noticed(void **state)
     write_image(image, &change, 1);
     for (size_t bit = 0; bit < 8 * len; bit++) {
         image[bit / 8] ^= (uint8_t)(1u << bit % 8);
-        assert_int_equal(kb_beside_pick(kb_bytes_of(image, sizeof(image)), &table), KB_NOT_FOUND);
+        assert_int_equal(pick(image, sizeof(image), &table), KB_NOT_FOUND);
         assert_int_equal(table.records.len, 0);
         image[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
     for (size_t cut = 0; cut < len; cut++) {
-        assert_int_equal(kb_beside_pick(kb_bytes_of(image, cut), &table), KB_NOT_FOUND);
+        assert_int_equal(pick(image, cut, &table), KB_NOT_FOUND);
     }
-    assert_int_equal(kb_beside_pick(kb_bytes_of(image, len), &table), KB_OK);
+    assert_int_equal(pick(image, len, &table), KB_OK);
 }
 
 /* What does not fit: hints go before pauses, the oldest first; what has ended goes at once. */
@@ -174,7 +182,7 @@ static void it_is_bounded(void **state)
         change.until = i == 10 ? NOW + 5 : 0;
         assert_in_range(kb_beside_make(&table, &change, 1, NOW + i, slots[i % 2]), 32,
                         KB_BESIDE_SLOT);
-        assert_int_equal(kb_beside_pick(kb_bytes_of(slots[i % 2], KB_BESIDE_SLOT), &table), KB_OK);
+        assert_int_equal(pick(slots[i % 2], KB_BESIDE_SLOT, &table), KB_OK);
         table.slot = i % 2;
     }
     assert_non_null(value_of(&table, KB_BESIDE_PAUSE, "0"));
