@@ -3,13 +3,13 @@
  * its users.
  *
  * One ticket is fetched by one process at a time. Who leads a flight among the threads of its own
- * process (store/shared.h) takes a lock of the flight's own before it asks anybody, and then looks
- * into the cache again: mostly another has brought the ticket meanwhile. The kernel drops the locks
- * of who is killed, so the next goes on at once. Who stands still with one (stopped, in a callback)
- * is passed by: those behind it queue at the next of KB_BESIDE_LANES locks of the same flight, and
- * when all are taken so, they go on alone. Each time that takes an eighth of Timeout, at most 15 s;
- * less, at most a second, where the holder is seen to be stopped. That a lock goes from hand to
- * hand is no standing still.
+ * process (store/shared.h), for what the cache does not hold, takes a lock of the flight's own
+ * before it asks anybody, and then looks into the cache again: mostly another has brought the
+ * ticket meanwhile. The kernel drops the locks of who is killed, so the next goes on at once. Who
+ * stands still with one (stopped, in a callback) is passed by: those behind it queue at the next of
+ * KB_BESIDE_LANES locks of the same flight, and when all are taken so, they go on alone. Each time
+ * that takes an eighth of Timeout, at most 15 s; less, at most a second, where the holder is seen
+ * to be stopped. That a lock goes from hand to hand is no standing still.
  *
  * The file also holds secrets that were refused (pause.c), what was learned (learned.h) and, beside
  * `auto`, with which secret the cache was begun (auto.h). A file that cannot be had (a directory

@@ -362,14 +362,18 @@ enum kb_status kb_work_gave_up(const struct kb_wait *wait, enum kb_status st, in
 
 /* --- the calls --- */
 
-/* As the leader: from the KDCs, for all who want it. */
+/* As the leader: from the KDCs, for all who want it. What the cache holds already is no reason to
+ * take turns with other processes. */
 static enum kb_status lead(struct kb_work *work, const struct kb_target *target, kb_bytes key,
                            struct kb_credential **out, struct kb_error *err)
 {
-    enum kb_status st = kb_beside_lead(work, key, err);
+    enum kb_status st = kb_work_cached(work, target, out);
 
-    if (st == KB_OK) {
-        st = kb_work_ticket(work, target, out, err);
+    if (st != KB_OK) {
+        st = kb_beside_lead(work, key, err);
+        if (st == KB_OK) {
+            st = kb_work_ticket(work, target, out, err);
+        }
     }
     kb_flight_leave(work->login, key, st == KB_OK ? *out : NULL, KB_FLIGHT_FETCHED, err);
     if (st == KB_OK && work->file_as != NULL) {

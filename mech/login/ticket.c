@@ -318,6 +318,22 @@ static enum kb_status ask_for_host(struct kb_work *work, const struct kb_target 
     return st;
 }
 
+/* A canonical name that comes first is not looked for. */
+enum kb_status kb_work_cached(struct kb_work *work, const struct kb_target *target,
+                              struct kb_credential **out)
+{
+    struct wanted wanted = {0};
+    enum kb_status st = KB_NOT_FOUND;
+
+    *out = NULL;
+    if ((!target->host_based || work->login->options->dns_canonicalize != KB_CANONICALIZE_ALWAYS) &&
+        make_wanted(work, target, target->host, &wanted) == KB_OK) {
+        st = kb_cache_ticket(work, wanted.service, wanted.guessed, out);
+        kb_principal_free(wanted.service);
+    }
+    return st;
+}
+
 /* Finds the canonical name of the target's host. KB_NOT_FOUND: none that differs from what was
  * given. KB_ERROR: the search was given up, and the call with it. */
 static enum kb_status canonical_name(struct kb_work *work, const struct kb_target *target,

@@ -90,6 +90,11 @@ KB_MUST_USE enum kb_status kb_work_tgt(struct kb_work *work, struct kb_credentia
 
 /* --- ticket.c --- */
 
+/* kb_work_cached looks for the target as it was named into the cache as it is known. KB_NOT_FOUND:
+ * see what kb_work_ticket finds. */
+KB_MUST_USE enum kb_status kb_work_cached(struct kb_work *work, const struct kb_target *target,
+                                          struct kb_credential **out);
+
 /* kb_work_ticket asks the KDCs for the target's names, one at a time. */
 KB_MUST_USE enum kb_status kb_work_ticket(struct kb_work *work, const struct kb_target *target,
                                           struct kb_credential **out, struct kb_error *err);

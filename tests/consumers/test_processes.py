@@ -152,6 +152,15 @@ class TestTogether(Processes):
                                 env=self.realm.env(plugin=False, KRB5CCNAME="DIR:" + collection))
         self.assertEqual(listed.stdout.count("DIR:"), 1, listed.stdout)
 
+    def test_what_the_cache_holds_takes_no_turn(self):
+        """Whoever finds his ticket there asks nobody: the file beside it is not even opened."""
+        self.once(self.env(), requests=2)
+        os.unlink(self.cache + ".kerbside")
+        self.once(self.env(), requests=0)
+        self.assertFalse(os.path.exists(self.cache + ".kerbside"))
+        self.once(self.env(), requests=1, target="other@localhost")
+        self.assertTrue(os.path.exists(self.cache + ".kerbside"))
+
     def test_the_file_is_private(self):
         self.once(self.env())
         mode = os.stat(self.cache + ".kerbside")
