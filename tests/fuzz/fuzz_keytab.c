@@ -18,7 +18,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
         if (entry->key != NULL) {
             FUZZ_MUST(kb_keytab_find(keytab, entry->principal, entry->etype, 0) != NULL);
+            /* They are in one order, which has an end. */
+            for (unsigned nth = 0; keytab->num <= 64 && kb_keytab_find(keytab, entry->principal,
+                                                                       entry->etype, nth) != NULL;
+                 nth++) {
+                FUZZ_MUST(nth < keytab->num);
+            }
         }
+        FUZZ_MUST(kb_keytab_has(keytab, entry->principal));
+        FUZZ_MUST(kb_keytab_same(keytab, keytab, entry->principal, false));
+        kb_keytab_describe_keys(keytab, entry->principal, &text);
+        kb_keytab_describe_others(keytab, entry->principal, &text);
     }
     kb_buf_wipe(&text);
     kb_keytab_free(keytab);

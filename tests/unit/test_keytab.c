@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,8 +17,8 @@
 #include "tests/support/wire.h"
 
 static const char *const files[] = {
-    "heimdal-ext", "heimdal-holes", "heimdal-several", "mit-holes",
-    "mit-many",    "mit-one",       "samba-export",    "v1-little-endian",
+    "heimdal-ext", "heimdal-holes", "heimdal-several", "mit-holes",        "mit-many",
+    "mit-one",     "samba-export",  "v1-big-endian",   "v1-little-endian",
 };
 #define NUM_FILES (sizeof(files) / sizeof(files[0]))
 
@@ -109,6 +111,221 @@ static void the_newest_key_comes_first(void **state)
     assert_null(kb_keytab_find(keytab, bob, KB_ENCTYPE_AES256_SHA1, 0));
     kb_principal_free(bob);
     kb_keytab_free(keytab);
+}
+
+/* --- keytabs made here, entry by entry --- */
+
+struct made {
+    const char *name;
+    uint8_t kvno8;
+    uint32_t kvno32; /* 0: none is written */
+    int32_t etype;
+    uint32_t timestamp;
+    uint8_t fill; /* of the key */
+};
+
+static void add_data(struct kb_buf *out, const char *text)
+{
+    uint8_t len[2] = {0, (uint8_t)strlen(text)};
+
+    kb_buf_add(out, kb_bytes_of(len, 2));
+    kb_buf_add_str(out, text);
+}
+
+static void add_number(struct kb_buf *out, uint32_t number, size_t len)
+{
+    for (size_t i = len; i > 0; i--) {
+        uint8_t byte = (uint8_t)(number >> (8 * (i - 1)));
+
+        kb_buf_add(out, kb_bytes_of(&byte, 1));
+    }
+}
+
+static void add_made(struct kb_buf *out, const struct made *made)
+{
+    size_t key_len = made->etype == KB_ENCTYPE_AES128_SHA1 ? 16 : 32;
+    struct kb_buf entry;
+
+    kb_buf_init(&entry, 1000);
+    add_number(&entry, 1, 2);
+    add_data(&entry, "R");
+    add_data(&entry, made->name);
+    add_number(&entry, KB_NT_PRINCIPAL, 4);
+    add_number(&entry, made->timestamp, 4);
+    add_number(&entry, made->kvno8, 1);
+    add_number(&entry, (uint32_t)made->etype, 2);
+    add_number(&entry, (uint32_t)key_len, 2);
+    for (size_t i = 0; i < key_len; i++) {
+        add_number(&entry, made->fill, 1);
+    }
+    if (made->kvno32 != 0) {
+        add_number(&entry, made->kvno32, 4);
+    }
+    add_number(out, (uint32_t)entry.len, 4);
+    kb_buf_add(out, kb_buf_bytes(&entry));
+    kb_buf_wipe(&entry);
+}
+
+static struct kb_keytab *make(const struct made *made, size_t num)
+{
+    struct kb_keytab *keytab;
+    struct kb_buf bytes;
+
+    kb_buf_init(&bytes, 10000);
+    kb_buf_add_str(&bytes, "\5\2");
+    for (size_t i = 0; i < num; i++) {
+        add_made(&bytes, &made[i]);
+    }
+    assert_int_equal(kb_keytab_parse(kb_buf_bytes(&bytes), &keytab), KB_OK);
+    assert_int_equal(keytab->num, num);
+    kb_buf_wipe(&bytes);
+    return keytab;
+}
+
+#define SHA1_256 KB_ENCTYPE_AES256_SHA1
+#define SHA1_128 KB_ENCTYPE_AES128_SHA1
+#define SHA2_256 KB_ENCTYPE_AES256_SHA384
+
+/* MIT src/lib/krb5/keytab/kt_file.c, more_recent: a small one that was written later than a large
+ * one has wrapped. Here it must have been written later, not in the same second. */
+static void a_kvno_that_went_round(void **state)
+{
+    static const struct {
+        struct made entries[3];
+        uint32_t kvnos[3]; /* newest first */
+    } rows[] = {
+        {{{"a", 254, 0, SHA1_256, 10, 1},
+          {"a", 255, 0, SHA1_256, 20, 2},
+          {"a", 1, 0, SHA1_256, 30, 3}},
+         {1, 255, 254}},
+        {{{"a", 0, 65535, SHA1_256, 10, 1},
+          {"a", 1, 1, SHA1_256, 20, 2},
+          {"a", 2, 2, SHA1_256, 30, 3}},
+         {2, 1, 65535}},
+        {{{"a", 1, 0, SHA1_256, 10, 1},
+          {"a", 2, 0, SHA1_256, 20, 2},
+          {"a", 255, 0, SHA1_256, 30, 3}},
+         {255, 2, 1}},
+        {{{"a", 1, 0, SHA1_256, 10, 1},
+          {"a", 255, 0, SHA1_256, 10, 2},
+          {"a", 2, 0, SHA1_256, 10, 3}},
+         {255, 2, 1}},
+        {{{"a", 200, 0, SHA1_256, 10, 1},
+          {"a", 1, 0, SHA1_256, 20, 2},
+          {"b", 255, 0, SHA1_256, 5, 3}},
+         {200, 1, 0}},
+    };
+
+    (void)state;
+    for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
+        struct kb_keytab *keytab = make(rows[r].entries, 3);
+
+        for (unsigned i = 0; i < 3; i++) {
+            const struct kb_keytab_entry *entry =
+                kb_keytab_find(keytab, keytab->entries[0].principal, SHA1_256, i);
+
+            if (rows[r].kvnos[i] != 0) {
+                assert_non_null(entry);
+                assert_int_equal(entry->kvno, rows[r].kvnos[i]);
+            } else {
+                assert_null(entry);
+            }
+        }
+        kb_keytab_free(keytab);
+    }
+}
+
+/* An enctype that the last change left out has an old key alone. */
+static void keys_of_the_last_change(void **state)
+{
+    static const struct made entries[] = {
+        {"a", 1, 0, SHA2_256, 10, 1}, {"a", 1, 0, SHA1_256, 10, 2}, {"b", 9, 0, SHA1_128, 10, 3},
+        {"a", 2, 0, SHA1_256, 20, 4}, {"a", 3, 0, 9999, 30, 5},
+    };
+    struct kb_keytab *keytab = make(entries, 5);
+    const struct kb_principal *a = keytab->entries[0].principal;
+    const struct kb_principal *b = keytab->entries[2].principal;
+
+    (void)state;
+    assert_true(kb_keytab_is_newest(keytab, a, SHA1_256)); /* 9999 is nothing that we have */
+    assert_false(kb_keytab_is_newest(keytab, a, SHA2_256));
+    assert_false(kb_keytab_is_newest(keytab, a, SHA1_128));
+    assert_true(kb_keytab_is_newest(keytab, b, SHA1_128));
+    assert_true(kb_keytab_has(keytab, b));
+    kb_keytab_free(keytab);
+}
+
+static void keytabs_are_compared(void **state)
+{
+    static const struct made one[] = {{"a", 1, 0, SHA1_256, 10, 1}, {"a", 2, 0, SHA1_256, 20, 2}};
+    static const struct {
+        struct made entries[3];
+        size_t num;
+        bool same, same_newest;
+    } rows[] = {
+        {{{"a", 2, 0, SHA1_256, 99, 2}, {"a", 1, 0, SHA1_256, 99, 1}}, 2, true, true},
+        {{{"a", 1, 0, SHA1_256, 1, 1}, {"b", 7, 0, SHA1_256, 1, 9}, {"a", 2, 2, SHA1_256, 1, 2}},
+         3,
+         true,
+         true},
+        {{{"a", 2, 0, SHA1_256, 1, 2}}, 1, false, true},
+        {{{"a", 1, 0, SHA1_256, 1, 1}, {"a", 2, 0, SHA1_256, 1, 3}}, 2, false, false},
+        {{{"a", 1, 0, SHA1_256, 1, 1}, {"a", 3, 0, SHA1_256, 1, 2}}, 2, false, false},
+        {{{"a", 1, 0, SHA1_256, 1, 1}, {"a", 2, 0, SHA1_256, 1, 2}, {"a", 2, 0, SHA1_128, 1, 2}},
+         3,
+         false,
+         false},
+        {{{"b", 1, 0, SHA1_256, 1, 1}}, 1, false, false},
+    };
+    struct kb_keytab *keytab = make(one, 2);
+    const struct kb_principal *a = keytab->entries[0].principal;
+
+    (void)state;
+    for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
+        struct kb_keytab *other = make(rows[r].entries, rows[r].num);
+
+        assert_int_equal(kb_keytab_same(keytab, other, a, false), rows[r].same);
+        assert_int_equal(kb_keytab_same(other, keytab, a, false), rows[r].same);
+        assert_int_equal(kb_keytab_same(keytab, other, a, true), rows[r].same_newest);
+        assert_int_equal(kb_keytab_same(other, keytab, a, true), rows[r].same_newest);
+        kb_keytab_free(other);
+    }
+    kb_keytab_free(keytab);
+}
+
+static void it_says_what_it_has_for_one(void **state)
+{
+    static const struct made entries[] = {
+        {"a", 1, 0, SHA1_256, 0, 1},          {"b", 9, 0, SHA1_256, 86400, 2},
+        {"a", 2, 0, SHA1_256, 86399, 3},      {"c", 1, 0, SHA1_256, 86400, 4},
+        {"a", 2, 0, SHA1_128, 86399, 5},      {"b", 8, 0, SHA1_256, 86400, 6},
+        {"a", 3, 0, SHA2_256, 1795462330, 7}, {"a", 4, 0, 9999, 1795462330, 8},
+    };
+    struct kb_keytab *keytab = make(entries, 7);
+    const struct kb_principal *a = keytab->entries[0].principal;
+    const struct kb_principal *d = kb_principal_service(KB_LIT("d"), KB_NONE, KB_LIT("R"));
+    struct kb_buf text;
+
+    (void)state;
+    kb_buf_init(&text, 1000);
+    kb_keytab_describe_keys(keytab, a, &text);
+    assert_string_equal(kb_buf_str(&text),
+                        "kvno 3 (2026-11-23) aes256-cts-hmac-sha384-192; kvno 2 (1970-01-01) "
+                        "aes256-cts-hmac-sha1-96, aes128-cts-hmac-sha1-96; kvno 1 "
+                        "aes256-cts-hmac-sha1-96");
+    kb_buf_wipe(&text);
+    kb_keytab_describe_keys(keytab, d, &text);
+    kb_keytab_describe_others(keytab, a, &text);
+    assert_string_equal(kb_buf_str(&text), "no keyb@R, c@R");
+    kb_buf_wipe(&text);
+    kb_keytab_free(keytab);
+    keytab = make(entries, 8);
+    kb_keytab_describe_keys(keytab, keytab->entries[0].principal, &text);
+    assert_non_null(strstr(kb_buf_str(&text), "kvno 4 (2026-11-23) etype 9999; kvno 3 "));
+    assert_non_null(strstr(kb_buf_str(&text), "; and older ones"));
+    kb_buf_wipe(&text);
+    kb_keytab_free(keytab);
+    kb_principal_free(d);
 }
 
 static void a_reference_keeps_it(void **state)
@@ -297,6 +514,9 @@ static void files_are_read(void **state)
     snprintf(name, sizeof(name), "FILE:%s", path);
     assert_int_equal(kb_keytab_read(name, &keytab, &err), KB_OK);
     kb_keytab_free(keytab);
+    snprintf(name, sizeof(name), "WRFILE:%s", path);
+    assert_int_equal(kb_keytab_read(name, &keytab, &err), KB_OK);
+    kb_keytab_free(keytab);
     assert_int_equal(err.code, KB_E_NONE);
     refused(write_file("cut", bytes.ptr, bytes.len - 5),
             "the file is cut short: record 1, at byte 2,");
@@ -326,6 +546,45 @@ static void what_is_no_keytab_file(void **state)
     refused(path, "larger than 16 MiB");
 }
 
+static void in_the_hands_of_its_writer(void **state)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    kb_bytes bytes = keytab_bytes("mit-one");
+    const char *path = write_file("good", bytes.ptr, bytes.len);
+    struct kb_error err = {0};
+    struct kb_keytab *keytab;
+    bool in_motion;
+    int fd;
+
+    (void)state;
+    assert_int_equal(kb_keytab_try(path, true, &keytab, &in_motion, &err), KB_OK);
+    assert_true(in_motion); /* it was written a moment ago */
+    kb_keytab_free(keytab);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+    assert_int_equal(kb_keytab_try(path, true, &keytab, &in_motion, &err), KB_ERROR);
+    assert_true(in_motion);
+    assert_null(keytab);
+    assert_non_null(strstr(err.text, "another program is writing to it"));
+    err = (struct kb_error){0};
+    assert_int_equal(kb_keytab_try(path, false, &keytab, &in_motion, &err), KB_OK);
+    assert_true(in_motion);
+    kb_keytab_free(keytab);
+    close(fd);
+    unlink(path);
+    assert_int_equal(kb_keytab_try(path, true, &keytab, &in_motion, &err), KB_ERROR);
+    assert_true(in_motion); /* it was there a moment ago */
+    assert_int_equal(err.sys_errno, ENOENT);
+    err = (struct kb_error){0};
+    assert_int_equal(kb_keytab_try("/nonexistent/x", true, &keytab, &in_motion, &err), KB_ERROR);
+    assert_false(in_motion);
+    err = (struct kb_error){0};
+    assert_int_equal(kb_keytab_try("/bin/sh", true, &keytab, &in_motion, &err), KB_ERROR);
+    assert_false(in_motion);
+    free_bytes(bytes);
+}
+
 static int make_dir(void **state)
 {
     (void)state;
@@ -349,11 +608,20 @@ static int remove_dir(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(recorded_files),         cmocka_unit_test(the_newest_key_comes_first),
-        cmocka_unit_test(a_reference_keeps_it),   cmocka_unit_test(it_says_what_it_holds),
-        cmocka_unit_test(broken_files),           cmocka_unit_test(cut_at_every_byte),
-        cmocka_unit_test(flipped_at_every_bit),   cmocka_unit_test(files_are_read),
+        cmocka_unit_test(recorded_files),
+        cmocka_unit_test(the_newest_key_comes_first),
+        cmocka_unit_test(a_reference_keeps_it),
+        cmocka_unit_test(it_says_what_it_holds),
+        cmocka_unit_test(broken_files),
+        cmocka_unit_test(cut_at_every_byte),
+        cmocka_unit_test(flipped_at_every_bit),
+        cmocka_unit_test(files_are_read),
         cmocka_unit_test(what_is_no_keytab_file),
+        cmocka_unit_test(a_kvno_that_went_round),
+        cmocka_unit_test(keys_of_the_last_change),
+        cmocka_unit_test(keytabs_are_compared),
+        cmocka_unit_test(it_says_what_it_has_for_one),
+        cmocka_unit_test(in_the_hands_of_its_writer),
     };
 
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
