@@ -107,35 +107,18 @@ enum kb_status kb_ccname_expand(const char *text, uid_t euid, struct kb_arena *a
 
 /* --- the platform's default cache --- */
 
-/* MIT's %{TEMP}, which only its own names have (src/lib/krb5/os/expand_path.c); its other tokens
- * are also ours, or are folders of programs. */
 static enum kb_status add_expanded(const char *text, uid_t euid, struct kb_buf *out,
                                    struct kb_error *err)
 {
-    const char *temp = strstr(text, "%{TEMP}");
     struct kb_arena arena;
-    struct kb_buf mine;
     const char *name;
     enum kb_status st;
 
     kb_arena_init(&arena, NULL, 0, 65536);
-    kb_buf_init(&mine, PATH_MAX);
-    if (temp != NULL) {
-        const char *directory = secure_getenv("TMPDIR");
-
-        kb_buf_add(&mine, kb_bytes_of(text, (size_t)(temp - text)));
-        kb_buf_add_str(&mine, directory != NULL ? directory : "/tmp");
-        kb_buf_add_str(&mine, temp + 7);
-    } else {
-        kb_buf_add_str(&mine, text);
-    }
-    st = mine.status == KB_OK
-             ? kb_expand(kb_buf_str(&mine), euid, &arena, &name, err)
-             : kb_error_status(err, KB_E_OPTION, mine.status, "default_ccache_name");
+    st = kb_expand_platforms(text, euid, &arena, &name, err);
     if (st == KB_OK) {
         kb_buf_printf(out, "%s%s", type_len(name) == 0 ? "FILE:" : "", name);
     }
-    kb_buf_wipe(&mine);
     kb_arena_wipe(&arena);
     return st;
 }

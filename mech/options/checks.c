@@ -5,28 +5,11 @@
 #include "mech/options/etypes.h"
 #include "mech/options/expand.h"
 #include "mech/options/kdc.h"
+#include "mech/options/ktname.h"
 #include "mech/options/password.h"
 #include "mech/options/text.h"
 
 /* --- the identity --- */
-
-static const char *const other_keytabs[] = {"KEYTAB:", "SRVTAB:", "WRFILE:", "ANY:"};
-
-static enum kb_status check_keytab(const char *text, struct kb_error *err)
-{
-    if (kb_starts_nocase(text, "MEMORY:")) {
-        return kb_error_set(err, KB_E_KEYTAB,
-                            "MEMORY: keytabs belong to libkrb5 and cannot be seen from here");
-    }
-    for (size_t i = 0; i < sizeof(other_keytabs) / sizeof(other_keytabs[0]); i++) {
-        if (kb_starts_nocase(text, other_keytabs[i])) {
-            return kb_error_set(err, KB_E_KEYTAB,
-                                "keytabs of type %s are not read; use FILE: or a path",
-                                other_keytabs[i]);
-        }
-    }
-    return kb_expand_check(text, err);
-}
 
 /* "CORP\alice" is Windows' spelling; in Kerberos' text form the backslash would vanish in silence.
  */
@@ -204,7 +187,7 @@ enum kb_status kb_check_text(const struct kb_option_row *row, const char *text, 
     case KB_OPT_Password:
         return check_password(text, layer, err);
     case KB_OPT_KeytabFile:
-        return check_keytab(text, err);
+        return kb_ktname_check(text, err);
     case KB_OPT_CredentialsCacheFile:
         return kb_ccname_check(text, err);
     case KB_OPT_KDCHost:

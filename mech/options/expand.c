@@ -212,3 +212,23 @@ enum kb_status kb_expand(const char *text, uid_t euid, struct kb_arena *arena, c
     kb_buf_wipe(&buf);
     return st;
 }
+
+/* src/lib/krb5/os/expand_path.c; MIT's other tokens are also ours, or are folders of programs. */
+enum kb_status kb_expand_platforms(const char *text, uid_t euid, struct kb_arena *arena,
+                                   const char **out, struct kb_error *err)
+{
+    const char *temp = strstr(text, "%{TEMP}"), *directory = secure_getenv("TMPDIR"), *mine;
+    struct kb_buf buf;
+
+    if (temp == NULL) {
+        return kb_expand(text, euid, arena, out, err);
+    }
+    kb_buf_init(&buf, PATH_MAX);
+    kb_buf_add(&buf, kb_bytes_of(text, (size_t)(temp - text)));
+    kb_buf_add_str(&buf, directory != NULL ? directory : "/tmp");
+    kb_buf_add_str(&buf, temp + 7);
+    mine = buf.status == KB_OK ? kb_arena_text(arena, kb_buf_bytes(&buf)) : NULL;
+    kb_buf_wipe(&buf);
+    return mine != NULL ? kb_expand(mine, euid, arena, out, err)
+                        : kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
+}

@@ -12,6 +12,11 @@
 KB_MUST_USE enum kb_status kb_expand(const char *text, uid_t euid, struct kb_arena *arena,
                                      const char **out, struct kb_error *err);
 
+/* kb_expand_platforms does so with a name that was written for the platform's library: it knows
+ * MIT's %{TEMP} too. */
+KB_MUST_USE enum kb_status kb_expand_platforms(const char *text, uid_t euid, struct kb_arena *arena,
+                                               const char **out, struct kb_error *err);
+
 /* kb_expand_check finds what kb_expand will never understand, without asking the system. */
 KB_MUST_USE enum kb_status kb_expand_check(const char *text, struct kb_error *err);
 

@@ -4,6 +4,7 @@
 
 #include "mech/options/ccname.h"
 #include "mech/options/expand.h"
+#include "mech/options/ktname.h"
 #include "mech/options/text.h"
 #include "mech/options/user.h"
 
@@ -33,11 +34,10 @@ static bool keytab_has(struct kb_identity_choice *choice, const struct kb_princi
         return false;
     }
     kb_arena_init(&arena, NULL, 0, 65536);
-    if (kb_starts_nocase(path, "FILE:")) {
-        path += 5;
-    }
-    if (is_expanded(choice, kb_expand(path, choice->euid, &arena, &path, &err), &err)) {
+    if (is_expanded(choice, kb_expand(kb_ktname_path(path), choice->euid, &arena, &path, &err),
+                    &err)) {
         has = choice->hooks->keytab_has(path, user);
+        choice->missed_in_keytab = choice->missed_in_keytab || !has;
     }
     kb_arena_wipe(&arena);
     return has;
@@ -236,6 +236,17 @@ const struct kb_setting *kb_identity_cache(const struct kb_identity_choice *choi
      */
     return choice->place != NULL && (choice->cache == NULL || has_secret) ? choice->place
                                                                           : choice->cache;
+}
+
+/* Whose key was not in a keytab, but has another secret, waits for nothing. */
+bool kb_identity_is_momentary(struct kb_identity_choice *choice, const struct kb_principal *user)
+{
+    bool has_secret = choice->password != NULL || choice->cache != NULL;
+
+    if (!has_secret && choice->missed_in_keytab && choice->keytab != NULL) {
+        has_secret = user == NULL || keytab_has(choice, user);
+    }
+    return choice->looked_into_cache || (choice->missed_in_keytab && !has_secret);
 }
 
 /* --- the end of it --- */

@@ -18,6 +18,7 @@ struct kb_identity_choice {
     const struct kb_setting *lost_secret; /* which a higher User unset */
     bool enterprise;                      /* NameType, which holds for every User */
     bool looked_into_cache;               /* the choice depends on who is in a cache just now */
+    bool missed_in_keytab;                /* or on who is not in a keytab */
     bool named_by_caller; /* the secret comes from a [client] section or the credential itself */
     bool client_is_named; /* else [client] sections may not change the identity */
     bool no_memory;       /* a comparison could not be made; kb_identity_finish says so */
@@ -33,6 +34,10 @@ void kb_identity_apply(struct kb_identity_choice *choice, const struct kb_unit *
 KB_MUST_USE enum kb_status kb_identity_user(struct kb_identity_choice *choice,
                                             const struct kb_setting *setting,
                                             struct kb_principal **out, struct kb_error *err);
+
+/* kb_identity_is_momentary: may what it came to be another the next moment, without any file of
+ * options changing? */
+bool kb_identity_is_momentary(struct kb_identity_choice *choice, const struct kb_principal *user);
 
 /* kb_identity_cache is the CredentialsCacheFile that holds; NULL: none. */
 const struct kb_setting *kb_identity_cache(const struct kb_identity_choice *choice);

@@ -138,6 +138,13 @@ void kb_options_set_oid(kb_bytes oid);
 KB_MUST_USE enum kb_status kb_options_default_ccache(const struct kb_options *options,
                                                      struct kb_buf *out, struct kb_error *err);
 
+/* kb_options_client_keytab appends the path of the platform's client keytab: that of
+ * KRB5_CLIENT_KTNAME (not under AT_SECURE), krb5.conf's default_client_keytab_name, else the one
+ * that the platform's library was built with. A `User` without secret, and without a cache of his,
+ * logs in with it if it has his key. KB_NOT_FOUND: it is of a type that only that library reads. */
+KB_MUST_USE enum kb_status kb_options_client_keytab(const struct kb_options *options,
+                                                    struct kb_buf *out, struct kb_error *err);
+
 /* What the layers above lend: options reads no keytab and no cache. Called with no lock held. */
 struct kb_options_hooks {
     bool (*keytab_has)(const char *path, const struct kb_principal *principal);

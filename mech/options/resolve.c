@@ -154,6 +154,7 @@ static enum kb_status find_client(struct resolving *r, const struct kb_own *own,
         return KB_ERROR;
     }
     r->identity.looked_into_cache = choice.looked_into_cache;
+    r->identity.missed_in_keytab = choice.missed_in_keytab;
     kb_principal_unparse(user, out);
     kb_principal_free(user);
     return KB_OK;
@@ -288,7 +289,7 @@ static enum kb_status fill(struct kb_options *options, const struct kb_options_q
         kb_identity_finish(&r.identity, options, r.arena, query->client, err) != KB_OK) {
         return KB_ERROR;
     }
-    options->priv->is_momentary = r.identity.looked_into_cache;
+    options->priv->is_momentary = kb_identity_is_momentary(&r.identity, options->user);
     if (kb_krb5conf_apply(options, r.arena, layers->krb5conf, err) != KB_OK) {
         return KB_ERROR;
     }

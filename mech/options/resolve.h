@@ -12,7 +12,7 @@ struct kb_options_private {
     struct kb_own *own;            /* of which it was made; NULL */
     const struct kb_options *base; /* of a context's: whose texts it shares; NULL */
     struct kb_matches matches;
-    bool is_momentary;       /* it depends on what a cache held: not to be kept */
+    bool is_momentary;       /* it depends on what a cache or keytab held: not to be kept */
     const char *client;      /* the caller's name that it was made for; NULL: none */
     struct kb_options *next; /* in layers->snapshots */
 };

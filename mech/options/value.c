@@ -4,6 +4,7 @@
 #include "mech/options/checks.h"
 #include "mech/options/etypes.h"
 #include "mech/options/expand.h"
+#include "mech/options/ktname.h"
 #include "mech/options/password.h"
 #include "mech/options/text.h"
 #include "mech/report/reference.h"
@@ -234,8 +235,8 @@ static enum kb_status set_text(const char **out, struct kb_arena *arena, uid_t e
     if (id == KB_OPT_CredentialsCacheFile) {
         return kb_ccname_expand(text, euid, arena, out, err);
     }
-    if (id == KB_OPT_KeytabFile && kb_starts_nocase(text, "FILE:")) {
-        text += 5;
+    if (id == KB_OPT_KeytabFile) {
+        text = kb_ktname_path(text);
     }
     if (id != KB_OPT_FirewallData && kb_expand(text, euid, arena, &text, err) != KB_OK) {
         return KB_ERROR;

@@ -356,13 +356,65 @@ static void the_platforms_cache_has_a_name(void **state)
     place_env("KRB5CCNAME", NULL);
 }
 
+static void the_platforms_client_keytab_has_a_name(void **state)
+{
+    static const struct {
+        const char *variable, *krb5conf;
+        enum kb_status status;
+        const char *path; /* %lu: the user's number */
+    } rows[] = {
+        {"/x/kt", "default_client_keytab_name = /y", KB_OK, "/x/kt"},
+        {"FILE:/x/%{uid}", "", KB_OK, "/x/%lu"},
+        {"WRFILE:/x/kt", "", KB_OK, "/x/kt"},
+        {"MEMORY:x", "default_client_keytab_name = /y", KB_NOT_FOUND, ""},
+        {"", "default_client_keytab_name = FILE:/y/%{euid}", KB_OK, "/y/%lu"},
+        {NULL, "default_client_keytab_name = FILE:%{TEMP}/y", KB_OK, "/tmp/y"},
+        {NULL, "default_client_keytab_name = KDB:", KB_NOT_FOUND, ""},
+        {NULL, "default_client_keytab_name = /y/%{nobody}", KB_ERROR, ""},
+    };
+
+    (void)state;
+    place_env("TMPDIR", NULL);
+    place_line("User=alice@R");
+    for (size_t i = 0; i < NUM(rows); i++) {
+        struct kb_options_query query = {0};
+        const struct kb_options *options;
+        struct kb_error err = {0};
+        char text[200], expected[200];
+        struct kb_buf path;
+
+        snprintf(text, sizeof(text), "[libdefaults]\n%s\n", rows[i].krb5conf);
+        place_file("krb5.conf", text);
+        place_env("KRB5_CLIENT_KTNAME", rows[i].variable);
+        place_renew();
+        kb_buf_init(&path, 1000);
+        assert_int_equal(kb_options_get(&query, &options, &err), KB_OK);
+        assert_int_equal(kb_options_client_keytab(options, &path, &err), rows[i].status);
+        if (strstr(rows[i].path, "%lu") != NULL) {
+            snprintf(expected, sizeof(expected), "%.3s%lu", rows[i].path, (unsigned long)getuid());
+        } else {
+            snprintf(expected, sizeof(expected), "%s", rows[i].path);
+        }
+        assert_string_equal(kb_buf_str(&path), expected);
+        assert_true((rows[i].status == KB_ERROR) ==
+                    (strstr(err.text, "krb5.conf: default_client_keytab_name") != NULL));
+        kb_buf_wipe(&path);
+        kb_options_put(options);
+    }
+    place_env("KRB5_CLIENT_KTNAME", NULL);
+}
+
 int main(void)
 {
 #define IN_A_PLACE(test) cmocka_unit_test_setup_teardown(test, open_place, close_place)
     const struct CMUnitTest tests[] = {
-        IN_A_PLACE(a_cache_is_one_of_the_identity), IN_A_PLACE(a_place_makes_no_process_ours),
-        IN_A_PLACE(a_cache_covers_its_principal),   IN_A_PLACE(a_user_is_read_in_several_ways),
-        IN_A_PLACE(name_types_hold_for_every_user), IN_A_PLACE(the_platforms_cache_has_a_name),
+        IN_A_PLACE(a_cache_is_one_of_the_identity),
+        IN_A_PLACE(a_place_makes_no_process_ours),
+        IN_A_PLACE(a_cache_covers_its_principal),
+        IN_A_PLACE(a_user_is_read_in_several_ways),
+        IN_A_PLACE(name_types_hold_for_every_user),
+        IN_A_PLACE(the_platforms_cache_has_a_name),
+        IN_A_PLACE(the_platforms_client_keytab_has_a_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
