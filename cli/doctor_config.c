@@ -57,19 +57,18 @@ static void say_user(const struct kb_doctor *doctor, struct kb_buf *out)
                          out);
 }
 
-static void see_keytab(struct kb_doctor *doctor)
+static void see_keytab(struct kb_doctor *doctor, const char *path)
 {
     struct kb_keytab *keytab;
     struct kb_error err = {0};
     struct kb_buf holds;
 
-    if (kb_keytab_read(doctor->options->keytab_file, &keytab, &err) != KB_OK) {
+    if (kb_keytab_read(path, &keytab, &err) != KB_OK) {
         return; /* the identity says it */
     }
     kb_buf_init(&holds, 4096);
     kb_keytab_describe(keytab, &holds);
-    kb_doctor_saw(doctor, KB_SEEN_OK, "keytab", "%s holds %s", doctor->options->keytab_file,
-                  kb_buf_str(&holds));
+    kb_doctor_saw(doctor, KB_SEEN_OK, "keytab", "%s holds %s", path, kb_buf_str(&holds));
     kb_buf_wipe(&holds);
     kb_keytab_free(keytab);
 }
@@ -94,8 +93,8 @@ static void see_identity(struct kb_doctor *doctor)
                                                        : &options->user_name_from,
                         buf, sizeof(buf)));
     kb_buf_wipe(&user);
-    if (options->keytab_file != NULL) {
-        see_keytab(doctor);
+    if (kb_identity_keytab(doctor->identity) != NULL) {
+        see_keytab(doctor, kb_identity_keytab(doctor->identity));
     } else if (kb_options_password_exposed(options)) {
         kb_doctor_warned(doctor, "secret", "Make it readable by its owner only (chmod 600).",
                          "the file behind Password can be read by others");

@@ -46,12 +46,13 @@ static void add_etypes(struct kb_buf *out, const char *name, const kb_opt_ETYPES
 }
 
 /* Of an inline password only where it stands. */
-static void add_source(struct kb_buf *out, const struct kb_options *options)
+static void add_source(struct kb_buf *out, const struct kb_identity *identity,
+                       const struct kb_options *options)
 {
     char buf[256];
 
-    if (options->keytab_file != NULL) {
-        kb_buf_printf(out, "\nkeytab %s", options->keytab_file);
+    if (identity->keytab != NULL) {
+        kb_buf_printf(out, "\nkeytab %s", identity->source_path);
     } else if (options->password->kind == KB_SECRET_INLINE) {
         kb_buf_printf(out, "\ninline %s",
                       kb_origin_text(&options->password_from, buf, sizeof(buf)));
@@ -68,7 +69,7 @@ static void describe(const struct kb_identity *identity, const struct kb_options
     const char *krb5_config = secure_getenv("KRB5_CONFIG");
 
     kb_principal_unparse(identity->client, out);
-    add_source(out, options);
+    add_source(out, identity, options);
     kb_buf_printf(out, "\nkrb5.conf %s", krb5_config != NULL ? krb5_config : "");
     add_list(out, "\nKDCHost", &options->kdc_host);
     add_list(out, "\nPrimaryKDC", &options->primary_kdc);

@@ -18,6 +18,9 @@
 KB_MUST_USE enum kb_status kb_cache_open(struct kb_identity *identity,
                                          const struct kb_options *options, struct kb_error *err);
 
+/* kb_cache_close undoes kb_cache_open. */
+void kb_cache_close(struct kb_identity *identity);
+
 /* kb_cache_read_first reads it if that was not done yet, outside a login; without success it is as
  * if nothing were in it. */
 void kb_cache_read_first(struct kb_identity *identity);

@@ -214,12 +214,23 @@ void kb_cache_read_first(struct kb_identity *identity)
     kb_cc_contents_put(contents);
 }
 
-void kb_cache_wipe(struct kb_identity *identity)
+void kb_cache_close(struct kb_identity *identity)
 {
     kb_ccache_put(identity->cache);
+    identity->cache = NULL;
+    identity->cache_is_default = false;
     kb_cc_contents_put(identity->cached);
+    identity->cached = NULL;
+    identity->cache_known = false;
     free(identity->auto_lost);
+    identity->auto_lost = NULL;
     free(identity->beside);
+    identity->beside = NULL;
+}
+
+void kb_cache_wipe(struct kb_identity *identity)
+{
+    kb_cache_close(identity);
     for (size_t i = 0; i < KB_CACHE_REFUSED; i++) {
         kb_credential_free(identity->refused[i]);
     }

@@ -42,6 +42,7 @@ static void identity_free(struct kb_identity *identity)
     secret_free(identity->password);
     kb_keytab_free(identity->keytab);
     free(identity->where);
+    free(identity->source_path);
     kb_shared_free(identity->shared);
     kb_cache_wipe(identity);
     kb_options_put(identity->options);
@@ -74,32 +75,14 @@ bool kb_identity_has_secret(const struct kb_identity *identity)
     return identity->keytab != NULL || identity->password.ptr != NULL;
 }
 
+const char *kb_identity_keytab(const struct kb_identity *identity)
+{
+    return identity->keytab != NULL ? identity->source_path : NULL;
+}
+
 struct kb_shared *kb_identity_shared(const struct kb_identity *identity)
 {
     return identity->shared;
-}
-
-static bool holds_principal(const struct kb_keytab *keytab, const struct kb_principal *principal)
-{
-    bool found = false;
-
-    for (size_t i = 0; i < keytab->num && !found; i++) {
-        found = kb_principal_equal(keytab->entries[i].principal, principal);
-    }
-    return found;
-}
-
-bool kb_identity_keytab_has(const char *path, const struct kb_principal *principal)
-{
-    struct kb_error ignored = {0};
-    struct kb_keytab *keytab;
-    bool has = false;
-
-    if (kb_keytab_read(path, &keytab, &ignored) == KB_OK) {
-        has = holds_principal(keytab, principal);
-        kb_keytab_free(keytab);
-    }
-    return has;
 }
 
 void kb_identity_ccache_principal(const char *name, struct kb_principal **out)
@@ -120,69 +103,24 @@ void kb_identity_ccache_principal(const char *name, struct kb_principal **out)
     kb_ccache_put(cache);
 }
 
-/* What is wrong with a keytab, and where it was named. */
-static enum kb_status keytab_failed(const struct kb_options *options, struct kb_error *err)
-{
-    char buf[256];
-
-    kb_error_context(err, "%s", kb_origin_text(&options->keytab_file_from, buf, sizeof(buf)));
-    return KB_ERROR;
-}
-
 /* The file that the secret is in: NULL if it is in none. */
 static const char *source_path(const struct kb_options *options)
 {
-    const char *path = options->keytab_file;
-
-    if (path != NULL) {
-        return strncmp(path, "FILE:", 5) == 0 ? path + 5 : path;
-    }
-    return options->password != NULL && options->password->kind == KB_SECRET_FILE
+    return options->keytab_file != NULL ? options->keytab_file
+           : options->password != NULL && options->password->kind == KB_SECRET_FILE
                ? options->password->where
                : NULL;
 }
 
-struct stat kb_identity_source_now(const struct kb_options *options)
+struct stat kb_identity_source_now(const struct kb_identity *identity)
 {
-    const char *path = source_path(options);
+    const char *path = identity->source_path;
     struct stat now;
 
     if (path == NULL || stat(path, &now) != 0) {
         memset(&now, 0, sizeof(now));
     }
     return now;
-}
-
-static enum kb_status read_keytab(struct kb_identity *identity, const struct kb_options *options,
-                                  struct kb_error *err)
-{
-    const char *path = options->keytab_file;
-    struct kb_buf holds, name;
-
-    if (kb_keytab_read(path, &identity->keytab, err) != KB_OK) {
-        return keytab_failed(options, err);
-    }
-    if (identity->keytab->num == 0) {
-        (void)kb_error_set(err, KB_E_KEYTAB_NO_KEY, "keytab %s: it is empty", path);
-        return keytab_failed(options, err);
-    }
-    if (options->user == NULL) {
-        identity->client = kb_principal_ref(identity->keytab->entries[0].principal);
-        return KB_OK;
-    }
-    if (holds_principal(identity->keytab, options->user)) {
-        return KB_OK;
-    }
-    kb_buf_init(&holds, 600);
-    kb_buf_init(&name, 300);
-    kb_keytab_describe(identity->keytab, &holds);
-    kb_name_print(&options->user->name, options->user->realm, &name);
-    (void)kb_error_set(err, KB_E_KEYTAB_NO_KEY, "keytab %s: it has no key of %s; it holds %s", path,
-                       kb_buf_str(&name),
-                       holds.status == KB_OK ? kb_buf_str(&holds) : "many others");
-    kb_buf_wipe(&holds);
-    kb_buf_wipe(&name);
-    return keytab_failed(options, err);
 }
 
 static enum kb_status read_password(struct kb_identity *identity, const struct kb_options *options,
@@ -225,7 +163,8 @@ static bool name_source(struct kb_identity *identity, const struct kb_options *o
 
     kb_buf_init(&buf, 4200);
     if (identity->keytab != NULL) {
-        kb_buf_printf(&buf, "keytab %s", options->keytab_file);
+        kb_buf_printf(&buf, "%skeytab %s", options->keytab_file == NULL ? "client " : "",
+                      identity->source_path);
     } else if (identity->password.ptr == NULL) {
         kb_buf_printf(&buf, "credentials cache %s", kb_ccache_name(identity->cache));
     } else {
@@ -233,6 +172,59 @@ static bool name_source(struct kb_identity *identity, const struct kb_options *o
     }
     identity->where = kb_buf_take(&buf, NULL);
     return identity->where != NULL;
+}
+
+/* Before it is read: a change in between is then seen by the next check. */
+static enum kb_status read_secret(struct kb_identity *identity, const struct kb_options *options,
+                                  struct kb_error *err)
+{
+    const char *path = source_path(options);
+
+    if (path != NULL && (identity->source_path = kb_strdup(kb_str(path))) == NULL) {
+        return KB_NO_MEMORY;
+    }
+    identity->source = kb_identity_source_now(identity);
+    return options->keytab_file != NULL ? kb_identity_read_keytab(identity, options, err)
+           : options->password != NULL  ? read_password(identity, options, err)
+                                        : KB_OK;
+}
+
+static enum kb_status find_clock(struct kb_identity *identity)
+{
+    if (identity->clock == NULL) {
+        identity->clock = kb_realm_clock_get(identity->client->realm);
+    }
+    return identity->clock != NULL ? KB_OK : KB_NO_MEMORY;
+}
+
+/* `User` alone, with no tickets of his in the platform's cache, or none that last: the platform's
+ * client keytab. `st` is what came of the cache. */
+static enum kb_status try_client_keytab(struct kb_identity *identity,
+                                        const struct kb_options *options, enum kb_status st,
+                                        struct kb_error *err)
+{
+    struct kb_error why = {0};
+    enum kb_status found = kb_identity_client_keytab(identity, options, &why);
+
+    if (found != KB_OK) {
+        return st == KB_OK || found == KB_NOT_FOUND ? st : kb_error_copy(err, &why);
+    }
+    *err = (struct kb_error){0};
+    kb_cache_close(identity);
+    return kb_cache_open(identity, options, err);
+}
+
+static enum kb_status open_cache(struct kb_identity *identity, const struct kb_options *options,
+                                 struct kb_error *err)
+{
+    enum kb_status st = kb_cache_open(identity, options, err);
+
+    if ((st == KB_NOT_FOUND || (st == KB_OK && identity->cache_is_default)) &&
+        identity->client != NULL && !kb_identity_has_secret(identity) &&
+        find_clock(identity) == KB_OK) {
+        st = try_client_keytab(identity, options, st, err);
+    }
+    return st;
 }
 
 enum kb_status kb_identity_new(const struct kb_options *options, struct kb_identity **out,
@@ -252,20 +244,15 @@ enum kb_status kb_identity_new(const struct kb_options *options, struct kb_ident
     if (identity->shared == NULL) {
         goto out;
     }
-    /* Before it is read: a change in between is then seen by the next check. */
-    identity->source = kb_identity_source_now(options);
-    st = options->keytab_file != NULL ? read_keytab(identity, options, err)
-         : options->password != NULL  ? read_password(identity, options, err)
-                                      : KB_OK;
+    st = read_secret(identity, options, err);
     if (st == KB_OK && identity->client == NULL && options->user != NULL) {
         identity->client = kb_principal_ref(options->user);
     }
     if (st == KB_OK) {
-        st = kb_cache_open(identity, options, err);
+        st = open_cache(identity, options, err);
     }
     if (st == KB_OK) {
-        identity->clock = kb_realm_clock_get(identity->client->realm);
-        st = identity->clock != NULL && name_source(identity, options) ? KB_OK : KB_NO_MEMORY;
+        st = find_clock(identity) == KB_OK && name_source(identity, options) ? KB_OK : KB_NO_MEMORY;
     }
 out:
     if (st != KB_OK) {

@@ -5,7 +5,8 @@
  * a wrong password succeed. One whose secret the program itself handed over (layer 6) is shared
  * with nobody and lives with its credential. The secret is kept, in wiped memory, to be compared in
  * constant time and for the next login; its file or variable is looked at for change at every login
- * (but not in a tight loop), and a changed secret is another identity. One without a secret has a
+ * (but not in a tight loop), and a changed secret is another identity; a keytab that was written
+ * again with the client's keys as they were is not. One without a secret has a
  * credentials cache, whose tickets it uses until they end.
  *
  * Counted; any thread. kb_identity_get may read the secret's file (no network, no string-to-key).
@@ -30,6 +31,22 @@ void kb_identity_put(struct kb_identity *identity); /* NULL is accepted */
  * one are good for the other? */
 bool kb_identity_same(const struct kb_identity *a, const struct kb_identity *b);
 
+/* kb_identity_is_stale: has the file that the secret is in changed since it was read? Not looked at
+ * in a tight loop. kb_identity_take_source: what is in the file that `made` was made of is the same
+ * as before, so `identity` stands for it. */
+bool kb_identity_is_stale(struct kb_identity *identity);
+void kb_identity_take_source(struct kb_identity *identity, const struct kb_identity *made);
+
+/* kb_identity_rekeyed looks, for `patience_ms`, whether the keytab has other keys to log in with
+ * than those of `identity`, which a KDC refused: a reference to the identity of the same client
+ * with them. NULL: it has not, or there is no keytab. */
+struct kb_identity *kb_identity_rekeyed(struct kb_identity *identity,
+                                        const struct kb_options *options, struct kb_wait *wait,
+                                        int64_t patience_ms);
+
+/* kb_identity_add_others appends who else is in the keytab; nothing without one. */
+void kb_identity_add_others(const struct kb_identity *identity, struct kb_buf *out);
+
 /* kb_identity_forget_process forgets identities whose secret the program set for its process: its
  * Reset. Their tickets go with them. */
 void kb_identity_forget_process(void);
@@ -40,13 +57,16 @@ const struct kb_principal *kb_identity_principal(const struct kb_identity *ident
 /* kb_identity_has_secret: a password or keytab; else all it has is a credentials cache. */
 bool kb_identity_has_secret(const struct kb_identity *identity);
 
+/* kb_identity_keytab is the path of its keytab, which may be the platform's; NULL without one. */
+const char *kb_identity_keytab(const struct kb_identity *identity);
+
 struct kb_shared *kb_identity_shared(const struct kb_identity *identity);
 
 /* kb_identity_keys is the key source for kb_fetch; valid while the identity is referenced. */
 struct kb_key_source kb_identity_keys(struct kb_identity *identity);
 
-/* kb_identity_etypes narrows `etypes` to those that the identity has keys for (a keytab; a password
- * has all); *err (KB_E_KEYTAB_NO_KEY) shows both sides where none is left. `out` has room for num.
+/* kb_identity_etypes narrows `etypes` to those that the identity has keys for (a keytab, those of
+ * its newest kvno first; a password has all); *err (KB_E_KEYTAB_NO_KEY) shows both sides where none is left. `out` has room for num.
  */
 KB_MUST_USE enum kb_status kb_identity_etypes(const struct kb_identity *identity,
                                               const int32_t *etypes, size_t num, int32_t *out,

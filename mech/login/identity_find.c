@@ -53,18 +53,18 @@ static bool same_use(const struct kb_options *a, const struct kb_options *b)
     return same_list(&a->kdc_host, &b->kdc_host) && a->kdc_port == b->kdc_port &&
            same_list(&a->primary_kdc, &b->primary_kdc) &&
            same_etypes(&a->encryption_types, &b->encryption_types) &&
-           same_etypes(&a->ticket_types, &b->ticket_types) &&
-           a->forwardable == b->forwardable && a->proxiable == b->proxiable &&
-           a->no_addresses == b->no_addresses && a->ticket_life == b->ticket_life &&
-           a->renew_life == b->renew_life && a->canonicalize == b->canonicalize &&
-           a->name_type == b->name_type && a->dns_canonicalize == b->dns_canonicalize;
+           same_etypes(&a->ticket_types, &b->ticket_types) && a->forwardable == b->forwardable &&
+           a->proxiable == b->proxiable && a->no_addresses == b->no_addresses &&
+           a->ticket_life == b->ticket_life && a->renew_life == b->renew_life &&
+           a->canonicalize == b->canonicalize && a->name_type == b->name_type &&
+           a->dns_canonicalize == b->dns_canonicalize;
 }
 
 static bool same_secret(const struct kb_identity *a, const struct kb_identity *b)
 {
     if (a->keytab != NULL || b->keytab != NULL) {
         return a->keytab != NULL && b->keytab != NULL && strcmp(a->where, b->where) == 0 &&
-               same_file(&a->source, &b->source);
+               kb_keytab_same(a->keytab, b->keytab, a->client, false);
     }
     if (a->password.ptr == NULL || b->password.ptr == NULL) {
         return a->password.ptr == b->password.ptr; /* the cache is compared apart */
@@ -92,7 +92,7 @@ bool kb_identity_same(const struct kb_identity *a, const struct kb_identity *b)
 static bool is_unchanged(struct kb_identity *identity, const struct kb_options *options,
                          const struct stat *before)
 {
-    struct stat now = kb_identity_source_now(options);
+    struct stat now = kb_identity_source_now(identity);
     struct kb_error ignored = {0};
     kb_bytes password;
     bool same = same_file(before, &now);
@@ -100,7 +100,7 @@ static bool is_unchanged(struct kb_identity *identity, const struct kb_options *
     if (!kb_identity_has_secret(identity)) {
         return kb_cache_looks_same(identity, options);
     }
-    if (same && options->keytab_file == NULL && options->password->kind == KB_SECRET_ENV) {
+    if (same && identity->keytab == NULL && options->password->kind == KB_SECRET_ENV) {
         same = kb_options_password(options, &password, &ignored) == KB_OK;
         if (same) {
             same = kb_equal_secret(password, identity->password);
@@ -145,6 +145,42 @@ static struct kb_identity *find_fresh(const struct kb_options *options)
         identity = NULL;
     }
     return identity;
+}
+
+bool kb_identity_is_stale(struct kb_identity *identity)
+{
+    int64_t now = now_us();
+    struct stat source, looks;
+    bool look;
+
+    pthread_mutex_lock(&lock);
+    look = identity->source_path != NULL && now - identity->looked_us >= LOOK_US;
+    identity->looked_us = look ? now : identity->looked_us;
+    source = identity->source;
+    pthread_mutex_unlock(&lock);
+    if (!look) {
+        return false;
+    }
+    looks = kb_identity_source_now(identity);
+    return !same_file(&source, &looks);
+}
+
+void kb_identity_take_source(struct kb_identity *identity, const struct kb_identity *made)
+{
+    pthread_mutex_lock(&lock);
+    identity->source = made->source;
+    pthread_mutex_unlock(&lock);
+}
+
+void kb_identity_distrust(const struct kb_options *options)
+{
+    pthread_mutex_lock(&lock);
+    for (struct kb_identity *at = identities; at != NULL; at = at->next) {
+        if (at->options == options) {
+            at->checked_ms = INT64_MIN / 2;
+        }
+    }
+    pthread_mutex_unlock(&lock);
 }
 
 /* Takes `made`, and gives back the equal one that is in the list already, or puts `made` there. */

@@ -93,6 +93,13 @@ static enum kb_status keytab_key(void *ctx, int32_t etype, kb_bytes salt, kb_byt
     return entry != NULL ? KB_OK : KB_NOT_FOUND;
 }
 
+static void describe_keytab(void *ctx, struct kb_buf *out)
+{
+    const struct kb_identity *identity = ctx;
+
+    kb_keytab_describe_keys(identity->keytab, identity->client, out);
+}
+
 /* A cache has tickets, no keys. */
 static enum kb_status no_key(void *ctx, int32_t etype, kb_bytes salt, kb_bytes s2kparams,
                              unsigned nth, struct kb_key **out)
@@ -113,41 +120,62 @@ struct kb_key_source kb_identity_keys(struct kb_identity *identity)
     return (struct kb_key_source){.get = password                   ? password_key
                                          : identity->keytab != NULL ? keytab_key
                                                                     : no_key,
+                                  .describe = identity->keytab != NULL ? describe_keytab : NULL,
                                   .ctx = identity,
                                   .salted = password,
                                   .what = identity->where};
 }
 
-enum kb_status kb_identity_etypes(const struct kb_identity *identity, const int32_t *etypes,
-                                  size_t num, int32_t *out, size_t *out_num, struct kb_error *err)
+/* Adds those of the newest keys, or those of which the keytab has older ones alone. */
+static void add_etypes(const struct kb_identity *identity, const int32_t *etypes, size_t num,
+                       bool newest, int32_t *out, size_t *out_num)
 {
-    struct kb_buf holds, ours;
-    char buf[24];
-
-    *out_num = 0;
     for (size_t i = 0; i < num; i++) {
-        if (identity->keytab == NULL ||
-            kb_keytab_find(identity->keytab, identity->client, etypes[i], 0) != NULL) {
+        if (kb_keytab_find(identity->keytab, identity->client, etypes[i], 0) != NULL &&
+            kb_keytab_is_newest(identity->keytab, identity->client, etypes[i]) == newest) {
             out[(*out_num)++] = etypes[i];
         }
     }
-    if (*out_num > 0) {
-        return KB_OK;
-    }
+}
+
+static enum kb_status no_etype(const struct kb_identity *identity, const int32_t *etypes,
+                               size_t num, struct kb_error *err)
+{
+    struct kb_buf name, holds, ours;
+    char buf[24];
+
+    kb_buf_init(&name, 300);
     kb_buf_init(&holds, 600);
     kb_buf_init(&ours, 300);
-    kb_keytab_describe(identity->keytab, &holds);
+    kb_name_print(&identity->client->name, identity->client->realm, &name);
+    kb_keytab_describe_keys(identity->keytab, identity->client, &holds);
     for (size_t i = 0; i < num; i++) {
         kb_buf_printf(&ours, "%s%s", i > 0 ? ", " : "", kb_enctype_name(etypes[i], buf));
     }
     (void)kb_error_set(
         err, KB_E_KEYTAB_NO_KEY,
-        "The %s has no key of an allowed encryption type: it holds %s; EncryptionTypes "
+        "The %s has no key of an allowed encryption type for %s: it has %s; EncryptionTypes "
         "allows %s",
-        identity->where, kb_buf_str(&holds), kb_buf_str(&ours));
+        identity->where, kb_buf_str(&name), kb_buf_str(&holds), kb_buf_str(&ours));
+    kb_buf_wipe(&name);
     kb_buf_wipe(&holds);
     kb_buf_wipe(&ours);
     return KB_ERROR;
+}
+
+/* A KDC takes the first that it has a key of: better one of the keys that were made last. */
+enum kb_status kb_identity_etypes(const struct kb_identity *identity, const int32_t *etypes,
+                                  size_t num, int32_t *out, size_t *out_num, struct kb_error *err)
+{
+    *out_num = 0;
+    if (identity->keytab == NULL) {
+        memcpy(out, etypes, num * sizeof(*out));
+        *out_num = num;
+        return KB_OK;
+    }
+    add_etypes(identity, etypes, num, true, out, out_num);
+    add_etypes(identity, etypes, num, false, out, out_num);
+    return *out_num > 0 ? KB_OK : no_etype(identity, etypes, num, err);
 }
 
 /* --- what was learned --- */
@@ -189,6 +217,11 @@ struct kb_key_hint kb_identity_hint(struct kb_identity *identity, struct kb_hint
     kb_identity_lock();
     hint = copy_hint(&identity->hint, buf);
     kb_identity_unlock();
+    /* Learned with a key of which the keytab has only an old one by now. */
+    if (identity->keytab != NULL && hint.etype != 0 &&
+        !kb_keytab_is_newest(identity->keytab, identity->client, hint.etype)) {
+        hint = (struct kb_key_hint){0};
+    }
     return hint;
 }
 

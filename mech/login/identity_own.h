@@ -1,6 +1,6 @@
 /* identity_own.h - the inside of kb_identity, shared by identity.c (making one of options),
  * identity_find.c (the list of those that are there, and its lock), identity_keys.c (keys and what
- * was learned) and identity_digest.c (what the secret is known by). */
+ * was learned), identity_keytab.c (keytabs as files) and identity_digest.c (what the secret is known by). */
 #ifndef KB_IDENTITY_OWN_H
 #define KB_IDENTITY_OWN_H
 
@@ -37,6 +37,7 @@ struct kb_identity {
     char *auto_lost;          /* why there is no such cache; NULL: there is, or none is wanted */
     char *beside;             /* the path of the file beside it, beside.h; NULL: none */
     char *where;              /* "keytab /etc/…", "the password": for messages */
+    char *source_path;        /* the file that the secret is in; NULL: none */
     struct kb_shared *shared;
     atomic_uint refs;
     struct kb_realm_clock *clock; /* of the client's realm */
@@ -74,9 +75,28 @@ KB_MUST_USE enum kb_status kb_identity_new(const struct kb_options *options,
 
 /* kb_identity_source_now is what the secret's file looks like: all zero for no file, and for one
  * that is not there. */
-struct stat kb_identity_source_now(const struct kb_options *options);
+struct stat kb_identity_source_now(const struct kb_identity *identity);
+
+/* --- identity_keytab.c --- */
+
+/* kb_identity_read_keytab reads KeytabFile, and finds the client where there is no User. What is
+ * wrong with a file that was written a moment ago may be right in another: it is waited for, for a
+ * second at most. */
+KB_MUST_USE enum kb_status kb_identity_read_keytab(struct kb_identity *identity,
+                                                   const struct kb_options *options,
+                                                   struct kb_error *err);
+
+/* kb_identity_client_keytab reads the platform's. KB_NOT_FOUND: there is none, it has no key of the
+ * client, or his tickets in the platform's cache still last; KB_ERROR: it cannot be read. */
+KB_MUST_USE enum kb_status kb_identity_client_keytab(struct kb_identity *identity,
+                                                     const struct kb_options *options,
+                                                     struct kb_error *err);
 
 /* --- identity_find.c --- */
+
+/* kb_identity_distrust has the secret of `options` read again by the next kb_identity_get, however
+ * its file looks. */
+void kb_identity_distrust(const struct kb_options *options);
 
 /* The lock guards the list and what is marked so above; it is not held over file access or
  * string-to-key. It comes before store/shared's in the lock order. */

@@ -210,6 +210,7 @@ void kb_work_free(struct kb_work *work)
     kb_credential_free(work->refused);
     kb_principal_free(work->file_as);
     kb_arena_wipe(&work->arena);
+    kb_identity_put(work->rekeyed);
     kb_free_secret(work, sizeof(*work));
 }
 

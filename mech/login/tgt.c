@@ -1,4 +1,6 @@
 /* The TGT of a login: the AS exchange, renewal. */
+#include <stdio.h>
+
 #include "mech/login/addresses.h"
 #include "mech/login/cache.h"
 #include "mech/login/clock.h"
@@ -86,6 +88,27 @@ static enum kb_status run(struct kb_work *work, const struct kb_fetch_request *r
     return st;
 }
 
+/* --- the login --- */
+
+#define KEYTAB_PATIENCE_MS 1000 /* for which a refused keytab's new keys are waited for */
+
+/* One login: its request, with the policy and the proofs that it has cost so far. */
+struct attempt {
+    struct kb_policy policy;
+    struct kb_fetch_request request;
+    unsigned proofs;
+    bool looked; /* into the keytab again, and found no other key */
+    bool over;   /* new keys are there, but are not to be tried */
+};
+
+/* Room in an error's text: `text` goes to its end, as far as it fits. */
+static void append(struct kb_error *err, const char *text)
+{
+    size_t len = strlen(err->text);
+
+    snprintf(err->text + len, sizeof(err->text) - len, "%s", text);
+}
+
 /* What a KDC may say because it does not know yet of a new principal or a changed password. */
 static bool may_lag(const struct kb_error *err, unsigned proofs)
 {
@@ -100,21 +123,120 @@ static bool may_lag(const struct kb_error *err, unsigned proofs)
     }
 }
 
-/* Asks a KDC, and once more the primary one. */
-static enum kb_status ask(struct kb_work *work, struct kb_fetch_request *request,
-                          struct kb_credential **out, struct kb_error *err)
+/* The primary KDC is asked once more. */
+static enum kb_status ask_primary(struct kb_work *work, struct attempt *attempt,
+                                  struct kb_credential **out, struct kb_error *err)
 {
     struct kb_error first;
-    unsigned proofs;
-    enum kb_status st = run(work, request, out, &proofs, err);
+    enum kb_status st;
 
-    if (st != KB_OK && may_lag(err, proofs) && kb_work_ask_primary(work, &first, err)) {
-        request->primary = true;
-        request->first_proof = false;
-        request->proofs_made = proofs;
-        st = run(work, request, out, &proofs, err);
-        work->primary = st == KB_OK;
-        kb_work_asked_primary(&first, err);
+    if (attempt->over || !may_lag(err, attempt->proofs) ||
+        !kb_work_ask_primary(work, &first, err)) {
+        return KB_ERROR;
+    }
+    attempt->request.primary = true;
+    attempt->request.first_proof = false;
+    attempt->request.proofs_made = attempt->proofs;
+    st = run(work, &attempt->request, out, &attempt->proofs, err);
+    work->primary = st == KB_OK;
+    kb_work_asked_primary(&first, err);
+    return st;
+}
+
+/* Goes on as the same client with the keys that the keytab has by now. False: it has no others; or
+ * they may not be used or were refused before, which *err then says. */
+static bool take_new_keys(struct kb_work *work, struct attempt *attempt, int64_t patience_ms,
+                          struct kb_error *err)
+{
+    const struct kb_options *options = work->login->options;
+    const kb_opt_ETYPES *types = &options->encryption_types;
+    size_t num = types->num < KB_WORK_MAX_ETYPES ? types->num : KB_WORK_MAX_ETYPES;
+    struct kb_identity *now = kb_identity_rekeyed(work->identity, options, work->wait, patience_ms);
+    struct kb_error why = {0};
+
+    attempt->looked = now == NULL;
+    if (now == NULL) {
+        return false;
+    }
+    if (kb_identity_etypes(now, types->items, num, work->as_etypes, &work->num_as_etypes, &why) !=
+            KB_OK ||
+        kb_pause_check(now, options->bad_secret_pause, kb_now_ms(), &why) != KB_OK) {
+        *err = why;
+        attempt->over = true;
+        kb_identity_put(now);
+        return false;
+    }
+    kb_pause_after(work->identity, options->bad_secret_pause, kb_now_ms(), err);
+    kb_event_keytab_changed(work->env.events, kb_identity_keys(now).what);
+    work->rekeyed = now;
+    work->identity = now;
+    return true;
+}
+
+/* A KDC refused the keytab's key, and one proof is left: the file is looked at once, and a newer
+ * key in it tried. Which enctype the KDC wants is asked first: there is no third proof. */
+static enum kb_status try_new_keys(struct kb_work *work, struct attempt *attempt,
+                                   int64_t patience_ms, struct kb_credential **out,
+                                   struct kb_error *err)
+{
+    if (err->code != KB_E_KEY_REFUSED || attempt->proofs >= KB_AS_MAX_PROOFS ||
+        work->rekeyed != NULL || attempt->over || !take_new_keys(work, attempt, patience_ms, err)) {
+        return KB_ERROR;
+    }
+    *err = (struct kb_error){0};
+    attempt->request.keys = kb_identity_keys(work->identity);
+    attempt->request.first_proof = false;
+    attempt->request.proofs_made = attempt->proofs;
+    attempt->policy.num_etypes = work->num_as_etypes;
+    return run(work, &attempt->request, out, &attempt->proofs, err);
+}
+
+/* Who else is in the keytab: the KDC may know one of those. */
+static void name_others(const struct kb_identity *identity, struct kb_error *err)
+{
+    struct kb_buf others;
+
+    kb_buf_init(&others, 400);
+    if (err->code == KB_E_CLIENT_UNKNOWN) {
+        kb_identity_add_others(identity, &others);
+    }
+    if (others.len > 0) {
+        append(err, "; the keytab also holds keys of ");
+        append(err, kb_buf_str(&others));
+        append(err, ", of whom User chooses one");
+    }
+    kb_buf_wipe(&others);
+}
+
+static void say_more(const struct kb_work *work, const struct attempt *attempt,
+                     struct kb_error *err)
+{
+    if (err->code == KB_E_KEY_REFUSED && work->rekeyed != NULL) {
+        append(err, "; it changed during the login, and its new key is refused too");
+    } else if (err->code == KB_E_KEY_REFUSED && attempt->looked) {
+        append(err, "; it was looked at again, and has no other key");
+    }
+    name_others(work->identity, err);
+}
+
+/* Asks a KDC; then, within the two proofs of a login, the keytab for newer keys, and the primary
+ * KDC. Only where there is none to ask, new keys are waited for. */
+static enum kb_status ask(struct kb_work *work, struct attempt *attempt, struct kb_credential **out,
+                          struct kb_error *err)
+{
+    enum kb_status st = run(work, &attempt->request, out, &attempt->proofs, err);
+
+    if (st != KB_OK) {
+        st = try_new_keys(work, attempt, 0, out, err);
+    }
+    if (st != KB_OK) {
+        st = ask_primary(work, attempt, out, err);
+    }
+    if (st != KB_OK) {
+        st = try_new_keys(work, attempt, KEYTAB_PATIENCE_MS, out, err);
+    }
+    if (st != KB_OK) {
+        say_more(work, attempt, err);
     }
     return st;
 }
@@ -123,23 +245,23 @@ static enum kb_status fetch_tgt(struct kb_work *work, struct kb_credential **out
                                 struct kb_error *err)
 {
     const struct kb_principal *client = kb_identity_principal(work->identity);
-    struct kb_policy policy = work->policy;
-    struct kb_fetch_request request = {
+    struct attempt attempt = {.policy = work->policy};
+    struct kb_key_hint hint = kb_identity_hint(work->identity, &work->hint_bytes);
+
+    attempt.request = (struct kb_fetch_request){
         .client = client,
         .keys = kb_identity_keys(work->identity),
-        .policy = &policy,
-        .hint = kb_identity_hint(work->identity, &work->hint_bytes),
+        .policy = &attempt.policy,
+        .hint = hint,
+        .first_proof = kb_net_alive(work->net, hint.realm.len > 0 ? hint.realm : client->realm),
     };
-
-    request.first_proof =
-        kb_net_alive(work->net, request.hint.realm.len > 0 ? request.hint.realm : client->realm);
     tell_of_identity(work);
-    policy.etypes = work->as_etypes;
-    policy.num_etypes = work->num_as_etypes;
-    if (bind_to_addresses(work, &policy, err) != KB_OK) {
+    attempt.policy.etypes = work->as_etypes;
+    attempt.policy.num_etypes = work->num_as_etypes;
+    if (bind_to_addresses(work, &attempt.policy, err) != KB_OK) {
         return KB_ERROR;
     }
-    return ask(work, &request, out, err);
+    return ask(work, &attempt, out, err);
 }
 
 /* A secret that was refused is not sent again for a while. */
@@ -159,6 +281,16 @@ static enum kb_status fetch_unless_paused(struct kb_work *work, struct kb_creden
     return KB_OK;
 }
 
+/* The next call is that of the new keys: it finds the TGT there. */
+static void hand_over(struct kb_work *work, struct kb_credential *tgt)
+{
+    if (work->rekeyed != NULL) {
+        kb_shared_put(
+            kb_identity_shared(work->rekeyed), KB_SHARED_TGT, tgt,
+            kb_refresh_at(tgt, work->login->options->min_lifetime, kb_identity_now(work->rekeyed)));
+    }
+}
+
 enum kb_status kb_work_log_in(struct kb_work *work, struct kb_credential **out,
                               struct kb_error *err)
 {
@@ -167,6 +299,7 @@ enum kb_status kb_work_log_in(struct kb_work *work, struct kb_credential **out,
     if (st == KB_OK) {
         /* Before anybody can have it: the tickets obtained with it are filed behind it. */
         kb_cache_keep(work, (*out)->server, *out, true);
+        hand_over(work, *out);
         work->tgt = kb_credential_ref(*out);
     }
     return st;

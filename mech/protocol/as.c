@@ -157,7 +157,7 @@ enum kb_step kb_as_failed_with(struct kb_as *as, enum kb_status st)
 /* What the keytab has beside what the KDC wants. */
 void kb_as_add_both_sides(struct kb_as *as, struct kb_error *err)
 {
-    static const char sides[] = "; it has ";
+    static const char sides[] = "; the keytab has ";
     struct kb_buf ours;
     char *said = strstr(err->text, sides); /* when less was known of the KDC's side */
     size_t len;
@@ -259,7 +259,20 @@ enum kb_step kb_as_go_home(struct kb_as *as, struct kb_send *out_send)
 
 /* --- the answer --- */
 
-static enum kb_step unusable(struct kb_as *as, const struct kb_fault *fault)
+/* The key that the KDC has used. Its kvno is not protected: it is for a person to compare. */
+static void note_reply_key(struct kb_as *as, const kb_encrypted_data *sealed)
+{
+    char kvno[32] = "", etype[24];
+
+    if (sealed->has_kvno) {
+        snprintf(kvno, sizeof(kvno), "kvno %u ", (unsigned)sealed->kvno);
+    }
+    snprintf(as->wanted, sizeof(as->wanted), "%s%s", kvno, kb_enctype_name(sealed->etype, etype));
+}
+
+/* `sealed` is the part that does not decrypt; NULL where that is not what is wrong. */
+static enum kb_step unusable(struct kb_as *as, const struct kb_fault *fault,
+                             const kb_encrypted_data *sealed)
 {
     struct kb_text name;
     char etype[40];
@@ -270,6 +283,9 @@ static enum kb_step unusable(struct kb_as *as, const struct kb_fault *fault)
                      "%s: the reply of KDC %.64s does not decrypt with %.100s: it is wrong, or the "
                      "reply is forged",
                      name.text, as->peer, as->request.keys->what);
+        if (sealed != NULL) {
+            note_reply_key(as, sealed);
+        }
         kb_as_add_both_sides(as, &as->error);
     } else {
         kb_error_set(&as->error, fault->code, "%s: the reply of KDC %.64s cannot be used: %s%s",
@@ -314,11 +330,12 @@ static enum kb_step take_reply(struct kb_as *as, kb_bytes message, struct kb_are
     if (st == KB_OK) {
         step = accept(as, &reply);
     } else if (st == KB_ERROR) {
-        step = unusable(as, &fault);
+        step = unusable(as, &fault, &reply.rep.msg.enc_part);
     } else if (st == KB_NO_MEMORY || st == KB_NO_CRYPTO) {
         step = kb_as_failed_with(as, st);
     } else {
-        step = unusable(as, &(struct kb_fault){.code = KB_E_KDC_REPLY, .what = kb_status_text(st)});
+        step = unusable(as, &(struct kb_fault){.code = KB_E_KDC_REPLY, .what = kb_status_text(st)},
+                        NULL);
     }
     kb_key_free(reply.session_key);
     return step;

@@ -158,6 +158,10 @@ void kb_as_describe_keys(struct kb_as *as, struct kb_buf *out)
     const struct kb_enctype *enctype;
     struct kb_key *key;
 
+    if (keys->describe != NULL) {
+        keys->describe(keys->ctx, out);
+        return;
+    }
     for (size_t i = 0; (enctype = kb_enctype_at(i)) != NULL; i++) {
         if (keys->get(keys->ctx, enctype->etype, KB_NONE, KB_NONE, 0, &key) == KB_OK) {
             kb_key_free(key);
@@ -197,9 +201,8 @@ static enum kb_status no_key(struct kb_as *as, bool allowed)
     kb_buf_init(&ours, 400);
     if (allowed) {
         kb_as_describe_keys(as, &ours);
-        kb_error_set(&as->error, KB_E_KEYTAB_NO_KEY,
-                     "%s: %.100s has keys of %s, the KDC has those of %s", name.text,
-                     as->request.keys->what, kb_buf_str(&ours), as->wanted);
+        kb_error_set(&as->error, KB_E_KEYTAB_NO_KEY, "%s: %.100s has %s, the KDC has keys of %s",
+                     name.text, as->request.keys->what, kb_buf_str(&ours), as->wanted);
     } else {
         kb_as_describe_etypes(as, &ours);
         kb_error_set(&as->error, KB_E_NO_ENCTYPE,

@@ -139,7 +139,7 @@ struct kb_key_hint kb_as_how(const struct kb_as *as, const struct kb_pa_key *key
 bool kb_as_same_key(const struct kb_as *as, const struct kb_key_hint *a,
                     const struct kb_key_hint *b);
 
-/* kb_as_describe_keys appends the enctypes of the client's keytab. */
+/* kb_as_describe_keys appends what the client's keytab has: kvnos and enctypes. */
 void kb_as_describe_keys(struct kb_as *as, struct kb_buf *out);
 
 /* kb_as_describe_etypes appends the enctypes that EncryptionTypes allows. */

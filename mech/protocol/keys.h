@@ -4,6 +4,7 @@
 #ifndef KB_KEYS_H
 #define KB_KEYS_H
 
+#include "asn1/buf.h"
 #include "crypto/key.h"
 
 /* Where the client's long-term keys come from: a keytab, or string-to-key over a password, with
@@ -12,6 +13,8 @@
 struct kb_key_source {
     enum kb_status (*get)(void *ctx, int32_t etype, kb_bytes salt, kb_bytes s2kparams, unsigned nth,
                           struct kb_key **out);
+    /* Appends what there is, for messages: "kvno 3 (2026-11-30) aes256-…". NULL for a password. */
+    void (*describe)(void *ctx, struct kb_buf *out);
     void *ctx;
     bool salted;      /* a password: keys depend on salt and parameters */
     const char *what; /* for messages: "the password of /etc/…", "keytab /etc/…" */

@@ -180,6 +180,7 @@ static void keep_if_same(struct kb_cred_view *view, struct kb_identity *made)
     struct kb_identity *drop = view->identity;
 
     if (view->identity != NULL && kb_identity_same(view->identity, made)) {
+        kb_identity_take_source(view->identity, made);
         drop = made;
     } else {
         view->identity = made;
@@ -187,15 +188,17 @@ static void keep_if_same(struct kb_cred_view *view, struct kb_identity *made)
     kb_identity_put(drop);
 }
 
-/* Keeps a view's identity for the next, or takes that which another thread has kept. */
-static void publish(struct kb_cred_view *view)
+/* Keeps a view's identity for the next, in place of `stale`, or takes that which another thread has
+ * kept. */
+static void publish(struct kb_cred_view *view, const struct kb_identity *stale)
 {
     struct kb_gss_cred *cred = view->cred;
     struct kb_identity *drop = NULL;
 
     lock_creds();
     if (kb_cred_view_holds(view)) {
-        if (cred->identity != NULL && cred->identity_generation == view->generation) {
+        if (cred->identity != NULL && cred->identity != stale &&
+            cred->identity_generation == view->generation) {
             drop = view->identity;
             view->identity = kb_identity_ref(cred->identity);
         } else {
@@ -212,18 +215,19 @@ static void publish(struct kb_cred_view *view)
 enum kb_status kb_cred_view_identity(struct kb_cred_view *view, struct kb_identity **out,
                                      struct kb_error *err)
 {
+    const struct kb_identity *before = view->identity;
     struct kb_identity *made;
 
     *out = NULL;
     if (!view->own_secret) {
         return identify(view, out, err);
     }
-    if (view->identity == NULL || !view->identity_holds) {
+    if (before == NULL || !view->identity_holds || kb_identity_is_stale(view->identity)) {
         if (identify(view, &made, err) != KB_OK) {
             return KB_ERROR;
         }
         keep_if_same(view, made);
-        publish(view);
+        publish(view, before);
     }
     *out = kb_identity_ref(view->identity);
     return KB_OK;

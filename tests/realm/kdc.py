@@ -124,6 +124,10 @@ class MIT:
         self.modify(name, *(["-pwexpire", password] if password else []),
                     *(["-expire", account] if account else []))
 
+    def limit(self, name, minutes):
+        """The longest life of its tickets."""
+        self.modify(name, "-maxlife", f"{minutes} minutes")
+
     def session_enctypes(self, name, enctypes):
         """The enctypes of session keys that this service takes, whatever its own keys are."""
         self._admin(f"setstr {quote(name)} session_enctypes {quote(','.join(enctypes))}")
@@ -134,6 +138,13 @@ class MIT:
     def export(self, keytab, names):
         """Adds the keys as they are: a keytab made here does not change a password."""
         self._admin(*(f"ktadd -q -k {keytab} -norandkey {quote(n)}" for n in names))
+
+    def rekey(self, keytab, name, *words):
+        """A new random key, added to the keytab. words: kadmin's ktadd (-keepold, -e ENCTYPES)."""
+        self._admin(" ".join(["ktadd", "-q", "-k", keytab, *map(quote, words), quote(name)]))
+
+    def random_key(self, name):
+        self._admin(f"cpw -randkey {quote(name)}")
 
     @staticmethod
     def requests(log):
@@ -237,6 +248,9 @@ class Heimdal:
         self._admin(f"modify {f'--pw-expiration-time={password} ' if password else ''}"
                     f"{f'--expiration-time={account} ' if account else ''}{quote(name)}")
 
+    def limit(self, name, minutes):
+        self._admin(f"modify --max-ticket-life={minutes}m {quote(name)}")
+
     def session_enctypes(self, name, enctypes):
         """Heimdal's KDC gives the first that was asked for and that the service has a key of."""
 
@@ -248,6 +262,18 @@ class Heimdal:
 
     def export(self, keytab, names):
         self._admin(*(f"ext_keytab -k {keytab} {quote(n)}" for n in names))
+
+    def rekey(self, keytab, name):
+        """A new random key, added to the keytab."""
+        self.random_key(name)
+        self.export(keytab, [name])
+
+    def random_key(self, name):
+        self._admin(f"cpw --random-key {quote(name)}")
+
+    def ktutil(self, keytab, *words):
+        """Heimdal's ktutil: remove, purge, copy, ..."""
+        run([self._bin("bin/ktutil.heimdal"), "-k", keytab, *words], env=self.env(), what="ktutil")
 
     @staticmethod
     def requests(log):

@@ -49,11 +49,12 @@ class Request:
 
 
 class Tap:
-    """with Tap(port) as tap: ... KDCHost={tap.kdc_host} ...; tap.requests. edit, if given, gets each
-    reply and returns the one to send, or None for silence."""
+    """with Tap(port) as tap: ... KDCHost={tap.kdc_host} ...; tap.requests. before, if given, is called
+    with each request before it goes on. edit, if given, gets each reply and returns the one to send,
+    or None for silence."""
 
-    def __init__(self, port, edit=None, address="127.0.0.1"):
-        self.to, self.edit, self.messages = (address, port), edit, []
+    def __init__(self, port, edit=None, address="127.0.0.1", before=None):
+        self.to, self.edit, self.before, self.messages = (address, port), edit, before, []
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind((address, 0))
         self.kdc_host = f"udp/{address}:{self.socket.getsockname()[1]}"
@@ -73,6 +74,8 @@ class Tap:
                 if s == self.socket:
                     message, client = s.recvfrom(65536)
                     self.messages.append(message)
+                    if self.before:
+                        self.before(message)
                     onward = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
                     clients[onward] = client
                     onward.sendto(message, self.to)
