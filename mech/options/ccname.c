@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/types.h>
 
+#include "mech/names/keyring_name.h"
 #include "mech/options/expand.h"
 #include "mech/options/file.h"
 #include "mech/options/krb5conf.h"
@@ -11,7 +12,9 @@
 #include "mech/options/text.h"
 
 /* Types that are somebody else's, or not built. */
-static const char others[][12] = {"KEYRING:", "KCM:", "API:", "MSLSA:"};
+static const char others[][12] = {"KCM:", "API:", "MSLSA:"};
+
+#define THERE_ARE "there are FILE:PATH, DIR:DIRECTORY, KEYRING:ANCHOR:NAME, MEMORY:NAME and auto"
 
 /* The type in front of a name ("FILE:"), with its colon; 0: none, as in a path. */
 static size_t type_len(const char *text)
@@ -23,15 +26,27 @@ static size_t type_len(const char *text)
 
 static enum kb_status not_yet(const char *what, struct kb_error *err)
 {
-    return kb_error_set(err, KB_E_OPTION,
-                        "caches of type %s are not supported yet; there are FILE:PATH, "
-                        "DIR:DIRECTORY and MEMORY:NAME",
+    return kb_error_set(err, KB_E_OPTION, "caches of type %s are not supported yet; " THERE_ARE,
                         what);
 }
 
 static bool is_auto(const char *text)
 {
     return kb_equal_nocase(kb_str(text), KB_LIT("auto"));
+}
+
+/* What %{...} stands for is not known yet. */
+static enum kb_status check_keyring(const char *text, struct kb_error *err)
+{
+    struct kb_keyring_name name;
+    const char *why;
+
+    if (strstr(text, "%{") != NULL) {
+        return kb_expand_check(text, err);
+    }
+    return kb_keyring_name_parse(text, &name, &why) == KB_OK
+               ? KB_OK
+               : kb_error_set(err, KB_E_OPTION, "%s", why);
 }
 
 enum kb_status kb_ccname_check(const char *text, struct kb_error *err)
@@ -45,6 +60,9 @@ enum kb_status kb_ccname_check(const char *text, struct kb_error *err)
         if (kb_starts_nocase(text, others[i])) {
             return not_yet(others[i], err);
         }
+    }
+    if (kb_starts_nocase(text, "KEYRING:")) {
+        return check_keyring(text + len, err);
     }
     if (len > 0 && text[len] == '\0') {
         return kb_error_set(err, KB_E_OPTION, "no name behind the cache's type");
@@ -62,9 +80,7 @@ enum kb_status kb_ccname_check(const char *text, struct kb_error *err)
         return kb_expand_check(text + len, err);
     }
     if (len > 0 && !kb_starts_nocase(text, "FILE:")) {
-        return kb_error_set(err, KB_E_OPTION,
-                            "there is no type of caches `%s`; there are FILE:PATH, DIR:DIRECTORY "
-                            "and MEMORY:NAME",
+        return kb_error_set(err, KB_E_OPTION, "there is no type of caches `%s`; " THERE_ARE,
                             kb_show(kb_bytes_of(text, len)).text);
     }
     return text[strlen(text) - 1] != '/'
@@ -80,11 +96,13 @@ bool kb_ccname_is_place(const char *text)
 enum kb_status kb_ccname_expand(const char *text, uid_t euid, struct kb_arena *arena,
                                 const char **out, struct kb_error *err)
 {
-    const char *type = kb_starts_nocase(text, "MEMORY:") ? "MEMORY:"
-                       : kb_starts_nocase(text, "DIR::") ? "DIR::"
-                       : kb_starts_nocase(text, "DIR:")  ? "DIR:"
-                                                         : "FILE:";
-    const char *path;
+    const char *type = kb_starts_nocase(text, "MEMORY:")    ? "MEMORY:"
+                       : kb_starts_nocase(text, "KEYRING:") ? "KEYRING:"
+                       : kb_starts_nocase(text, "DIR::")    ? "DIR::"
+                       : kb_starts_nocase(text, "DIR:")     ? "DIR:"
+                                                            : "FILE:";
+    struct kb_keyring_name keyring;
+    const char *path, *why;
     struct kb_buf name;
 
     *out = NULL;
@@ -95,6 +113,9 @@ enum kb_status kb_ccname_expand(const char *text, uid_t euid, struct kb_arena *a
     text += type_len(text);
     if (kb_expand(strcmp(type, "DIR::") == 0 ? text + 1 : text, euid, arena, &path, err) != KB_OK) {
         return KB_ERROR;
+    }
+    if (strcmp(type, "KEYRING:") == 0 && kb_keyring_name_parse(path, &keyring, &why) != KB_OK) {
+        return kb_error_set(err, KB_E_OPTION, "KEYRING:%s: %s", path, why);
     }
     kb_buf_init(&name, PATH_MAX + 16);
     kb_buf_printf(&name, "%s%s", type, path);

@@ -11,7 +11,7 @@
 #define KB_TKT_INVALID 0x01000000u
 
 static const struct kb_ccache_ops *const types[] = {&kb_cc_file_ops, &kb_cc_dir_ops,
-                                                    &kb_cc_memory_ops};
+                                                    &kb_cc_keyring_ops, &kb_cc_memory_ops};
 
 /* --- names of caches --- */
 
@@ -72,11 +72,11 @@ enum kb_status kb_ccache_new(const char *name, struct kb_ccache **out, struct kb
     if (ops == NULL) {
         return kb_error_set(
             err, KB_E_CCACHE,
-            "credentials cache %.*s: caches of this type cannot be used, only FILE:, DIR: and "
-            "MEMORY:",
+            "credentials cache %.*s: caches of this type cannot be used, only FILE:, DIR:, "
+            "KEYRING: and MEMORY:",
             (int)len, name);
     }
-    if (rest_len == 0) {
+    if (rest_len == 0 && ops != &kb_cc_keyring_ops) {
         return kb_error_set(err, KB_E_CCACHE, "credentials cache %s: there is no name behind it",
                             ops->type);
     }

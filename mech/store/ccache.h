@@ -45,7 +45,8 @@ struct kb_cc_stamp {
     uint64_t words[8];
 };
 
-/* kb_ccache_look costs a system call at most. */
+/* kb_ccache_look costs a system call at most (of a KEYRING: two where the primary one is meant, and
+ * a few once a second). */
 struct kb_cc_stamp kb_ccache_look(const struct kb_ccache *cache);
 bool kb_cc_same_stamp(const struct kb_cc_stamp *a, const struct kb_cc_stamp *b);
 

@@ -140,6 +140,7 @@ bool kb_cc_is_for(const struct kb_cc_contents *contents, const struct kb_cc_reco
 
 /* kb_cc_put_entry appends the record of a new ticket, version 4. */
 void kb_cc_put_entry(struct kb_buf *out, const struct kb_cc_store *what);
+void kb_cc_put_principal(struct kb_buf *out, const struct kb_principal *principal);
 
 /* kb_cc_put_all appends a whole cache: what is still good of `old` (NULL: nothing) but tickets for
  * `without` (NULL: none), and `what` (NULL: nothing new), whose earlier tickets it replaces. One of

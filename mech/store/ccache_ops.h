@@ -8,7 +8,7 @@
 struct kb_ccache {
     const struct kb_ccache_ops *ops;
     const struct kb_principal *owner; /* of a collection: whose is meant; NULL: the primary one */
-    struct kb_cc_memo *memo;          /* of a DIR: */
+    struct kb_cc_memo *memo;          /* of a DIR: or KEYRING: */
     _Atomic unsigned refs;
     char *shown; /* for messages: TYPE:REST, nothing in it that a terminal would obey */
     const char *rest;
@@ -19,6 +19,9 @@ struct kb_ccache {
 struct kb_cc_memo {
     struct kb_ccache *chosen; /* NULL: none */
     struct kb_cc_stamp chosen_at;
+    /* Of a KEYRING:, the keyring that was found, the key that says so, and when; 0: none. */
+    _Atomic int32_t ring, index;
+    _Atomic int64_t found_ms;
 };
 
 struct kb_ccache_ops {
@@ -47,6 +50,7 @@ struct kb_ccache *kb_ccache_make(const struct kb_ccache_ops *ops, const char *re
 
 extern const struct kb_ccache_ops kb_cc_dir_ops;
 extern const struct kb_ccache_ops kb_cc_file_ops;
+extern const struct kb_ccache_ops kb_cc_keyring_ops;
 extern const struct kb_ccache_ops kb_cc_memory_ops;
 
 /* For kb_ccache_fork_prepare. */

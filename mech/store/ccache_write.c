@@ -14,7 +14,7 @@ static void put_data(struct kb_buf *out, kb_bytes data)
     kb_buf_add(out, data);
 }
 
-static void put_principal(struct kb_buf *out, const struct kb_principal *principal)
+void kb_cc_put_principal(struct kb_buf *out, const struct kb_principal *principal)
 {
     const kb_string_list *parts = &principal->name.name_string;
 
@@ -55,8 +55,8 @@ void kb_cc_put_entry(struct kb_buf *out, const struct kb_cc_store *what)
 {
     const struct kb_credential *credential = what->credential;
 
-    put_principal(out, what->owner);
-    put_principal(out, what->server);
+    kb_cc_put_principal(out, what->owner);
+    kb_cc_put_principal(out, what->server);
     put(out, 2, (uint16_t)kb_key_enctype(credential->session_key)->etype);
     put_data(out, kb_key_bytes(credential->session_key));
     put_time(out, credential->authtime);
@@ -186,7 +186,7 @@ enum kb_status kb_cc_put_all(struct kb_buf *out, const struct kb_cc_contents *ol
     size_t num = 0;
 
     put_header(out, old, what);
-    put_principal(out, old != NULL ? old->owner : what->owner);
+    kb_cc_put_principal(out, old != NULL ? old->owner : what->owner);
     if (what != NULL) {
         kb_cc_put_entry(out, what);
     }

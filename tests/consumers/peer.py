@@ -25,9 +25,11 @@ class GSSFailure(Exception):
 
 
 class Peer:
-    def __init__(self, env):
-        self.process = subprocess.Popen([sys.executable, "-B", os.path.abspath(__file__)], env=env,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, env, through=()):
+        """through: a command line that runs another one."""
+        self.process = subprocess.Popen([*through, sys.executable, "-B", os.path.abspath(__file__)],
+                                        env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True)
 
     def call(self, do, **arguments):
         for key, value in arguments.items():

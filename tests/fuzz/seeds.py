@@ -269,6 +269,15 @@ def dns(wire, vectors):
     yield b"\0" + answer(5, name("b.test"))
 
 
+def keyring(wire, vectors):
+    """Names of KEYRING: caches, and indexes of collections."""
+    for anchor in ("persistent:1000", "user:a", "session:a", "process:", "thread:a", "legacy:a"):
+        yield anchor.encode()
+        yield anchor.encode() + b":krb_ccache_a1B2c3D"
+    for name in (b"tkt", b"krb_ccache_a1B2c3D"):
+        yield struct.pack(">II", 1, len(name)) + name
+
+
 SEEDS = {
     "ap": ap,
     "beside": beside,
@@ -279,6 +288,7 @@ SEEDS = {
     "fetch": fetch,
     "http": http,
     "iov": iov,
+    "keyring": keyring,
     "keytab": keytab,
     "options": options,
     "token": token,
