@@ -3,6 +3,7 @@
 #include "mech/login/beside.h"
 #include "mech/login/cache.h"
 #include "mech/login/flight.h"
+#include "mech/login/refresh.h"
 #include "mech/protocol/krberror.h"
 #include "mech/protocol/text.h"
 #include "mech/report/events.h"
@@ -42,13 +43,15 @@ static kb_bytes realm_of_tgt(const struct kb_credential *tgt)
     return realm;
 }
 
-static void keep(struct kb_work *work, struct kb_credential *tgt)
+static void keep(struct kb_work *work, struct kb_credential *tgt, enum kb_flight_from from)
 {
     struct realm_key bytes;
     kb_bytes key = key_of(&bytes, 'r', realm_of_tgt(tgt), KB_NONE);
+    int64_t now = from == KB_FLIGHT_FETCHED ? kb_identity_now(work->identity) : INT64_MIN;
 
     if (key.len > 0) {
-        kb_shared_put(kb_identity_shared(work->identity), key, tgt, KB_NEVER);
+        kb_shared_put(kb_identity_shared(work->identity), key, tgt,
+                      kb_refresh_at(tgt, work->login->options->min_lifetime, now));
     }
 }
 
@@ -59,7 +62,7 @@ static struct kb_credential *in_cache(struct kb_work *work, kb_bytes realm)
     struct kb_credential *found = NULL;
 
     if (server != NULL && kb_cache_ticket(work, server, true, &found) == KB_OK) {
-        keep(work, found);
+        keep(work, found, KB_FLIGHT_CACHED);
     }
     kb_principal_free(server);
     return found;
@@ -97,7 +100,7 @@ void kb_realms_keep_referrals(struct kb_work *work, const struct kb_fetch *fetch
             kb_cache_keep(work, tgt->server, tgt, false);
         }
         kb_credential_free(known);
-        keep(work, tgt);
+        keep(work, tgt, KB_FLIGHT_FETCHED);
     }
 }
 
@@ -166,18 +169,23 @@ static enum kb_status ask(struct kb_work *work, const struct kb_realm_tgt *tgt,
  * meanwhile. */
 static enum kb_status lead(struct kb_work *work, kb_bytes key, const struct kb_realm_tgt *tgt,
                            kb_bytes realm, const struct kb_principal *wanted,
-                           struct kb_credential **out, struct kb_error *err)
+                           const struct kb_credential *not_this, struct kb_credential **out,
+                           struct kb_error *err)
 {
     enum kb_status st = kb_beside_lead(work, key, err);
 
     *out = NULL;
     if (st == KB_OK) {
         *out = find(work, realm);
+        if (*out != NULL && not_this != NULL && kb_equal((*out)->ticket, not_this->ticket)) {
+            kb_credential_free(*out);
+            *out = NULL;
+        }
     }
     if (st == KB_OK && *out == NULL) {
         st = ask(work, tgt, wanted, out, err);
         if (st == KB_OK) {
-            keep(work, *out);
+            keep(work, *out, KB_FLIGHT_FETCHED);
             kb_cache_keep(work, (*out)->server, *out, false);
         }
     }
@@ -187,9 +195,11 @@ static enum kb_status lead(struct kb_work *work, kb_bytes key, const struct kb_r
     return st;
 }
 
-/* Asks the KDC of the realm that `tgt` is for to give the TGT of `realm`, or of a nearer one. */
+/* Asks the KDC of the realm that `tgt` is for to give the TGT of `realm`, or of a nearer one.
+ * `not_this`: the one that is kept and is not to be used; NULL: none. */
 static enum kb_status step(struct kb_work *work, const struct kb_realm_tgt *tgt, kb_bytes realm,
-                           struct kb_realm_tgt *out, struct kb_error *err)
+                           const struct kb_credential *not_this, struct kb_realm_tgt *out,
+                           struct kb_error *err)
 {
     kb_bytes from = realm_of_tgt(tgt->credential);
     struct kb_principal *wanted = kb_principal_tgs(realm, from);
@@ -206,7 +216,7 @@ static enum kb_status step(struct kb_work *work, const struct kb_realm_tgt *tgt,
     st = kb_flight_enter(work->login, work->wait, key, &out->credential, err);
     if (st == KB_NOT_FOUND) {
         out->kept = false;
-        st = lead(work, key, tgt, realm, wanted, &out->credential, err);
+        st = lead(work, key, tgt, realm, wanted, not_this, &out->credential, err);
     }
     kb_principal_free(wanted);
     return st;
@@ -217,6 +227,7 @@ static enum kb_status step(struct kb_work *work, const struct kb_realm_tgt *tgt,
 struct walk {
     struct kb_work *work;
     kb_bytes to;
+    bool hierarchy;
     struct kb_path path;
     size_t at; /* the realm of `tgt` on it */
     struct kb_realm_tgt tgt;
@@ -305,6 +316,46 @@ static enum kb_status no_way(const struct walk *walk, const struct kb_error *fir
                         kb_text_escaped(&to, walk->to), first->text);
 }
 
+/* Did it come by realms that [capaths] allows? Each TGT on the way names the realm before; one that
+ * is not there (MIT's client does not keep all) tells nothing. */
+static bool came_by_the_path(const struct walk *walk, struct kb_credential *tgt)
+{
+    kb_bytes home = walk->path.realms[0];
+    struct kb_credential *at = kb_credential_ref(tgt), *before;
+    bool good = true;
+
+    for (int i = 0; good && at != NULL && i < KB_REALMS_MAX; i++) {
+        kb_bytes from = at->server->realm;
+
+        good = kb_equal(from, home) || kb_path_position(&walk->path, 0, from) != 0;
+        before = good && !kb_equal(from, home) ? find(walk->work, from) : NULL;
+        kb_credential_free(at);
+        at = before;
+    }
+    kb_credential_free(at);
+    return good;
+}
+
+/* One that is kept, and may be used on this way; refreshed where it is due. *out_other: one that is
+ * kept and may not. */
+static struct kb_credential *find_on_the_way(const struct walk *walk, kb_bytes realm,
+                                             struct kb_credential **out_other)
+{
+    struct kb_work *work = walk->work;
+    struct kb_credential *found = find(work, realm);
+    struct realm_key bytes;
+    kb_bytes key = key_of(&bytes, 'r', realm, KB_NONE);
+
+    if (found != NULL && key.len > 0) {
+        kb_refresh_realm(work, key, realm, walk->hierarchy, &found);
+    }
+    if (found != NULL && walk->path.configured && !came_by_the_path(walk, found)) {
+        *out_other = found;
+        found = NULL;
+    }
+    return found;
+}
+
 /* From the realm that we are in as far as its KDC leads: to the service's, else to the one on the
  * path that is nearest to that. */
 static enum kb_status go_on(struct walk *walk, struct kb_error *err)
@@ -312,13 +363,15 @@ static enum kb_status go_on(struct walk *walk, struct kb_error *err)
     struct kb_error first = {0};
 
     for (size_t next = walk->path.num - 1; next > walk->at; next--) {
-        struct kb_realm_tgt found = {find(walk->work, walk->path.realms[next]), true};
+        struct kb_credential *other = NULL;
+        struct kb_realm_tgt found = {find_on_the_way(walk, walk->path.realms[next], &other), true};
         enum kb_status st = KB_OK;
 
         *err = (struct kb_error){0};
         if (found.credential == NULL) {
-            st = step(walk->work, &walk->tgt, walk->path.realms[next], &found, err);
+            st = step(walk->work, &walk->tgt, walk->path.realms[next], other, &found, err);
         }
+        kb_credential_free(other);
         if (st == KB_OK) {
             return advance(walk, &found, err);
         }
@@ -333,7 +386,7 @@ static enum kb_status go_on(struct walk *walk, struct kb_error *err)
 static enum kb_status walk_to(struct kb_work *work, const struct kb_realm_tgt *home, kb_bytes realm,
                               bool hierarchy, struct kb_realm_tgt *out, struct kb_error *err)
 {
-    struct walk walk = {.work = work, .to = realm, .tgt = *home};
+    struct walk walk = {.work = work, .to = realm, .hierarchy = hierarchy, .tgt = *home};
     enum kb_status st = KB_OK;
 
     (void)kb_credential_ref(home->credential);

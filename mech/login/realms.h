@@ -5,12 +5,14 @@
  * Where it does neither, it is asked for those on the path (path.h), the farthest first; and so on
  * from there. Not more than KB_REALMS_MAX realms, and none twice.
  *
- * Where [capaths] names the pair, no realm may be on the way that it does not name: a KDC that
- * leads elsewhere is not followed (MIT's client follows; its documentation says that "." excludes
- * intermediate realms, and its servers refuse such tickets).
+ * Where [capaths] names the pair, no realm may be on the way that it does not name: a TGT that came
+ * by another is not used, be it from the cache, and a KDC that leads elsewhere is not followed
+ * (MIT's client follows; its documentation says that "." excludes intermediate realms, and its
+ * servers refuse such tickets).
  *
  * Each TGT that was obtained is kept for all threads of the identity, whatever way it came, and in
- * its credentials cache, where MIT's programs and the next process find it. Each step from one
+ * its credentials cache, where MIT's programs and the next process find it, and refreshed ahead
+ * (refresh.h) by the call that is on its way. Each step from one
  * realm to the next has a flight of its own (store/shared.h), and no thread waits in one for
  * another. */
 #ifndef KB_LOGIN_REALMS_H

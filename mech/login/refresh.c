@@ -5,8 +5,11 @@
 #include "mech/login/clock.h"
 #include "mech/login/flight.h"
 #include "mech/login/identity_own.h"
+#include "mech/login/realms.h"
 
 #define PATIENCE_MS 1000
+#define MAX_PATIENCE_MS 5000
+#define MARGIN_MS 250 /* for what is computed between two round trips */
 
 /* --- when --- */
 
@@ -30,7 +33,30 @@ int64_t kb_refresh_at(const struct kb_credential *credential, int64_t min_life, 
     return life > 0 ? from + life * draw_share() / 1000 : KB_NEVER;
 }
 
-/* --- what both kinds have in common --- */
+/* --- for how long --- */
+
+/* A second, or two round trips to the user's own KDC. */
+static int64_t patience(const struct kb_login *login)
+{
+    int64_t ms =
+        2 * kb_net_round_trip_ms(kb_identity_principal(login->identity)->realm) + MARGIN_MS;
+
+    ms = ms > PATIENCE_MS ? ms : PATIENCE_MS;
+    return ms < MAX_PATIENCE_MS ? ms : MAX_PATIENCE_MS;
+}
+
+/* Within a call that waits already. */
+static int64_t patience_of(const struct kb_work *work)
+{
+    int64_t most = patience(work->login), left = most;
+
+    if (work->wait->deadline_ms != INT64_MAX) {
+        left = work->wait->deadline_ms - kb_now_ms();
+    }
+    return left > most ? most : left > 1 ? left : 1;
+}
+
+/* --- what all kinds have in common --- */
 
 struct refresh {
     struct kb_shared *shared;
@@ -140,18 +166,6 @@ static struct kb_credential *renew_or_log_in(struct refresh *refresh)
     return new_one;
 }
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t patience_of(const struct kb_wait *wait)
-{
-    int64_t left = wait->deadline_ms == INT64_MAX ? PATIENCE_MS : wait->deadline_ms - kb_now_ms();
-
-    return least(left > 1 ? left : 1, PATIENCE_MS);
-}
-
 void kb_refresh_tgt(struct kb_work *work, struct kb_credential **tgt)
 {
     const struct kb_login *login = work->login;
@@ -170,7 +184,7 @@ void kb_refresh_tgt(struct kb_work *work, struct kb_credential **tgt)
         kb_shared_stays(kb_identity_shared(login->identity), KB_SHARED_TGT, *tgt);
         return;
     }
-    if (begin(&refresh, login, KB_SHARED_TGT, *tgt, patience_of(work->wait)) == KB_OK) {
+    if (begin(&refresh, login, KB_SHARED_TGT, *tgt, patience_of(work)) == KB_OK) {
         new_one = later_one_in_cache(&refresh);
         if (new_one == NULL) {
             new_one = renew_or_log_in(&refresh);
@@ -182,13 +196,40 @@ void kb_refresh_tgt(struct kb_work *work, struct kb_credential **tgt)
     end(&refresh, new_one, from, tgt);
 }
 
-/* --- a service's --- */
-
 /* One that ends hardly later is not worth it. */
 static int64_t worth_the_way(const struct kb_credential *old)
 {
     return old->endtime + (old->endtime - old->starttime) / 5;
 }
+
+/* --- another realm's TGT --- */
+
+void kb_refresh_realm(struct kb_work *work, kb_bytes key, kb_bytes realm, bool hierarchy,
+                      struct kb_credential **tgt)
+{
+    const struct kb_login *login = work->login;
+    struct kb_credential *home = NULL;
+    struct kb_realm_tgt found = {0};
+    struct refresh refresh;
+
+    if (work->later_than != 0 || work->refreshed_realm ||
+        !kb_shared_claim(kb_identity_shared(login->identity), key, *tgt,
+                         kb_identity_now(login->identity), false)) {
+        return;
+    }
+    work->refreshed_realm = true;
+    if (begin(&refresh, login, key, *tgt, patience_of(work)) == KB_OK) {
+        refresh.work->later_than = worth_the_way(refresh.old);
+        if (kb_work_tgt(refresh.work, &home, &refresh.error) == KB_OK &&
+            home->endtime > refresh.old->endtime) {
+            (void)!kb_realms_tgt(refresh.work, realm, hierarchy, &found, &refresh.error);
+        }
+        kb_credential_free(home);
+    }
+    end(&refresh, found.credential, KB_FLIGHT_FETCHED, tgt);
+}
+
+/* --- a service's --- */
 
 void kb_refresh_ticket(const struct kb_login *login, const struct kb_target *target, kb_bytes key,
                        struct kb_credential **ticket)
@@ -197,7 +238,7 @@ void kb_refresh_ticket(const struct kb_login *login, const struct kb_target *tar
     struct kb_credential *new_one = NULL, *tgt = NULL;
     struct refresh refresh;
 
-    if (begin(&refresh, login, key, *ticket, PATIENCE_MS) == KB_OK) {
+    if (begin(&refresh, login, key, *ticket, patience(login)) == KB_OK) {
         refresh.work->later_than = worth_the_way(old);
         if (kb_work_tgt(refresh.work, &tgt, &refresh.error) == KB_OK &&
             tgt->endtime > old->endtime &&
@@ -220,7 +261,7 @@ void kb_refresh_forwarded(const struct kb_login *login, kb_bytes key,
     struct kb_credential *new_one = NULL;
     struct refresh refresh;
 
-    if (begin(&refresh, login, key, *forwarded, PATIENCE_MS) == KB_OK) {
+    if (begin(&refresh, login, key, *forwarded, patience(login)) == KB_OK) {
         refresh.work->later_than = worth_the_way(old);
         (void)!kb_work_forwarded(refresh.work, &new_one, &refresh.error);
         if (new_one != NULL && new_one->endtime <= old->endtime) {
@@ -277,7 +318,7 @@ void kb_refresh_clock(const struct kb_login *login)
     if (!kb_identity_has_secret(identity) || !kb_realm_clock_claim(identity->clock)) {
         return;
     }
-    kb_login_start_waiting_for(login, PATIENCE_MS, &wait);
+    kb_login_start_waiting_for(login, patience(login), &wait);
     work = kb_work_new(login, &wait, &err);
     if (work != NULL && measure(work, &tgt, &err) == KB_OK) {
         kb_event_clock_measured(work->env.events, kb_identity_clock_offset(identity) / 1000000);

@@ -1,7 +1,8 @@
 /* refresh.h - tickets replaced before they end, while the old one still serves. Inside login.
  *
  * The call that finds a ticket (a TGT or a service's) beyond four fifths of its life fetches the
- * next: there is no thread for it. It waits a second at most, and nobody else waits for it: other
+ * next: there is no thread for it. It waits a second at most, or two round trips where its KDCs are
+ * known to be so far away, and nobody else waits for it: other
  * threads go on with the old ticket, and so does this call if it fails; that is a line in the log,
  * and the next try comes later (store/shared.h). When exactly, is drawn for each ticket in each
  * process, so that those who share one do not all ask at once.
@@ -33,6 +34,11 @@ void kb_refresh_forwarded(const struct kb_login *login, kb_bytes key,
 /* kb_refresh_tgt does so with the TGT that a call has found, if that is due, or ends no later than
  * work->later_than. */
 void kb_refresh_tgt(struct kb_work *work, struct kb_credential **tgt);
+
+/* kb_refresh_realm does so with the TGT of another realm, kept under `key`, if that is due; with
+ * what is on the way to it. Not in a call that refreshes already. */
+void kb_refresh_realm(struct kb_work *work, kb_bytes key, kb_bytes realm, bool hierarchy,
+                      struct kb_credential **tgt);
 
 /* kb_refresh_clock logs in anew where it is in doubt how far the realm's clock is from ours
  * (clock.h): only a fresh AS-REP says it. Where there is no secret, things stay as they are. */

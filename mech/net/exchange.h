@@ -88,6 +88,10 @@ void kb_net_free(struct kb_net_session *net); /* closes what is open; NULL is ac
  * answered this process before (and since did not fail). */
 bool kb_net_alive(struct kb_net_session *net, kb_bytes realm);
 
+/* kb_net_round_trip_ms is how long a realm's KDC is known to take for an answer, with some care
+ * (RFC 6298): the quickest of those that are alive. 0: not known. */
+int64_t kb_net_round_trip_ms(kb_bytes realm);
+
 /* kb_net_idle registers a function that runs once, right after the first message was sent: the time
  * of a round trip in which OpenSSL can be loaded. */
 void kb_net_idle(struct kb_net_session *net, void (*idle)(void *), void *ctx);

@@ -132,7 +132,7 @@ int64_t kb_lanes_hedge_ms(const struct kb_race *race, const struct kb_place *pla
         (transport != KB_UDP && race->net->kept.place != place)) {
         return tuning->hedge_ms;
     }
-    ms = ((int64_t)place->known.srtt_us + 4 * (int64_t)place->known.rttvar_us + 999) / 1000;
+    ms = (kb_memory_rto_us(&place->known) + 999) / 1000;
     ms = ms > tuning->hedge_min_ms ? ms : tuning->hedge_min_ms;
     return ms < tuning->hedge_ms ? ms : tuning->hedge_ms;
 }

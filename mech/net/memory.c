@@ -290,6 +290,24 @@ void kb_memory_each(kb_bytes realm, kb_memory_fn each, void *ctx)
     pthread_mutex_unlock(&lock);
 }
 
+static void take_quickest(void *ctx, const char *name, const struct kb_known *known)
+{
+    int64_t *quickest_us = ctx, us = kb_memory_rto_us(known);
+
+    (void)name;
+    if (known->alive && us > 0 && (*quickest_us == 0 || us < *quickest_us)) {
+        *quickest_us = us;
+    }
+}
+
+int64_t kb_net_round_trip_ms(kb_bytes realm)
+{
+    int64_t quickest_us = 0;
+
+    kb_memory_each(realm, take_quickest, &quickest_us);
+    return (quickest_us + 999) / 1000;
+}
+
 void kb_memory_put(kb_bytes realm, const char *name, const struct kb_known *known)
 {
     struct record *record;

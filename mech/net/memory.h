@@ -36,6 +36,12 @@ void kb_memory_failed(kb_bytes realm, const struct kb_kdc *kdc, int64_t now_ms);
 void kb_memory_overtaken(kb_bytes realm, const struct kb_kdc *kdc, int64_t silent_ms,
                          int64_t now_ms);
 
+/* kb_memory_rto_us is srtt and four times rttvar; 0: not measured. */
+static inline int64_t kb_memory_rto_us(const struct kb_known *known)
+{
+    return (int64_t)known->srtt_us + 4 * (int64_t)known->rttvar_us;
+}
+
 /* kb_memory_forgive forgets who of a realm failed. */
 void kb_memory_forgive(kb_bytes realm);
 

@@ -38,7 +38,8 @@ def setUpModule():
     FOREST[TOP].add(Principal("host/www.example"))
     FOREST[B].add(Principal("host/www.b.example"), Principal("host/ftp.b.example"),
                   Principal("host/unmapped.b.example"))
-    FOREST[LAB].add(Principal("host/www.lab.test"))
+    FOREST[LAB].add(Principal("host/www.lab.test"), Principal("host/ftp.lab.test"),
+                    Principal("host/mail.lab.test"))
 
 
 class Realms(unittest.TestCase):
@@ -184,6 +185,19 @@ class TestCapaths(Realms):
     def test_a_referral_that_leads_elsewhere(self):
         self.refused(self.client(self.conf(capaths=DIRECT)), "host@www.b.example",
                      "host/www.b.example@B.EXAMPLE", f"through realm {TOP}, which [capaths]")
+
+
+    def test_a_cached_way_that_leads_elsewhere(self):
+        """MIT's client came by EXAMPLE and left its TGTs in the cache: whoever has forbidden that
+        does not get the use of them."""
+        by_top = self.conf([(".lab.test", LAB)], capaths=TO_LAB)
+        self.tool("kinit", f"alice@{A}", conf=by_top, stdin=self.me.passwords["alice"] + "\n")
+        self.tool("kvno", "-S", "host", "www.lab.test", conf=by_top)
+        self.assertEqual(self.asked(self.client(by_top), "host@ftp.lab.test"), {LAB: {"TGS": 1}})
+        not_by_top = self.conf([(".lab.test", LAB)], capaths=f"  {A} = {{\n    {LAB} = {B}\n  }}\n")
+        seen = self.refused(self.client(not_by_top), "host@mail.lab.test",
+                            f"The KDC of realm {A} leads to realm {TOP}, which [capaths] does not have")
+        self.assertNotIn(LAB, seen)
 
 
 class TestReferrals(Realms):

@@ -7,13 +7,16 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "realm")]
 import harness                           # noqa: E402
+from forest import Forest                # noqa: E402
 from kdc import program, write           # noqa: E402
-from realm import Realm, stepped         # noqa: E402
+from realm import Principal, Realm, stepped  # noqa: E402
+from tap import Tap                      # noqa: E402
 
 STEPS = os.path.join(os.environ.get("KB_BUILDDIR", os.getcwd()), "tests", "consumers", "steps")
 HOUR = 3600
@@ -23,9 +26,10 @@ DAY = 24 * HOUR
 class Clock:
     """A program that makes contexts while time passes."""
 
-    def __init__(self, realm, options, **more):
+    def __init__(self, realm, options, keytab=None, krb5_conf=None, **more):
         self.path = realm.path("clock")
-        env = realm.env(options=options, KRB5_KTNAME="FILE:" + realm.path("service.keytab"))
+        env = realm.env(options=options, krb5_conf=krb5_conf,
+                        KRB5_KTNAME="FILE:" + (keytab or realm.path("service.keytab")))
         env["KRB5RCACHENAME"] = "none:"
         env.update(stepped(self.path), STEPS_CLOCK=self.path, **more)
         self.child = subprocess.Popen([STEPS], env=env, text=True, stdin=subprocess.PIPE,
@@ -53,17 +57,16 @@ class Clock:
         self.child.wait(timeout=20)
 
 
-class TestRefresh(unittest.TestCase):
+class Refreshed(unittest.TestCase):
     @classmethod
-    def setUpClass(cls):
-        cls.realm = Realm()
-        cls.realm.__enter__()
-        cls.addClassCleanup(cls.realm.close)
-        # From now on the KDC is on the test's clock, which nothing turns back.
-        write(cls.realm.path("clock"), "+0s\n")
-        cls.realm.clock = stepped(cls.realm.path("clock"))
-        cls.realm.kdc_stop()
-        cls.realm.kdc_start()
+    def put_on_the_clock(cls, *realms):
+        """From now on their KDCs are on the test's clock, which nothing turns back."""
+        path = realms[0].path("clock")
+        write(path, "+0s\n")
+        for realm in realms:
+            realm.clock = stepped(path)
+            realm.kdc_stop()
+            realm.kdc_start()
 
     def start(self, options, **more):
         """With a login, at once."""
@@ -93,12 +96,22 @@ class TestRefresh(unittest.TestCase):
         return least, longest
 
     @contextlib.contextmanager
-    def kdc_away(self):
-        self.realm.kdc_stop()
+    def kdc_away(self, realm=None):
+        realm = realm or self.realm
+        realm.kdc_stop()
         try:
             yield
         finally:
-            self.realm.kdc_start()
+            realm.kdc_start()
+
+
+class TestRefresh(Refreshed):
+    @classmethod
+    def setUpClass(cls):
+        cls.realm = Realm()
+        cls.realm.__enter__()
+        cls.addClassCleanup(cls.realm.close)
+        cls.put_on_the_clock(cls.realm)
 
     def retries(self):
         """The seconds until the next try that each failed refresh of the TGT announced."""
@@ -243,6 +256,19 @@ class TestRefresh(unittest.TestCase):
         self.assertIn(longest, range(900, 2500))
         self.no_failure(clock, HOUR)
 
+    def test_a_kdc_that_is_far_away(self):
+        """A second would not do for the two round trips that a refresh takes."""
+        def late(reply):
+            time.sleep(0.55)
+            return reply
+        with Tap(self.realm.port, edit=late) as tap:
+            options = self.options().replace(self.realm.kdc_host, tap.kdc_host)
+            clock = self.start(options)
+            with self.realm.counting() as seen:
+                self.no_failure(clock, 9 * HOUR)
+        self.assertEqual((seen["AS"], seen["TGS"]), (1, 1), (dict(seen), self.log()))
+        self.assertNotIn("could not be refreshed", self.log())
+
     def test_a_refused_password(self):
         """It was changed. That is said once; the tickets serve to their end."""
         clock = self.start(self.options("password", "bob"))
@@ -270,6 +296,44 @@ class TestRefresh(unittest.TestCase):
                         self.no_failure(clock, HOUR + HOUR // 2, every=1800)
                 self.no_failure(clock, 2 * HOUR, every=1800)
         self.assertLess(seen["AS"], 60 * 24 // 8 + 20, dict(seen))
+
+
+class TestAnotherRealm(Refreshed):
+    """A service of a realm to which another leads."""
+
+    @classmethod
+    def setUpClass(cls):
+        home, hub, there = "A.TEST", "TEST", "B.TEST"
+        cls.forest = Forest({home: {}, hub: {}, there: {}}, [(home, hub), (hub, there)])
+        cls.addClassCleanup(cls.forest.__exit__)
+        cls.forest.__enter__()
+        cls.realm, cls.there = cls.forest[home], cls.forest[there]
+        cls.realm.add(Principal("alice", "correct horse battery"))
+        cls.there.add(*(Principal(f"{name}/localhost") for name in ("HTTP", "other", "third")))
+        cls.put_on_the_clock(*cls.forest.realms.values())
+        cls.more = {
+            "keytab": cls.there.keytab("service.keytab", "HTTP/localhost", "other/localhost",
+                                       "third/localhost"),
+            "krb5_conf": cls.forest.krb5_conf("clock", [("localhost", there)])}
+
+    def test_months(self):
+        """A context every two hours for two months: none fails, and none has a poor ticket."""
+        clock = self.start(self.options(), **self.more)
+        with self.forest.counting() as seen:
+            least, longest = self.no_failure(clock, 60 * DAY, every=2 * HOUR)
+        self.assertGreater(least, 0)
+        self.assertLess(longest, 5000)
+        for realm in self.forest.realms:
+            self.assertIn(seen[realm]["TGS"], range(150, 400), seen)
+
+    def test_the_way_is_refreshed(self):
+        """By who comes that way shortly before it ends. Then the realms on it may be away."""
+        clock = self.start(self.options(), **self.more)
+        clock.pass_by(8 * HOUR + 45 * 60, 8 * HOUR + 45 * 60, target="other@localhost")
+        with contextlib.ExitStack() as away:
+            for realm in self.realm, self.forest["TEST"]:
+                away.enter_context(self.kdc_away(realm))
+            self.no_failure(clock, 5 * HOUR, every=5 * HOUR, target="third@localhost")
 
 
 if __name__ == "__main__":

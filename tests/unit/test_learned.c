@@ -248,6 +248,21 @@ static void foreign_text_does_nothing(void **state)
     assert_true(get(&a).late_until_ms <= kb_now_ms() + 60 * MINUTE);
 }
 
+/* Of those that are alive the quickest, with a margin for what varies. */
+static void a_round_trip(void **state)
+{
+    (void)state;
+    kb_memory_clear();
+    assert_int_equal(kb_net_round_trip_ms(REALM), 0);
+    answer(&a, 900);
+    assert_in_range(kb_net_round_trip_ms(REALM), 2700, 2704); /* RFC 6298 2.2: 900 + 4 * 450 */
+    answer(&b, 100);
+    assert_in_range(kb_net_round_trip_ms(REALM), 300, 304);
+    kb_memory_failed(REALM, &b, kb_now_ms());
+    assert_in_range(kb_net_round_trip_ms(REALM), 2700, 2704);
+    kb_memory_clear();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,6 +274,7 @@ int main(void)
         cmocka_unit_test_setup(it_changes_seldom, clear),
         cmocka_unit_test_setup(what_was_found_out_here_stays, clear),
         cmocka_unit_test_setup(foreign_text_does_nothing, clear),
+        cmocka_unit_test(a_round_trip),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
