@@ -43,6 +43,9 @@ static enum kb_status users_own(struct place *place)
 {
     struct kb_ccache *collection = place->cache;
 
+    if (!kb_ccache_set_kcm_socket(collection, kb_options_kcm_socket(place->options->krb5conf))) {
+        return KB_NO_MEMORY;
+    }
     if (place->options->user != NULL) {
         place->cache = kb_ccache_for(collection, place->options->user);
         kb_ccache_put(collection);

@@ -14,7 +14,7 @@ mech/names    asn1 crypto
 mech/protocol asn1 crypto mech/report mech/names
 mech/options  asn1 crypto mech/report mech/names
 mech/net      asn1 crypto/tls.h mech/report mech/protocol/step.h
-mech/store    asn1 crypto mech/report mech/names mech/protocol/credential.h mech/net/wait.h mech/net/fds.h
+mech/store    asn1 crypto mech/report mech/names mech/protocol/credential.h mech/net/wait.h mech/net/fds.h mech/net/local.h
 mech/login    asn1 crypto mech/report mech/names mech/protocol mech/options mech/net mech/store
 mech          asn1 crypto mech
 mech/spi      asn1 crypto mech

@@ -179,10 +179,11 @@ static void take_contents(struct kb_work *work, unsigned changes, struct kb_cc_c
     struct kb_identity *identity = work->identity;
     struct kb_cc_contents *old = contents;
     int64_t offset;
-    bool newest;
+    bool newest, same;
 
     kb_identity_lock();
     newest = identity->cache_changes == changes;
+    same = identity->cache_known && kb_cc_same_stamp(&identity->cache_stamp, stamp);
     if (newest) {
         old = identity->cached;
         identity->cached = contents;
@@ -193,7 +194,7 @@ static void take_contents(struct kb_work *work, unsigned changes, struct kb_cc_c
     }
     kb_identity_unlock();
     kb_cc_contents_put(old);
-    if (!newest || (contents != NULL && identity->cache_write_only)) {
+    if (!newest || same || (contents != NULL && identity->cache_write_only)) {
         return;
     }
     if (contents != NULL && kb_cc_clock_offset(contents, &offset)) {
@@ -220,14 +221,18 @@ static bool is_known_as(const struct kb_identity *identity, const struct kb_prin
     return same;
 }
 
-static enum kb_status load(struct kb_work *work, struct kb_cc_contents **out, struct kb_error *err)
+/* *out_stamp is what belongs to what it finds, also if that is nothing. */
+static enum kb_status load(struct kb_work *work, struct kb_cc_contents **out,
+                           struct kb_cc_stamp *out_stamp, struct kb_error *err)
 {
     struct kb_identity *identity = work->identity;
-    struct kb_cc_stamp stamp;
+    struct kb_cc_stamp stamp, before = kb_ccache_look(identity->cache);
     struct kb_cc_contents *known = known_of(identity, &stamp);
     enum kb_status st = kb_ccache_reload(identity->cache, known, work->wait, out, err);
 
     kb_cc_contents_put(known);
+    *out_stamp =
+        st == KB_OK ? *kb_cc_stamp_of(*out) : kb_ccache_stamp_without(identity->cache, st, &before);
     if (st == KB_OK &&
         kb_cc_check_owner(identity->cache, kb_cc_owner(*out), identity->client, err) != KB_OK) {
         if (is_known_as(identity, kb_cc_owner(*out))) {
@@ -245,14 +250,17 @@ static enum kb_status load(struct kb_work *work, struct kb_cc_contents **out, st
     return st;
 }
 
-/* What cannot be read is gone without, if there is a secret; somebody else's is an error. */
-static enum kb_status cannot_read(struct kb_work *work, struct kb_error *err)
+/* What cannot be read is gone without, if there is a secret; somebody else's is an error. `told`:
+ * this is nothing new. */
+static enum kb_status cannot_read(struct kb_work *work, bool told, struct kb_error *err)
 {
     const struct kb_options *options = work->login->options;
     char buf[256];
 
     if (kb_identity_has_secret(work->identity) && err->code == KB_E_CCACHE) {
-        kb_event_cache_not_read(work->env.events, err->text);
+        if (!told) {
+            kb_event_cache_not_read(work->env.events, err->text);
+        }
         *err = (struct kb_error){0};
         return KB_NOT_FOUND;
     }
@@ -312,23 +320,22 @@ static enum kb_status read_again(struct kb_work *work, struct kb_error *err)
 {
     struct kb_identity *identity = work->identity;
     struct kb_cc_contents *contents = NULL;
-    struct kb_cc_stamp stamp;
+    struct kb_cc_stamp stamp, known;
     enum kb_status st;
     unsigned changes;
+    bool any_known;
 
     kb_identity_lock();
     changes = identity->cache_changes;
+    known = identity->cache_stamp;
+    any_known = identity->cache_known;
     kb_identity_unlock();
-    stamp = kb_ccache_look(identity->cache);
-    st = load(work, &contents, err);
+    st = load(work, &contents, &stamp, err);
     if (st == KB_ERROR) {
-        st = cannot_read(work, err);
+        st = cannot_read(work, any_known && kb_cc_same_stamp(&known, &stamp), err);
     }
     if (st == KB_ERROR) {
         return st;
-    }
-    if (contents != NULL) {
-        stamp = *kb_cc_stamp_of(contents);
     }
     if (contents != NULL && identity->cache_is_auto && !kb_auto_is_bound(identity)) {
         kb_cc_contents_put(contents);

@@ -34,12 +34,16 @@ static enum kb_status default_name(const struct kb_options *options, struct kb_b
 }
 
 /* In a collection, the user's own. */
-static enum kb_status open_cache(struct kb_identity *identity, const char *name,
-                                 struct kb_error *err)
+static enum kb_status open_cache(struct kb_identity *identity, const struct kb_options *options,
+                                 const char *name, struct kb_error *err)
 {
     struct kb_ccache *cache;
     enum kb_status st = kb_ccache_new(name, &cache, err);
 
+    if (st == KB_OK && !kb_ccache_set_kcm_socket(cache, kb_options_kcm_socket(options->krb5conf))) {
+        kb_ccache_put(cache);
+        return KB_NO_MEMORY;
+    }
     if (st == KB_OK && identity->client != NULL) {
         identity->cache = kb_ccache_for(cache, identity->client);
         kb_ccache_put(cache);
@@ -59,7 +63,7 @@ static enum kb_status open_default(struct kb_identity *identity, const struct kb
     kb_buf_init(&name, 4200);
     st = default_name(options, &name, err);
     if (st == KB_OK) {
-        st = open_cache(identity, kb_buf_str(&name), err);
+        st = open_cache(identity, options, kb_buf_str(&name), err);
     }
     identity->cache_is_default = true;
     kb_buf_wipe(&name);
@@ -77,7 +81,7 @@ static enum kb_status open_named(struct kb_identity *identity, const struct kb_o
         }
         identity->cache_write_only = true;
     }
-    return open_cache(identity, options->ccache, err);
+    return open_cache(identity, options, options->ccache, err);
 }
 
 /* `auto` is for a secret that files or the environment configure; another has nothing on disk. One

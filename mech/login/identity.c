@@ -85,7 +85,8 @@ struct kb_shared *kb_identity_shared(const struct kb_identity *identity)
     return identity->shared;
 }
 
-void kb_identity_ccache_principal(const char *name, struct kb_principal **out)
+void kb_identity_ccache_principal(const char *name, const char *kcm_socket,
+                                  struct kb_principal **out)
 {
     struct kb_error ignored = {0};
     struct kb_ccache *cache;
@@ -96,7 +97,8 @@ void kb_identity_ccache_principal(const char *name, struct kb_principal **out)
         return;
     }
     kb_wait_start(&wait, CCACHE_LOCK_MS, true);
-    if (kb_ccache_owner(cache, &wait, out, &ignored) != KB_OK) {
+    if (!kb_ccache_set_kcm_socket(cache, kcm_socket) ||
+        kb_ccache_owner(cache, &wait, out, &ignored) != KB_OK) {
         *out = NULL;
     }
     kb_wait_stop(&wait);

@@ -103,7 +103,8 @@ bool kb_identity_keytab_has(const char *path, const struct kb_principal *princip
 
 /* kb_identity_ccache_principal is what options asks about caches: whose tickets does `name` hold?
  * NULL where it cannot be read. */
-void kb_identity_ccache_principal(const char *name, struct kb_principal **out);
+void kb_identity_ccache_principal(const char *name, const char *kcm_socket,
+                                  struct kb_principal **out);
 
 /* For mech/process around fork(2). */
 void kb_identity_fork_prepare(void);

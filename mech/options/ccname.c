@@ -12,9 +12,10 @@
 #include "mech/options/text.h"
 
 /* Types that are somebody else's, or not built. */
-static const char others[][12] = {"KCM:", "API:", "MSLSA:"};
+static const char others[][12] = {"API:", "MSLSA:"};
 
-#define THERE_ARE "there are FILE:PATH, DIR:DIRECTORY, KEYRING:ANCHOR:NAME, MEMORY:NAME and auto"
+#define THERE_ARE                                                                                  \
+    "there are FILE:PATH, DIR:DIRECTORY, KEYRING:ANCHOR:NAME, KCM:NAME, MEMORY:NAME and auto"
 
 /* The type in front of a name ("FILE:"), with its colon; 0: none, as in a path. */
 static size_t type_len(const char *text)
@@ -64,6 +65,9 @@ enum kb_status kb_ccname_check(const char *text, struct kb_error *err)
     if (kb_starts_nocase(text, "KEYRING:")) {
         return check_keyring(text + len, err);
     }
+    if (kb_starts_nocase(text, "KCM:")) { /* without a name: all of the user's */
+        return kb_expand_check(text + len, err);
+    }
     if (len > 0 && text[len] == '\0') {
         return kb_error_set(err, KB_E_OPTION, "no name behind the cache's type");
     }
@@ -98,6 +102,7 @@ enum kb_status kb_ccname_expand(const char *text, uid_t euid, struct kb_arena *a
 {
     const char *type = kb_starts_nocase(text, "MEMORY:")    ? "MEMORY:"
                        : kb_starts_nocase(text, "KEYRING:") ? "KEYRING:"
+                       : kb_starts_nocase(text, "KCM:")     ? "KCM:"
                        : kb_starts_nocase(text, "DIR::")    ? "DIR::"
                        : kb_starts_nocase(text, "DIR:")     ? "DIR:"
                                                             : "FILE:";
@@ -163,4 +168,9 @@ enum kb_status kb_options_default_ccache(const struct kb_options *options, struc
         return KB_ERROR;
     }
     return KB_OK;
+}
+
+const char *kb_options_kcm_socket(const struct kb_krb5conf *conf)
+{
+    return kb_krb5conf_text(conf, "libdefaults", NULL, "kcm_socket");
 }

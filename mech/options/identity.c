@@ -60,7 +60,7 @@ static bool cache_has(struct kb_identity_choice *choice, const struct kb_princip
     if (is_expanded(choice,
                     kb_ccname_expand(choice->cache->text, choice->euid, &arena, &name, &err),
                     &err)) {
-        choice->hooks->ccache_principal(name, &principal);
+        choice->hooks->ccache_principal(name, kb_options_kcm_socket(choice->krb5conf), &principal);
     }
     kb_arena_wipe(&arena);
     has = principal != NULL && kb_principal_equal(principal, user);

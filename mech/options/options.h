@@ -145,13 +145,17 @@ KB_MUST_USE enum kb_status kb_options_default_ccache(const struct kb_options *op
 KB_MUST_USE enum kb_status kb_options_client_keytab(const struct kb_options *options,
                                                     struct kb_buf *out, struct kb_error *err);
 
+/* kb_options_kcm_socket is krb5.conf's kcm_socket: where the daemon of KCM: caches listens, "-" for
+ * nowhere. NULL: it does not say. */
+const char *kb_options_kcm_socket(const struct kb_krb5conf *conf);
+
 /* What the layers above lend: options reads no keytab and no cache. Called with no lock held. */
 struct kb_options_hooks {
     bool (*keytab_has)(const char *path, const struct kb_principal *principal);
     /* ccache_principal reads whose tickets the cache holds that `name` means (FILE:/path, as
      * options->ccache has it). NULL in *out: there is no cache, it cannot be read, or memory is
      * short; who uses it gets the error. */
-    void (*ccache_principal)(const char *name, struct kb_principal **out);
+    void (*ccache_principal)(const char *name, const char *kcm_socket, struct kb_principal **out);
 };
 void kb_options_set_hooks(const struct kb_options_hooks *hooks);
 

@@ -208,11 +208,13 @@ const struct kb_ccache_ops kb_cc_memory_ops = {
 void kb_ccache_fork_prepare(void)
 {
     kb_cc_dir_fork_prepare();
+    kb_cc_kcm_fork_prepare();
     pthread_mutex_lock(&lock);
 }
 
 void kb_ccache_fork_done(void)
 {
     pthread_mutex_unlock(&lock);
+    kb_cc_kcm_fork_done();
     kb_cc_dir_fork_done();
 }

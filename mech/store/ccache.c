@@ -10,8 +10,8 @@
 #define START_SKEW 300 /* seconds that a ticket may seem to begin later: clocks are not exact */
 #define KB_TKT_INVALID 0x01000000u
 
-static const struct kb_ccache_ops *const types[] = {&kb_cc_file_ops, &kb_cc_dir_ops,
-                                                    &kb_cc_keyring_ops, &kb_cc_memory_ops};
+static const struct kb_ccache_ops *const types[] = {
+    &kb_cc_file_ops, &kb_cc_dir_ops, &kb_cc_keyring_ops, &kb_cc_kcm_ops, &kb_cc_memory_ops};
 
 /* --- names of caches --- */
 
@@ -56,11 +56,21 @@ struct kb_ccache *kb_ccache_make(const struct kb_ccache_ops *ops, const char *re
     kb_buf_add_escaped(&buf, kb_str(shown != NULL ? shown : cache->name));
     cache->shown = kb_buf_take(&buf, NULL);
     cache->memo = calloc(1, sizeof(*cache->memo));
-    if (cache->shown == NULL || cache->memo == NULL) {
+    if (cache->shown == NULL || cache->memo == NULL || !kb_ccache_set_kcm_socket(cache, NULL)) {
         kb_ccache_put(cache);
         cache = NULL;
     }
     return cache;
+}
+
+bool kb_ccache_set_kcm_socket(struct kb_ccache *cache, const char *path)
+{
+    if (cache->ops != &kb_cc_kcm_ops) {
+        return true;
+    }
+    free(cache->socket);
+    cache->socket = kb_strdup(kb_str(path != NULL ? path : KB_KCM_SOCKET));
+    return cache->socket != NULL;
 }
 
 enum kb_status kb_ccache_new(const char *name, struct kb_ccache **out, struct kb_error *err)
@@ -73,10 +83,10 @@ enum kb_status kb_ccache_new(const char *name, struct kb_ccache **out, struct kb
         return kb_error_set(
             err, KB_E_CCACHE,
             "credentials cache %.*s: caches of this type cannot be used, only FILE:, DIR:, "
-            "KEYRING: and MEMORY:",
+            "KEYRING:, KCM: and MEMORY:",
             (int)len, name);
     }
-    if (rest_len == 0 && ops != &kb_cc_keyring_ops) {
+    if (rest_len == 0 && ops != &kb_cc_keyring_ops && ops != &kb_cc_kcm_ops) {
         return kb_error_set(err, KB_E_CCACHE, "credentials cache %s: there is no name behind it",
                             ops->type);
     }
@@ -93,6 +103,10 @@ struct kb_ccache *kb_ccache_for(struct kb_ccache *cache, const struct kb_princip
         return kb_ccache_ref(cache);
     }
     made = kb_ccache_make(cache->ops, cache->rest, NULL);
+    if (made != NULL && !kb_ccache_set_kcm_socket(made, cache->socket)) {
+        kb_ccache_put(made);
+        made = NULL;
+    }
     if (made != NULL) {
         made->owner = kb_principal_ref(owner);
     }
@@ -111,8 +125,10 @@ void kb_ccache_put(struct kb_ccache *cache)
         kb_principal_free(cache->owner);
         if (cache->memo != NULL) {
             kb_ccache_put(cache->memo->chosen);
+            kb_kcm_memo_free(cache->memo->kcm);
         }
         free(cache->memo);
+        free(cache->socket);
         free(cache->shown);
         free(cache);
     }
@@ -140,6 +156,7 @@ bool kb_ccache_beside(const struct kb_ccache *cache, struct kb_buf *out)
 bool kb_ccache_same(const struct kb_ccache *a, const struct kb_ccache *b)
 {
     return strcmp(a->name, b->name) == 0 &&
+           (a->socket == NULL || b->socket == NULL || strcmp(a->socket, b->socket) == 0) &&
            (a->owner == b->owner ||
             (a->owner != NULL && b->owner != NULL && kb_principal_equal(a->owner, b->owner)));
 }
@@ -154,6 +171,18 @@ bool kb_ccache_is_named(const struct kb_ccache *cache, const char *name)
 struct kb_cc_stamp kb_ccache_look(const struct kb_ccache *cache)
 {
     return cache->ops->look(cache);
+}
+
+struct kb_cc_stamp kb_ccache_stamp_without(const struct kb_ccache *cache, enum kb_status st,
+                                           const struct kb_cc_stamp *before)
+{
+    struct kb_cc_stamp stamp = {{0}};
+
+    if (!cache->ops->asked) {
+        return *before;
+    }
+    stamp.words[0] = st == KB_NOT_FOUND ? 0 : KB_CC_STAMP_LOST;
+    return stamp;
 }
 
 bool kb_cc_same_stamp(const struct kb_cc_stamp *a, const struct kb_cc_stamp *b)

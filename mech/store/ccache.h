@@ -2,10 +2,11 @@
  * Heimdal's programs.
  *
  * A kb_ccache is a cache by its name ("FILE:/tmp/krb5cc_1000"); that it exists is not said by it. A
- * name can mean a collection ("DIR:/run/user/1000/cc"): then a kb_ccache is the primary one in it,
- * or that of one principal. A kb_cc_contents is what a cache held at one time. Both are immutable,
- * counted and read by any thread; contents live in pages that stay out of core dumps and are wiped.
- * Each type of cache is one file with its operations (ccache_ops.h): cc_file.c, cc_memory.c.
+ * name can mean a collection ("DIR:/run/user/1000/cc", "KCM:"): then a kb_ccache is the primary one
+ * in it, or that of one principal. A kb_cc_contents is what a cache held at one time. Both are
+ * immutable, counted and read by any thread; contents live in pages that stay out of core dumps and
+ * are wiped. Each type of cache is one file with its operations (ccache_ops.h): cc_file.c,
+ * cc_memory.c, ...
  *
  * Whose a cache is: it has one principal, and is never written for another one. What may wait (for
  * a lock that another program holds) waits through the call's kb_wait. No lock of ours is held over
@@ -23,6 +24,12 @@ struct kb_cc_contents;
 /* kb_ccache_new reads a name: TYPE:REST, or a path. KB_ERROR: a type that there is not. */
 KB_MUST_USE enum kb_status kb_ccache_new(const char *name, struct kb_ccache **out,
                                          struct kb_error *err);
+
+/* kb_ccache_set_kcm_socket is for who made a cache, before others have it: where its KCM daemon
+ * listens (NULL: where it does by default; "-": nowhere). No-op for other types. False: no
+ * memory. */
+#define KB_KCM_SOCKET "/var/run/.heim_org.h5l.kcm-socket"
+KB_MUST_USE bool kb_ccache_set_kcm_socket(struct kb_ccache *cache, const char *path);
 
 /* kb_ccache_for gives, of a collection, `owner`'s cache, which need not be there yet; of a single
  * cache that itself, whosever it is. A reference, or NULL: no memory. */
@@ -46,8 +53,15 @@ struct kb_cc_stamp {
 };
 
 /* kb_ccache_look costs a system call at most (of a KEYRING: two where the primary one is meant, and
- * a few once a second). */
+ * a few once a second). A KCM daemon cannot be looked at: what it said counts for
+ * KB_KCM_TRUSTED_MS, then the stamp is another one until it is asked again. */
+#define KB_KCM_TRUSTED_MS 1000
 struct kb_cc_stamp kb_ccache_look(const struct kb_ccache *cache);
+
+/* kb_ccache_stamp_without is the stamp of a cache that could not be loaded: `st` is what
+ * kb_ccache_load said, `before` what it looked like before. */
+struct kb_cc_stamp kb_ccache_stamp_without(const struct kb_ccache *cache, enum kb_status st,
+                                           const struct kb_cc_stamp *before);
 bool kb_cc_same_stamp(const struct kb_cc_stamp *a, const struct kb_cc_stamp *b);
 
 /* kb_ccache_load reads it. KB_NOT_FOUND (*err untouched): there is none, or an empty one. Other

@@ -142,6 +142,11 @@ bool kb_cc_is_for(const struct kb_cc_contents *contents, const struct kb_cc_reco
 void kb_cc_put_entry(struct kb_buf *out, const struct kb_cc_store *what);
 void kb_cc_put_principal(struct kb_buf *out, const struct kb_principal *principal);
 
+/* kb_cc_is_kept: does a record stay where a cache is written anew with `what` (NULL: without a new
+ * ticket)? What was removed, has expired or is replaced does not. */
+bool kb_cc_is_kept(const struct kb_cc_contents *old, const struct kb_cc_record *record,
+                   const struct kb_cc_store *what);
+
 /* kb_cc_put_all appends a whole cache: what is still good of `old` (NULL: nothing) but tickets for
  * `without` (NULL: none), and `what` (NULL: nothing new), whose earlier tickets it replaces. One of
  * both gives the owner. *out_num (may be NULL) counts the tickets for `without`. */

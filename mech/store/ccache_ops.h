@@ -8,7 +8,8 @@
 struct kb_ccache {
     const struct kb_ccache_ops *ops;
     const struct kb_principal *owner; /* of a collection: whose is meant; NULL: the primary one */
-    struct kb_cc_memo *memo;          /* of a DIR: or KEYRING: */
+    struct kb_cc_memo *memo;          /* of a DIR:, KEYRING: or KCM: */
+    char *socket;                     /* of a KCM:, the daemon's; NULL */
     _Atomic unsigned refs;
     char *shown; /* for messages: TYPE:REST, nothing in it that a terminal would obey */
     const char *rest;
@@ -22,6 +23,7 @@ struct kb_cc_memo {
     /* Of a KEYRING:, the keyring that was found, the key that says so, and when; 0: none. */
     _Atomic int32_t ring, index;
     _Atomic int64_t found_ms;
+    struct kb_kcm_memo *kcm; /* what a KCM daemon last said; NULL: nothing yet */
 };
 
 struct kb_ccache_ops {
@@ -42,7 +44,12 @@ struct kb_ccache_ops {
     enum kb_status (*owner)(const struct kb_ccache *cache, struct kb_wait *wait,
                             struct kb_principal **out, struct kb_error *err);
     bool (*is_collection)(const char *rest); /* NULL: never */
+    bool asked; /* a daemon's, and not looked at: kb_ccache_stamp_without */
 };
+
+/* The first word of a stamp of what a daemon has: it could not be asked; it is to be asked again. */
+#define KB_CC_STAMP_LOST 2
+#define KB_CC_STAMP_STALE 3
 
 /* kb_ccache_make makes one; `shown` (NULL: TYPE:REST) is what messages call it. NULL: no memory. */
 struct kb_ccache *kb_ccache_make(const struct kb_ccache_ops *ops, const char *rest,
@@ -51,11 +58,16 @@ struct kb_ccache *kb_ccache_make(const struct kb_ccache_ops *ops, const char *re
 extern const struct kb_ccache_ops kb_cc_dir_ops;
 extern const struct kb_ccache_ops kb_cc_file_ops;
 extern const struct kb_ccache_ops kb_cc_keyring_ops;
+extern const struct kb_ccache_ops kb_cc_kcm_ops;
 extern const struct kb_ccache_ops kb_cc_memory_ops;
 
 /* For kb_ccache_fork_prepare. */
 void kb_cc_dir_fork_prepare(void);
 void kb_cc_dir_fork_done(void);
+void kb_cc_kcm_fork_prepare(void);
+void kb_cc_kcm_fork_done(void);
+
+void kb_kcm_memo_free(struct kb_kcm_memo *memo); /* NULL is accepted */
 
 /* kb_cc_explain makes a sentence of what kb_cc_parse said. */
 enum kb_status kb_cc_explain(const struct kb_ccache *cache, enum kb_status st,

@@ -166,8 +166,8 @@ static void put_header(struct kb_buf *out, const struct kb_cc_contents *old,
     kb_buf_wipe(&fields);
 }
 
-static bool is_kept(const struct kb_cc_contents *old, const struct kb_cc_record *record,
-                    const struct kb_cc_store *what)
+bool kb_cc_is_kept(const struct kb_cc_contents *old, const struct kb_cc_record *record,
+                   const struct kb_cc_store *what)
 {
     if (record->kind == KB_CC_REMOVED) {
         return false;
@@ -195,7 +195,7 @@ enum kb_status kb_cc_put_all(struct kb_buf *out, const struct kb_cc_contents *ol
 
         if (without != NULL && kb_cc_is_for(old, record, without)) {
             num++;
-        } else if (is_kept(old, record, what)) {
+        } else if (kb_cc_is_kept(old, record, what)) {
             put_record(out, old->version, record);
         }
     }

@@ -670,8 +670,8 @@ static void names(void **state)
     b = kb_ccache_ref(a);
     kb_ccache_put(a);
     kb_ccache_put(b);
-    assert_int_equal(kb_ccache_new("KCM:", &none, &err), KB_ERROR);
-    assert_non_null(strstr(err.text, "credentials cache KCM: caches of this type"));
+    assert_int_equal(kb_ccache_new("API:", &none, &err), KB_ERROR);
+    assert_non_null(strstr(err.text, "credentials cache API: caches of this type"));
     err = (struct kb_error){0};
     assert_int_equal(kb_ccache_new("FILE:", &none, &err), KB_ERROR);
     assert_null(none);

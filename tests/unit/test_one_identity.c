@@ -33,8 +33,9 @@ static bool fake_keytab(const char *path, const struct kb_principal *principal)
     return has;
 }
 
-static void fake_cache(const char *name, struct kb_principal **out)
+static void fake_cache(const char *name, const char *kcm_socket, struct kb_principal **out)
 {
+    (void)kcm_socket;
     *out = NULL;
     if (strcmp(name, "FILE:/cc-bob") == 0) {
         assert_int_equal(kb_principal_parse(kb_str(cache_of_bob), KB_NT_PRINCIPAL, KB_NONE, out),

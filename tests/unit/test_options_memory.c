@@ -93,8 +93,9 @@ static void every_failure_is_told_and_harmless(void **state)
     place_close();
 }
 
-static void fake_cache(const char *name, struct kb_principal **out)
+static void fake_cache(const char *name, const char *kcm_socket, struct kb_principal **out)
 {
+    (void)kcm_socket;
     assert_string_equal(name, "FILE:/cc");
     if (kb_principal_parse(KB_LIT("HTTP/www@R"), KB_NT_PRINCIPAL, KB_NONE, out) != KB_OK) {
         *out = NULL;
