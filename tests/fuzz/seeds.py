@@ -70,6 +70,34 @@ def ccache(wire, vectors):
         yield path.read_bytes()
 
 
+def kcm(wire, vectors):
+    """Answers of a KCM daemon, with the number of what they answer (in fuzz_kcm.c) in front."""
+    def answer(what, body, code=0):
+        body = struct.pack(">l", code) + body
+        return bytes([what]) + struct.pack(">LL", len(body), 0) + body
+
+    def principal_end(data, at):
+        count, realm = struct.unpack_from(">LL", data, at + 4)
+        at += 12 + realm
+        for _ in range(count):
+            at += 4 + struct.unpack_from(">L", data, at)[0]
+        return at
+
+    yield answer(0, b"1000:mine\0")
+    yield answer(1, bytes(range(64)))
+    yield answer(3, b"\xff\xff\xff\xf9")
+    yield answer(4, b"", -1765328188)
+    for path in sorted((wire / "files").glob("*.ccache")):
+        data = path.read_bytes()
+        if data[:2] != b"\x05\x04":
+            continue
+        start = 4 + struct.unpack_from(">H", data, 2)[0]
+        end = principal_end(data, start)
+        yield answer(2, data[start:end] + b"\0")
+        yield answer(4, data[end:])
+        yield answer(5, struct.pack(">LL", 1, len(data) - end) + data[end:])
+
+
 def keytab(wire, vectors):
     for path in sorted((wire / "files").glob("*.keytab")):
         yield path.read_bytes()
