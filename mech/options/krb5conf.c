@@ -1,36 +1,21 @@
-#include "mech/options/krb5conf.h"
+#include "mech/options/krb5conf_own.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
-#include <errno.h>
 #include <limits.h>
-#include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "mech/options/layers.h"
-#include "mech/options/profile.h"
 #include "mech/options/text.h"
-#include "mech/options/value.h"
 
-#define DEFAULT_PATH "/etc/krb5.conf"
-#define MAX_DEPTH 10
 #define MAX_ARENA (8 * 1048576)
 
 /* The KDCs of one realm, made ready when the files have been read. */
 enum kdc_list { KDCS, PRIMARY_KDCS, MASTER_KDCS, NUM_KDC_LISTS };
 
-struct realm {
+struct kb_krb5conf_realm {
     const char *name;
     kb_opt_LIST lists[NUM_KDC_LISTS];
-    struct realm *next;
-};
-
-struct kb_krb5conf {
-    _Atomic unsigned refs;
-    struct kb_arena arena;
-    struct kb_profile profile;
-    struct realm *realms;
+    struct kb_krb5conf_realm *next;
 };
 
 static struct kb_krb5conf *counted(const struct kb_krb5conf *conf)
@@ -55,148 +40,6 @@ void kb_krb5conf_put(const struct kb_krb5conf *conf)
     }
 }
 
-/* --- reading --- */
-
-struct loader {
-    struct kb_krb5conf *conf;
-    struct kb_arena *arena; /* of the watch list */
-    struct kb_watch **watched;
-    unsigned depth;
-};
-
-static enum kb_status load_file(struct loader *loader, const char *path, bool must_exist,
-                                struct kb_error *err);
-
-static enum kb_status file_failed(const char *path, int sys_errno, struct kb_error *err)
-{
-    char buf[128];
-
-    if (sys_errno == ENOMEM) {
-        return kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
-    }
-    (void)kb_error_set(err, KB_E_OPTION, "%s: %s", kb_show(kb_str(path)).text,
-                       kb_errno_text(sys_errno, buf, sizeof(buf)));
-    kb_error_cause(err, sys_errno);
-    return KB_ERROR;
-}
-
-/* MIT's rule for includedir: *.conf, or nothing but letters, digits, `-` and `_`; no dot files. */
-static int is_included(const struct dirent *entry)
-{
-    const char *name = entry->d_name;
-    size_t len = strlen(name);
-
-    if (name[0] == '.') {
-        return 0;
-    }
-    if (len >= 5 && strcmp(name + len - 5, ".conf") == 0) {
-        return 1;
-    }
-    return strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == len;
-}
-
-static int by_name(const struct dirent **a, const struct dirent **b)
-{
-    return strcmp((*a)->d_name, (*b)->d_name);
-}
-
-static enum kb_status load_entry(struct loader *loader, const char *directory, const char *name,
-                                 struct kb_error *err)
-{
-    enum kb_status st;
-    char *path;
-
-    if (asprintf(&path, "%s/%s", directory, name) < 0) {
-        return kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
-    }
-    st = load_file(loader, path, true, err);
-    free(path);
-    return st;
-}
-
-static enum kb_status load_directory(struct loader *loader, const char *path, struct kb_error *err)
-{
-    enum kb_status st = KB_OK;
-    struct dirent **entries;
-    int num;
-
-    if (!kb_watch_path(path, loader->arena, loader->watched)) {
-        return kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
-    }
-    num = scandir(path, &entries, is_included, by_name);
-    if (num < 0) {
-        return file_failed(path, errno, err);
-    }
-    for (int i = 0; i < num; i++) {
-        if (st == KB_OK) {
-            st = load_entry(loader, path, entries[i]->d_name, err);
-        }
-        free(entries[i]);
-    }
-    free(entries);
-    return st;
-}
-
-static enum kb_status include(void *context, const char *path, bool directory, struct kb_error *err)
-{
-    struct loader *loader = context;
-    enum kb_status st;
-
-    if (loader->depth >= MAX_DEPTH) {
-        return kb_error_set(err, KB_E_OPTION, "files include each other more than %d deep",
-                            MAX_DEPTH);
-    }
-    loader->depth++;
-    st = directory ? load_directory(loader, path, err) : load_file(loader, path, true, err);
-    loader->depth--;
-    return st;
-}
-
-static bool is_missing(int sys_errno)
-{
-    return sys_errno == ENOENT || sys_errno == ENOTDIR || sys_errno == EACCES;
-}
-
-static enum kb_status load_file(struct loader *loader, const char *path, bool must_exist,
-                                struct kb_error *err)
-{
-    enum kb_status st = KB_OK;
-    struct kb_buf buf;
-    bool exposed;
-    int result;
-
-    kb_buf_init(&buf, KB_MAX_CONFIG_FILE);
-    result = kb_read_file(path, &buf, &exposed, loader->arena, loader->watched);
-    if (result == EISDIR && !must_exist) {
-        st = load_directory(loader, path, err);
-    } else if (result == EISDIR) {
-        st = KB_OK; /* what is included must be a file; MIT reads nothing from a directory */
-    } else if (result != 0 && (must_exist || !is_missing(result))) {
-        st = file_failed(path, result, err);
-    } else if (result == 0) {
-        st = kb_profile_parse(&loader->conf->profile, kb_buf_bytes(&buf), path, err);
-    }
-    kb_buf_wipe(&buf);
-    return st;
-}
-
-static enum kb_status load_paths(struct loader *loader, const char *paths, struct kb_error *err)
-{
-    enum kb_status st = KB_OK;
-    char *list = strdup(paths), *rest = list, *path;
-
-    if (list == NULL) {
-        return kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
-    }
-    /* As MIT has it, an empty entry ends the list. */
-    while (st == KB_OK && (path = strsep(&rest, ":")) != NULL && path[0] != '\0') {
-        st = load_file(loader, path, false, err);
-        loader->conf->profile.number++;
-    }
-    free(list);
-    return st;
-}
-
 /* --- making ready --- */
 
 /* Which list a relation adds to; NUM_KDC_LISTS: none. */
@@ -216,7 +59,7 @@ static enum kdc_list list_of(const struct kb_relation *r)
     return (enum kdc_list)list;
 }
 
-static struct realm *find_realm(struct realm *realm, kb_bytes name)
+static struct kb_krb5conf_realm *find_realm(struct kb_krb5conf_realm *realm, kb_bytes name)
 {
     while (realm != NULL && !kb_equal(kb_str(realm->name), name)) {
         realm = realm->next;
@@ -224,9 +67,9 @@ static struct realm *find_realm(struct realm *realm, kb_bytes name)
     return realm;
 }
 
-static struct realm *make_realm(struct kb_krb5conf *conf, const char *name)
+static struct kb_krb5conf_realm *make_realm(struct kb_krb5conf *conf, const char *name)
 {
-    struct realm *realm = find_realm(conf->realms, kb_str(name));
+    struct kb_krb5conf_realm *realm = find_realm(conf->realms, kb_str(name));
 
     if (realm == NULL && (realm = kb_arena_alloc(&conf->arena, sizeof(*realm))) != NULL) {
         realm->name = name;
@@ -239,7 +82,7 @@ static struct realm *make_realm(struct kb_krb5conf *conf, const char *name)
 static bool add_kdc(struct kb_krb5conf *conf, const struct kb_relation *relation,
                     enum kdc_list which)
 {
-    struct realm *realm = make_realm(conf, relation->sub);
+    struct kb_krb5conf_realm *realm = make_realm(conf, relation->sub);
     kb_bytes rest = kb_str(relation->value), word;
     const char **items;
     kb_opt_LIST *list;
@@ -298,7 +141,7 @@ static enum kb_status make_ready(struct kb_krb5conf *conf, struct kb_error *err)
     return KB_OK;
 }
 
-static struct kb_krb5conf *conf_new(struct kb_error *err)
+struct kb_krb5conf *kb_krb5conf_new(struct kb_error *err)
 {
     struct kb_krb5conf *conf = calloc(1, sizeof(*conf));
 
@@ -312,8 +155,8 @@ static struct kb_krb5conf *conf_new(struct kb_error *err)
     return conf;
 }
 
-static enum kb_status finish(struct kb_krb5conf *conf, enum kb_status st,
-                             const struct kb_krb5conf **out, struct kb_error *err)
+enum kb_status kb_krb5conf_finish(struct kb_krb5conf *conf, enum kb_status st,
+                                  const struct kb_krb5conf **out, struct kb_error *err)
 {
     conf->profile.include = NULL;
     if (st == KB_OK) {
@@ -327,32 +170,17 @@ static enum kb_status finish(struct kb_krb5conf *conf, enum kb_status st,
     return st;
 }
 
-enum kb_status kb_krb5conf_load(const char *paths, struct kb_arena *arena,
-                                struct kb_watch **watched, const struct kb_krb5conf **out,
-                                struct kb_error *err)
-{
-    struct loader loader = {.conf = conf_new(err), .arena = arena, .watched = watched};
-
-    *out = NULL;
-    if (loader.conf == NULL) {
-        return KB_ERROR;
-    }
-    loader.conf->profile.include = include;
-    loader.conf->profile.context = &loader;
-    return finish(loader.conf, load_paths(&loader, paths != NULL ? paths : DEFAULT_PATH, err), out,
-                  err);
-}
-
 enum kb_status kb_krb5conf_parse(kb_bytes text, const struct kb_krb5conf **out,
                                  struct kb_error *err)
 {
-    struct kb_krb5conf *conf = conf_new(err);
+    struct kb_krb5conf *conf = kb_krb5conf_new(err);
 
     *out = NULL;
     if (conf == NULL) {
         return KB_ERROR;
     }
-    return finish(conf, kb_profile_parse(&conf->profile, text, "krb5.conf", err), out, err);
+    return kb_krb5conf_finish(conf, kb_profile_parse(&conf->profile, text, "krb5.conf", err), out,
+                              err);
 }
 
 /* --- asking --- */
@@ -424,8 +252,7 @@ const char *kb_krb5conf_http_anchor(const struct kb_krb5conf *conf, kb_bytes rea
 }
 
 enum kb_status kb_krb5conf_capath(const struct kb_krb5conf *conf, kb_bytes client_realm,
-                                  kb_bytes server_realm, kb_bytes *out, size_t max,
-                                  size_t *out_num)
+                                  kb_bytes server_realm, kb_bytes *out, size_t max, size_t *out_num)
 {
     const char *realm = kb_krb5conf_value(conf, "capaths", client_realm, server_realm, 0);
 
@@ -478,14 +305,14 @@ kb_bytes kb_krb5conf_default_realm(const struct kb_krb5conf *conf)
 
 kb_opt_LIST kb_krb5conf_kdcs(const struct kb_krb5conf *conf, kb_bytes realm)
 {
-    const struct realm *found = conf != NULL ? find_realm(conf->realms, realm) : NULL;
+    const struct kb_krb5conf_realm *found = conf != NULL ? find_realm(conf->realms, realm) : NULL;
 
     return found != NULL ? found->lists[KDCS] : (kb_opt_LIST){NULL, 0};
 }
 
 kb_opt_LIST kb_krb5conf_primary_kdcs(const struct kb_krb5conf *conf, kb_bytes realm)
 {
-    const struct realm *found = conf != NULL ? find_realm(conf->realms, realm) : NULL;
+    const struct kb_krb5conf_realm *found = conf != NULL ? find_realm(conf->realms, realm) : NULL;
 
     return found == NULL                        ? (kb_opt_LIST){NULL, 0}
            : found->lists[PRIMARY_KDCS].num > 0 ? found->lists[PRIMARY_KDCS]
@@ -554,107 +381,4 @@ const char *kb_krb5conf_default(const struct kb_krb5conf *conf, kb_bytes realm, 
         *from = (struct kb_origin){KB_LAYER_KRB5CONF, found->file, found->line};
     }
     return found != NULL ? found->value : NULL;
-}
-
-/* The words that MIT's profile library takes beside those of kb_parse_bool. */
-bool kb_krb5conf_parse_bool(kb_bytes text, bool *out)
-{
-    if (kb_equal_nocase(text, KB_LIT("y")) || kb_equal_nocase(text, KB_LIT("t"))) {
-        *out = true;
-        return true;
-    }
-    if (kb_equal_nocase(text, KB_LIT("n")) || kb_equal_nocase(text, KB_LIT("f")) ||
-        kb_equal_nocase(text, KB_LIT("nil"))) {
-        *out = false;
-        return true;
-    }
-    return kb_parse_bool(text, out);
-}
-
-/* At most two digits, but in front, as MIT's grammar has it. */
-static bool take_number(kb_bytes *text, size_t max_digits, int64_t *out)
-{
-    size_t len = 0;
-
-    while (len < text->len && text->ptr[len] >= '0' && text->ptr[len] <= '9') {
-        len++;
-    }
-    if (len == 0 || len > max_digits || !kb_parse_integer(kb_bytes_of(text->ptr, len), out)) {
-        return false;
-    }
-    *text = kb_bytes_of(text->ptr + len, text->len - len);
-    return true;
-}
-
-/* "10:30", "10:30:00", "7-10:30:00": hours and minutes, seconds, days. */
-static bool parse_clock(kb_bytes text, int64_t *out)
-{
-    int64_t part[4] = {0};
-    char marks[4] = {0};
-    size_t num = 0;
-
-    while (num < 4 && take_number(&text, num == 0 ? 10 : 2, &part[num])) {
-        num++;
-        if (text.len == 0) {
-            break;
-        }
-        marks[num - 1] = (char)text.ptr[0];
-        text = kb_bytes_of(text.ptr + 1, text.len - 1);
-    }
-    if (text.len > 0) {
-        return false;
-    }
-    if (num == 4 && strcmp(marks, "-::") == 0) {
-        *out = part[0] * 86400 + part[1] * 3600 + part[2] * 60 + part[3];
-    } else if ((num == 3 && strcmp(marks, "::") == 0) || (num == 2 && strcmp(marks, ":") == 0)) {
-        *out = part[0] * 3600 + part[1] * 60 + part[2];
-    } else {
-        return false;
-    }
-    return *out <= INT32_MAX;
-}
-
-bool kb_krb5conf_parse_seconds(kb_bytes text, int64_t *out)
-{
-    uint8_t squeezed[64];
-    size_t len = 0;
-
-    text = kb_trim(text);
-    if (text.len == 0 || text.len > sizeof(squeezed)) {
-        return false;
-    }
-    if (memchr(text.ptr, ':', text.len) != NULL) {
-        return parse_clock(text, out);
-    }
-    for (size_t i = 0; i < text.len; i++) {
-        bool between_digits = kb_is_space(text.ptr[i]) && len > 0 && squeezed[len - 1] >= '0' &&
-                              squeezed[len - 1] <= '9' && i + 1 < text.len &&
-                              text.ptr[i + 1] >= '0' && text.ptr[i + 1] <= '9';
-
-        if (between_digits) {
-            return false;
-        }
-        if (!kb_is_space(text.ptr[i])) {
-            squeezed[len++] = text.ptr[i];
-        }
-    }
-    return kb_parse_duration(kb_bytes_of(squeezed, len), out);
-}
-
-bool kb_krb5conf_bool(const struct kb_krb5conf *conf, kb_bytes realm, const char *name,
-                      bool otherwise)
-{
-    const char *text = kb_krb5conf_default(conf, realm, name, NULL);
-    bool value;
-
-    return text != NULL && kb_krb5conf_parse_bool(kb_str(text), &value) ? value : otherwise;
-}
-
-int64_t kb_krb5conf_seconds(const struct kb_krb5conf *conf, kb_bytes realm, const char *name,
-                            int64_t otherwise)
-{
-    const char *text = kb_krb5conf_default(conf, realm, name, NULL);
-    int64_t value;
-
-    return text != NULL && kb_krb5conf_parse_seconds(kb_str(text), &value) ? value : otherwise;
 }
