@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "mech/login/tell.h"
+#include "mech/store/ccache.h"
 
 #define SHORTEST_LIFE 60 /* that TicketLife can be */
 
@@ -62,14 +63,6 @@ static bool is_memory(const char *name)
     return strncmp(name, "MEMORY:", 7) == 0;
 }
 
-/* "FILE:/path" or a path: no other type before its first colon. */
-static bool is_file(const char *name)
-{
-    size_t len = strcspn(name, ":/");
-
-    return strncmp(name, "FILE:", 5) == 0 || name[len] != ':';
-}
-
 static enum kb_status take_mit_key(struct kb_brought *brought, enum mit_key key, const char *value,
                                    struct kb_error *err)
 {
@@ -84,8 +77,8 @@ static enum kb_status take_mit_key(struct kb_brought *brought, enum mit_key key,
         }
         return set(brought, "KeytabFile", kb_str(value), err);
     case KEY_CCACHE:
-        /* Only files can be read from here; libkrb5's memory never. */
-        if (!is_file(value)) {
+        /* What is of a type that we have not, and libkrb5's memory, cannot be read from here. */
+        if (!kb_ccache_is_shared(value)) {
             brought->platforms = true;
             return KB_OK;
         }

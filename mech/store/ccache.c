@@ -95,6 +95,14 @@ enum kb_status kb_ccache_new(const char *name, struct kb_ccache **out, struct kb
                         : kb_error_set(err, KB_E_NO_MEMORY, "No memory for a credentials cache");
 }
 
+bool kb_ccache_is_shared(const char *name)
+{
+    size_t len = type_len(name);
+    const struct kb_ccache_ops *ops = len > 0 ? find_type(name, len) : &kb_cc_file_ops;
+
+    return ops != NULL && ops != &kb_cc_memory_ops;
+}
+
 struct kb_ccache *kb_ccache_for(struct kb_ccache *cache, const struct kb_principal *owner)
 {
     struct kb_ccache *made;

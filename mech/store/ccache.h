@@ -31,6 +31,9 @@ KB_MUST_USE enum kb_status kb_ccache_new(const char *name, struct kb_ccache **ou
 #define KB_KCM_SOCKET "/var/run/.heim_org.h5l.kcm-socket"
 KB_MUST_USE bool kb_ccache_set_kcm_socket(struct kb_ccache *cache, const char *path);
 
+/* kb_ccache_is_shared: is the cache of that name one that we and libkrb5 can both read? */
+bool kb_ccache_is_shared(const char *name);
+
 /* kb_ccache_for gives, of a collection, `owner`'s cache, which need not be there yet; of a single
  * cache that itself, whosever it is. A reference, or NULL: no memory. */
 struct kb_ccache *kb_ccache_for(struct kb_ccache *cache, const struct kb_principal *owner);

@@ -158,6 +158,14 @@ class TestDirectory(Directory):
         self.assertIn(f"{one}: it belongs to {self.alice}, not to {self.bob}",
                       failed.exception.text)
 
+    def test_named_by_the_program(self):
+        """In a cred store, where the process is ours."""
+        self.kinit("alice")
+        client = self.client("Enabled=True", cache="FILE:" + self.realm.path("none"))
+        client.acquire(cred="a", store={"ccache": self.cache})
+        self.assertEqual(self.login(client, requests=1, cred="a"), self.alice)
+        self.assertIn("HTTP/localhost@", self.tool("klist"))
+
     def test_default_collection(self):
         """`User` alone: his in the platform's default collection, never made by us."""
         options = f"User={self.alice} KDCHost={self.realm.kdc_host}"
