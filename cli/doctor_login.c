@@ -3,6 +3,7 @@
 
 #include "cli/doctor.h"
 #include "mech/login/login.h"
+#include "mech/report/listener.h"
 
 /* "until 2026-11-25 08:00:00Z" */
 static void add_until(struct kb_buf *out, int64_t endtime)
@@ -67,16 +68,52 @@ static void see_ticket(struct kb_doctor *doctor, const struct kb_login *login)
     kb_credential_free(ticket);
 }
 
+/* How much of a warning says what is wrong; the rest says what comes of it. */
+static size_t cause_len(const char *text)
+{
+    const char *end = strrchr(text, ';');
+
+    return end != NULL ? (size_t)(end - text) : strlen(text);
+}
+
+static bool is_said(const struct kb_doctor *doctor, const char *text)
+{
+    bool said = false;
+
+    for (size_t i = 0; i < doctor->num_seen && !said; i++) {
+        said =
+            doctor->seen[i].saw != NULL && strncmp(doctor->seen[i].saw, text, cause_len(text)) == 0;
+    }
+    return said;
+}
+
+/* What the log is warned of, as of a cache that cannot be written, is seen here too. */
+static void hear(void *arg, int level, const char *message, const char *type)
+{
+    static const char warning[] = "Warning: ";
+    struct kb_doctor *doctor = arg;
+
+    (void)level;
+    (void)type;
+    if (strncmp(message, warning, strlen(warning)) == 0 &&
+        !is_said(doctor, message + strlen(warning))) {
+        kb_doctor_warned(doctor, "login", NULL, "%s", message + strlen(warning));
+    }
+}
+
 void kb_doctor_login(struct kb_doctor *doctor)
 {
+    const struct kb_callbacks callbacks = {.log = hear, .arg = doctor};
     struct kb_login login = {.options = doctor->options, .identity = doctor->identity};
 
     if (doctor->identity == NULL || doctor->client_refused || doctor->num_answers == 0) {
         kb_doctor_saw(doctor, KB_NOT_TRIED, "login", "not tried, for what is wrong above");
         return;
     }
+    login.listener = kb_listener_new(&callbacks); /* NULL: nothing is heard */
     see_tgt(doctor, &login);
     if (doctor->has_tgt && doctor->target.asked.len > 0) {
         see_ticket(doctor, &login);
     }
+    kb_listener_put(login.listener);
 }

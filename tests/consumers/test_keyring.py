@@ -70,8 +70,8 @@ class Keyring(unittest.TestCase):
     def kinit(self, user, **more):
         self.tool("kinit", user, stdin=self.realm.passwords[user] + "\n", **more)
 
-    def kerbside(self, *argv, status=0, **more):
-        done = subprocess.run([KERBSIDE, *argv], capture_output=True, text=True,
+    def kerbside(self, *argv, status=0, through=(), **more):
+        done = subprocess.run([*through, KERBSIDE, *argv], capture_output=True, text=True,
                               env=self.env(**more))
         self.assertEqual(done.returncode, status, done.stdout + done.stderr)
         return done.stdout + done.stderr
@@ -376,11 +376,32 @@ class TestSession(Collection, Keyring):
                 self.assertIn("kept in memory only", text)
                 os.unlink(self.realm.path("test_refused.log"))
         self.assertEqual(self.collection(), [])
+        text = self.kerbside("doctor", identity=self.realm.identity("password", "alice"),
+                             through=keyrings.refusing(errno.EPERM, "add_key", "keyctl"))
+        self.assertIn("All is well", text)
+        self.assertRegex(text, r"warning   login +credentials cache \S+: the system refuses keyrings")
+        self.assertEqual(text.count("the system refuses keyrings"), 1)
         # Without a secret there is nothing to go on with.
         self.kinit("alice")
         self.fails(self.client("User=" + self.alice,
                                through=keyrings.refusing(errno.EPERM, "keyctl")),
                    "the system refuses keyrings", "CredentialsCacheFile=auto")
+
+    def test_named_by_the_program(self):
+        """In a cred store, where the process is ours."""
+        self.kinit("alice")
+        client = self.client("Enabled=True", cache="FILE:" + self.realm.path("none"))
+        client.acquire(cred="a", store={"ccache": self.cache})
+        self.assertEqual(self.login(client, requests=1, cred="a"), self.alice)
+        self.assertIn("HTTP/localhost@", self.tool("klist"))
+
+    def test_handed_over(self):
+        self.kinit("alice")
+        client = Peer(self.realm.env(options=f"CredentialsCacheFile={self.cache} "
+                                             "UsePlatformKerberosAPI=True",
+                                     krb5_conf=self.realm.krb5_conf))
+        self.addCleanup(client.close)
+        self.assertEqual(self.login(client), self.alice)
 
     def test_old_kernel(self):
         """Without KEYCTL_MOVE (before Linux 5.3)."""
