@@ -111,6 +111,19 @@ static enum kb_status open_named(struct place *place, const char *name, struct k
     return status == KB_OK ? load(place, wait, err) : status;
 }
 
+/* `auto` is a place for what the platform's client keytab obtains, too. */
+static bool has_client_keytab(const struct kb_options *options)
+{
+    struct kb_identity *identity = NULL;
+    struct kb_error ignored = {0};
+    bool has = options->has_identity && kb_auto_is(options) &&
+               kb_identity_get(options, &identity, &ignored) == KB_OK &&
+               kb_identity_has_secret(identity);
+
+    kb_identity_put(identity);
+    return has;
+}
+
 static int open_place(struct kb_cli *cli, const struct kb_options_query *query,
                       struct kb_wait *wait, struct place *out)
 {
@@ -122,7 +135,8 @@ static int open_place(struct kb_cli *cli, const struct kb_options_query *query,
     if (status != KB_OK) {
         return kb_cli_status(cli, status, &err);
     }
-    has_secret = options->password != NULL || options->keytab_file != NULL;
+    has_secret =
+        options->password != NULL || options->keytab_file != NULL || has_client_keytab(options);
     if (!options->has_identity) {
         return kb_cli_fail(cli, KB_EXIT_CONFIG,
                            "no identity is configured: set User and Password, KeytabFile or "

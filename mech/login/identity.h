@@ -9,7 +9,8 @@
  * again with the client's keys as they were is not. One without a secret has a
  * credentials cache, whose tickets it uses until they end.
  *
- * Counted; any thread. kb_identity_get may read the secret's file (no network, no string-to-key).
+ * Counted; any thread. kb_identity_get may read the secret's file (no network, no string-to-key); a
+ * keytab that somebody is writing is waited for, a second at most.
  */
 #ifndef KB_IDENTITY_H
 #define KB_IDENTITY_H
@@ -38,8 +39,9 @@ bool kb_identity_is_stale(struct kb_identity *identity);
 void kb_identity_take_source(struct kb_identity *identity, const struct kb_identity *made);
 
 /* kb_identity_rekeyed looks, for `patience_ms`, whether the keytab has other keys to log in with
- * than those of `identity`, which a KDC refused: a reference to the identity of the same client
- * with them. NULL: it has not, or there is no keytab. */
+ * than those of `identity`, which a KDC refused, or whether the password is another one: a
+ * reference to the identity of the same client with it. NULL: it is not. (Who changes a key changes
+ * it at the KDC first, and the file after that.) */
 struct kb_identity *kb_identity_rekeyed(struct kb_identity *identity,
                                         const struct kb_options *options, struct kb_wait *wait,
                                         int64_t patience_ms);

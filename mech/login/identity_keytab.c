@@ -148,7 +148,19 @@ enum kb_status kb_identity_client_keytab(struct kb_identity *identity,
 
 /* --- after a refusal --- */
 
-/* Who changes a key changes it at the KDC first, and the file after that. */
+/* Whether `b` is the same client with something else to log in with. */
+static bool has_another(const struct kb_identity *a, const struct kb_identity *b)
+{
+    if (!kb_principal_equal(a->client, b->client)) {
+        return false;
+    }
+    if (a->keytab != NULL && b->keytab != NULL) {
+        return !kb_keytab_same(a->keytab, b->keytab, a->client, true);
+    }
+    return a->password.ptr != NULL && b->password.ptr != NULL &&
+           !kb_equal_secret(a->password, b->password);
+}
+
 struct kb_identity *kb_identity_rekeyed(struct kb_identity *identity,
                                         const struct kb_options *options, struct kb_wait *wait,
                                         int64_t patience_ms)
@@ -156,7 +168,7 @@ struct kb_identity *kb_identity_rekeyed(struct kb_identity *identity,
     int64_t end_ms = kb_now_ms() + patience_ms;
     enum kb_status waited = KB_OK;
 
-    while (identity->keytab != NULL) {
+    for (;;) {
         struct pollfd fds[KB_WAIT_FDS];
         struct kb_error ignored = {0};
         struct kb_identity *now;
@@ -164,18 +176,16 @@ struct kb_identity *kb_identity_rekeyed(struct kb_identity *identity,
 
         kb_identity_distrust(options);
         if (kb_identity_get(options, &now, &ignored) == KB_OK) {
-            if (now->keytab != NULL && kb_principal_equal(now->client, identity->client) &&
-                !kb_keytab_same(now->keytab, identity->keytab, identity->client, true)) {
+            if (has_another(identity, now)) {
                 return now;
             }
             kb_identity_put(now);
         }
         if (waited != KB_OK || kb_now_ms() >= end_ms) {
-            break;
+            return NULL;
         }
         waited = kb_wait_poll(wait, fds, 0, kb_now_ms() + TURN_MS, &ready);
     }
-    return NULL;
 }
 
 void kb_identity_add_others(const struct kb_identity *identity, struct kb_buf *out)

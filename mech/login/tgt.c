@@ -97,8 +97,8 @@ struct attempt {
     struct kb_policy policy;
     struct kb_fetch_request request;
     unsigned proofs;
-    bool looked; /* into the keytab again, and found no other key */
-    bool over;   /* new keys are there, but are not to be tried */
+    bool looked; /* at the secret again, and found no other one */
+    bool over;   /* another one is there, but is not to be tried */
 };
 
 /* Room in an error's text: `text` goes to its end, as far as it fits. */
@@ -143,10 +143,26 @@ static enum kb_status ask_primary(struct kb_work *work, struct attempt *attempt,
     return st;
 }
 
-/* Goes on as the same client with the keys that the keytab has by now. False: it has no others; or
- * they may not be used or were refused before, which *err then says. */
-static bool take_new_keys(struct kb_work *work, struct attempt *attempt, int64_t patience_ms,
-                          struct kb_error *err)
+/* What a KDC may say of a secret that was changed meanwhile; a keytab's keys may be of other
+ * enctypes by now. */
+static bool may_be_changed(const struct kb_work *work, const struct kb_error *err)
+{
+    switch (err->code) {
+    case KB_E_WRONG_PASSWORD:
+    case KB_E_KEY_REFUSED:
+        return true;
+    case KB_E_KEYTAB_NO_KEY:
+    case KB_E_NO_ENCTYPE:
+        return kb_identity_keytab(work->identity) != NULL;
+    default:
+        return false;
+    }
+}
+
+/* Goes on as the same client with the secret that is in its place by now. False: it is the same; or
+ * it may not be used or was refused before, which *err then says. */
+static bool take_new_secret(struct kb_work *work, struct attempt *attempt, int64_t patience_ms,
+                            struct kb_error *err)
 {
     const struct kb_options *options = work->login->options;
     const kb_opt_ETYPES *types = &options->encryption_types;
@@ -167,20 +183,21 @@ static bool take_new_keys(struct kb_work *work, struct attempt *attempt, int64_t
         return false;
     }
     kb_pause_after(work->identity, options->bad_secret_pause, kb_now_ms(), err);
-    kb_event_keytab_changed(work->env.events, kb_identity_keys(now).what);
+    kb_event_secret_changed(work->env.events, kb_identity_keys(now).what);
     work->rekeyed = now;
     work->identity = now;
     return true;
 }
 
-/* A KDC refused the keytab's key, and one proof is left: the file is looked at once, and a newer
- * key in it tried. Which enctype the KDC wants is asked first: there is no third proof. */
-static enum kb_status try_new_keys(struct kb_work *work, struct attempt *attempt,
-                                   int64_t patience_ms, struct kb_credential **out,
-                                   struct kb_error *err)
+/* A KDC refused the secret, and one proof is left: it is looked at once, and another one in its
+ * place tried. Which enctype the KDC wants is asked first: there is no third proof. */
+static enum kb_status try_new_secret(struct kb_work *work, struct attempt *attempt,
+                                     int64_t patience_ms, struct kb_credential **out,
+                                     struct kb_error *err)
 {
-    if (err->code != KB_E_KEY_REFUSED || attempt->proofs >= KB_AS_MAX_PROOFS ||
-        work->rekeyed != NULL || attempt->over || !take_new_keys(work, attempt, patience_ms, err)) {
+    if (!may_be_changed(work, err) || attempt->proofs >= KB_AS_MAX_PROOFS ||
+        work->rekeyed != NULL || attempt->over ||
+        !take_new_secret(work, attempt, patience_ms, err)) {
         return KB_ERROR;
     }
     *err = (struct kb_error){0};
@@ -211,29 +228,29 @@ static void name_others(const struct kb_identity *identity, struct kb_error *err
 static void say_more(const struct kb_work *work, const struct attempt *attempt,
                      struct kb_error *err)
 {
-    if (err->code == KB_E_KEY_REFUSED && work->rekeyed != NULL) {
-        append(err, "; it changed during the login, and its new key is refused too");
+    if (may_be_changed(work, err) && work->rekeyed != NULL) {
+        append(err, "; it changed during the login, and the KDC refuses the new one too");
     } else if (err->code == KB_E_KEY_REFUSED && attempt->looked) {
         append(err, "; it was looked at again, and has no other key");
     }
     name_others(work->identity, err);
 }
 
-/* Asks a KDC; then, within the two proofs of a login, the keytab for newer keys, and the primary
- * KDC. Only where there is none to ask, new keys are waited for. */
+/* Asks a KDC; then, within the two proofs of a login, looks for another secret, and asks the
+ * primary KDC. Where there is none to ask, a keytab's new keys are waited for. */
 static enum kb_status ask(struct kb_work *work, struct attempt *attempt, struct kb_credential **out,
                           struct kb_error *err)
 {
     enum kb_status st = run(work, &attempt->request, out, &attempt->proofs, err);
 
     if (st != KB_OK) {
-        st = try_new_keys(work, attempt, 0, out, err);
+        st = try_new_secret(work, attempt, 0, out, err);
     }
     if (st != KB_OK) {
         st = ask_primary(work, attempt, out, err);
     }
-    if (st != KB_OK) {
-        st = try_new_keys(work, attempt, KEYTAB_PATIENCE_MS, out, err);
+    if (st != KB_OK && err->code == KB_E_KEY_REFUSED) {
+        st = try_new_secret(work, attempt, KEYTAB_PATIENCE_MS, out, err);
     }
     if (st != KB_OK) {
         say_more(work, attempt, err);

@@ -14,8 +14,8 @@
 struct kb_work {
     const struct kb_login *login;
     struct kb_identity *identity; /* the login's, or `rekeyed` */
-    struct kb_identity *rekeyed;  /* the same client with the keys that its keytab has by now, since
-                                     a KDC refused the login's; NULL: nobody did */
+    struct kb_identity *rekeyed;  /* the same client with the secret that is in its place by now,
+                                     since a KDC refused the login's; NULL: nobody did */
     struct kb_wait *wait;         /* the call's */
     struct kb_locate locate;
     struct kb_net_session *net;

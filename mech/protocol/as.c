@@ -162,7 +162,8 @@ void kb_as_add_both_sides(struct kb_as *as, struct kb_error *err)
     char *said = strstr(err->text, sides); /* when less was known of the KDC's side */
     size_t len;
 
-    if (err->code != KB_E_KEY_REFUSED) {
+    if (err->code != KB_E_KEY_REFUSED &&
+        (err->code != KB_E_NO_ENCTYPE || as->request.keys->describe == NULL)) {
         return;
     }
     if (said != NULL) {

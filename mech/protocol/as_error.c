@@ -86,10 +86,13 @@ static enum kb_step no_key_there(struct kb_as *as, const struct kb_krberror *err
 
     kb_buf_init(&ours, 400);
     kb_as_describe_etypes(as, &ours);
-    kb_error_set(&as->error, KB_E_NO_ENCTYPE,
-                 "%s: KDC %.64s has no key of an encryption type that EncryptionTypes allows (%s)",
-                 kb_text_principal(&name, as->request.client), as->peer, kb_buf_str(&ours));
+    kb_error_set(
+        &as->error, KB_E_NO_ENCTYPE,
+        "%s: KDC %.64s has no key of an encryption type that %sEncryptionTypes allows (%s)",
+        kb_text_principal(&name, as->request.client), as->peer,
+        as->request.keys->describe != NULL ? "the keytab has and " : "", kb_buf_str(&ours));
     as->error.kdc_code = error->code;
+    kb_as_add_both_sides(as, &as->error);
     kb_buf_wipe(&ours);
     return kb_as_failed(as);
 }

@@ -183,7 +183,7 @@ class Keytabs:
             self.rekey()
             self.realm.kdc.random_key(self.user)
         self.meanwhile = rotate
-        self.refused(client, self.me, self.keytab, "its new key is refused too", "kvno 2")
+        self.refused(client, self.me, self.keytab, "refuses the new one too", "kvno 2")
         self.assertEqual(self.proofs(), 2)
         for i in range(5):
             self.refused(client, self.me, "BadSecretPause", ctx=str(i))
@@ -208,6 +208,19 @@ class Keytabs:
         os.rename(self.new_file(), self.keytab)
         self.assertEqual(self.login(client), self.me)
         self.assertEqual(self.proofs(), 2)
+
+    def test_threads(self):
+        """Many that log in at once cost the KDC no proof more than one does, nor any of them a failure."""
+        client = self.client()
+        self.meanwhile = self.rekey
+        self.assertEqual(client.init_in_threads(target=TARGET, threads=16)["errors"], [])
+        self.assertEqual(self.proofs(), 2)
+        self.realm.kdc.random_key(self.user)
+        client = self.client()
+        errors = client.init_in_threads(target=TARGET, threads=16)["errors"]
+        self.assertEqual(len(errors), 16)
+        self.assertIn("the keytab has kvno 2", errors[0])
+        self.assertEqual(self.proofs(), 3)
 
     def test_no_preauthentication(self):
         """No proof is made: the reply is what does not fit the keytab, and tells its kvno."""
@@ -321,6 +334,21 @@ class TestMIT(Keytabs, WithRealm):
     def kinit(self, cache, life):
         run(["kinit", "-k", "-t", self.keytab, "-l", life, "-c", cache, self.user],
             env=self.realm.env(plugin=False), what="kinit")
+
+    def test_no_enctype_in_common(self):
+        """Both sides are shown, and nothing is proved; a keytab that has one then is looked for."""
+        self.realm.kdc._admin(f"cpw -e aes128-cts-hmac-sha1-96:normal -randkey {self.user}")
+        with open(self.keytab, "rb+") as out:
+            content = out.read()
+            out.truncate(2)
+            out.seek(2)
+            out.write(b"".join(r for r in records(content) if etype_of(r) != AES128_SHA1))
+        client = self.client()
+        self.refused(client, self.me, "no key of an encryption type that the keytab has",
+                     "the keytab has kvno 1", "aes256-cts-hmac-sha1-96")
+        path = self.new_file()
+        self.tap.edit = lambda reply: os.path.exists(path) and os.rename(path, self.keytab) or reply
+        self.assertEqual(self.login(client), self.me)
 
     def client_keytab(self, more="", **kw):
         return self.client(f"User={self.me} KDCHost={self.tap.kdc_host} {more}", **kw)

@@ -12,6 +12,7 @@ import harness                                                  # noqa: E402
 from kdc import write                                           # noqa: E402
 from peer import KRB5, SPNEGO, GSSFailure, Peer, establish      # noqa: E402
 from realm import Realm                                         # noqa: E402
+from tap import Request, Tap                                    # noqa: E402
 
 TARGET = "HTTP@localhost"
 
@@ -108,6 +109,39 @@ class TestChanges(unittest.TestCase):
             client.acquire_with_password(cred="d", name=name, password="first", mechs=[KRB5])
         self.assertIn(name, failed.exception.text)
         client.acquire_with_password(cred="d", name=name, password="second", mechs=[KRB5])
+
+    def test_password_that_changes_during_a_login(self):
+        """At the KDC and in its file, after that was read: the new one is the second proof, and the
+        call knows nothing of it. One that is refused too is the last."""
+        self.realm.add_principal("racer", "first")
+        path, todo = write(self.realm.path("racing"), "first"), []
+
+        def change(kdc, file):
+            self.realm.kdc.change_password("racer", kdc)
+            write(path, file)
+        with Tap(self.realm.port, before=lambda message: todo and Request(message).proof
+                 and todo.pop()()) as tap:
+            def proofs():
+                return sum(r.proof for r in tap.requests)
+            for use in ("first use", "next use"):
+                client = self.client(f"User=racer@{self.realm.name} Password=file:{path} "
+                                     f"KDCHost={tap.kdc_host}")
+                before = proofs()
+                todo.append(lambda use=use: change(use, use))
+                client.init(ctx="c", target=TARGET)
+                self.assertEqual(proofs() - before, 2)
+                client.init(ctx="d", target="host@localhost")
+                self.assertEqual(proofs() - before, 2)
+            client = self.client(f"User=racer@{self.realm.name} Password=file:{path} "
+                                 f"KDCHost={tap.kdc_host}")
+            before = proofs()
+            todo.append(lambda: change("third", "another"))
+            for ctx in "abc":
+                with self.assertRaises(GSSFailure) as failed:
+                    client.init(ctx=ctx, target=TARGET)
+                self.assertIn("changed during the login" if ctx == "a" else "BadSecretPause",
+                              failed.exception.text)
+            self.assertEqual(proofs() - before, 2)
 
     def test_keytab(self):
         good, stale = self.realm.path("good.keytab"), self.realm.path("stale.keytab")

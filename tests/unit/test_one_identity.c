@@ -20,6 +20,9 @@
 
 static const char *cache_of_bob = "bob@R";
 
+static bool bob_is_to_come;
+static unsigned keytab_looks;
+
 static bool fake_keytab(const char *path, const struct kb_principal *principal)
 {
     struct kb_buf name;
@@ -27,7 +30,9 @@ static bool fake_keytab(const char *path, const struct kb_principal *principal)
 
     kb_buf_init(&name, 1000);
     kb_principal_unparse(principal, &name);
-    has = strcmp(path, "/kt-bob") == 0 && strcmp(kb_buf_str(&name), "bob@R") == 0;
+    keytab_looks++;
+    has =
+        strcmp(path, "/kt-bob") == 0 && !bob_is_to_come && strcmp(kb_buf_str(&name), "bob@R") == 0;
     has = has || (strcmp(path, "/kt-http") == 0 && strcmp(kb_buf_str(&name), "HTTP/www@R") == 0);
     kb_buf_wipe(&name);
     return has;
@@ -301,6 +306,33 @@ static void a_user_is_read_in_several_ways(void **state)
 }
 
 /* NameType of one layer holds for the User of another. */
+/* Who is not in a keytab may be in it tomorrow, without any file of options changing. */
+static void a_keytab_gets_the_user(void **state)
+{
+    unsigned looks;
+
+    (void)state;
+    place_line("KeytabFile=/kt-bob");
+    place_env("KERBSIDE_OPTIONS", "User=bob@R");
+    place_renew();
+    bob_is_to_come = true;
+    assert_summary(0, NULL, NULL, "bob@R - -");
+    assert_summary(1, NULL, NULL, "bob@R - -");
+    bob_is_to_come = false;
+    assert_summary(2, NULL, NULL, "bob@R /kt-bob -");
+    /* Now it is kept; and so is a choice that does without the keytab. */
+    looks = keytab_looks;
+    assert_summary(3, NULL, NULL, "bob@R /kt-bob -");
+    assert_int_equal(keytab_looks, looks);
+    place_env("KERBSIDE_OPTIONS", "User=alice@R Password=x");
+    place_renew();
+    assert_summary(4, NULL, NULL, "alice@R password -");
+    looks = keytab_looks;
+    assert_summary(5, NULL, NULL, "alice@R password -");
+    assert_int_equal(keytab_looks, looks);
+    place_env("KERBSIDE_OPTIONS", NULL);
+}
+
 static void name_types_hold_for_every_user(void **state)
 {
     (void)state;
@@ -416,6 +448,7 @@ int main(void)
         IN_A_PLACE(name_types_hold_for_every_user),
         IN_A_PLACE(the_platforms_cache_has_a_name),
         IN_A_PLACE(the_platforms_client_keytab_has_a_name),
+        IN_A_PLACE(a_keytab_gets_the_user),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
