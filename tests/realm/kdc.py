@@ -271,6 +271,10 @@ class Heimdal:
     def random_key(self, name):
         self._admin(f"cpw --random-key {quote(name)}")
 
+    def alias(self, name, alias):
+        """Another name for a principal, for who asks for canonical ones."""
+        self._admin(f"modify --alias={quote(f'{alias}@{self.realm.name}')} {quote(name)}")
+
     def ktutil(self, keytab, *words):
         """Heimdal's ktutil: remove, purge, copy, ..."""
         run([self._bin("bin/ktutil.heimdal"), "-k", keytab, *words], env=self.env(), what="ktutil")
