@@ -242,6 +242,7 @@ class Keytabs:
         self.refused(self.client(self.options(user=False)), self.me, "bob@" + self.realm.name,
                      "alice@" + self.realm.name, "User chooses")
 
+
 class TestMIT(Keytabs, WithRealm):
     # With one KDC, since it is not its business.
 
@@ -257,6 +258,26 @@ class TestMIT(Keytabs, WithRealm):
         self.assertEqual(len(errors), 16)
         self.assertIn("the keytab has kvno 2", errors[0])
         self.assertEqual(self.proofs(), 3)
+
+    def test_caches(self):
+        """What the new key brought is in the cache for the next process, whether the old one began that
+        or not."""
+        place = self.realm.path(f"run{self.number}")
+        os.mkdir(place, 0o700)
+        for number, cache in enumerate((f"FILE:{self.keytab}.cc", "auto")):
+            with self.subTest(cache=cache):
+                options = self.options("CredentialsCacheFile=" + cache)
+                if number == 1:
+                    self.assertEqual(self.login(self.client(options, XDG_RUNTIME_DIR=place)), self.me)
+                    self.realm.kdc.random_key(self.user)
+                    os.rename(self.new_file(), self.keytab)     # the cache is another secret's now
+                self.meanwhile = self.rekey
+                before = self.proofs()
+                self.assertEqual(self.login(self.client(options, XDG_RUNTIME_DIR=place)), self.me)
+                self.assertEqual(self.proofs() - before, 2)
+                asked = len(self.tap.messages)
+                self.assertEqual(self.login(self.client(options, XDG_RUNTIME_DIR=place)), self.me)
+                self.assertEqual(len(self.tap.messages), asked)
 
     def test_written_again(self):
         """The same keys in another file, and somebody else's beside them: no reason to log in."""
