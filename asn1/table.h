@@ -1,8 +1,8 @@
 /* table.h - what types.c makes of types.def, for the engine and the printer. Private to asn1.
  *
  * Constant data; any thread. */
-#ifndef KB_TABLE_H
-#define KB_TABLE_H
+#ifndef KB_ASN1_TABLE_H
+#define KB_ASN1_TABLE_H
 
 #include "asn1/date.h"
 #include "asn1/engine.h"

@@ -1,5 +1,6 @@
 #include "mech/login/addresses.h"
 
+#include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -44,6 +45,22 @@ static bool is_listed(const kb_host_addresses *list, const kb_host_address *addr
     return false;
 }
 
+static enum kb_status add(kb_host_addresses *list, const kb_host_address *address,
+                          struct kb_arena *arena)
+{
+    kb_host_address copy = *address;
+
+    if (list->num == MAX_ADDRESSES || is_listed(list, address)) {
+        return KB_OK;
+    }
+    copy.address = kb_arena_copy(arena, address->address);
+    if (copy.address.ptr == NULL) {
+        return KB_NO_MEMORY;
+    }
+    list->items[list->num++] = copy;
+    return KB_OK;
+}
+
 enum kb_status kb_addresses_of_host(struct kb_arena *arena, kb_host_addresses *out)
 {
     struct ifaddrs *entries;
@@ -56,16 +73,33 @@ enum kb_status kb_addresses_of_host(struct kb_arena *arena, kb_host_addresses *o
     if (getifaddrs(&entries) != 0) {
         return KB_NOT_FOUND;
     }
-    for (struct ifaddrs *e = entries; e != NULL && out->num < MAX_ADDRESSES; e = e->ifa_next) {
+    for (struct ifaddrs *e = entries; e != NULL && st == KB_OK; e = e->ifa_next) {
         kb_host_address address;
 
-        if (!address_of(e, &address) || is_listed(out, &address)) {
-            continue;
+        if (address_of(e, &address)) {
+            st = add(out, &address, arena);
         }
-        address.address = kb_arena_copy(arena, address.address);
-        st = address.address.ptr != NULL ? st : KB_NO_MEMORY;
-        out->items[out->num++] = address;
     }
     freeifaddrs(entries);
     return st;
+}
+
+enum kb_status kb_addresses_add(struct kb_arena *arena, kb_bytes text, kb_host_addresses *list)
+{
+    uint8_t bytes[16];
+    kb_host_address address = {ADDR_IPV4, {bytes, 4}};
+    char name[64];
+
+    if (text.len >= sizeof(name)) {
+        return KB_BAD_TEXT;
+    }
+    memcpy(name, text.ptr, text.len);
+    name[text.len] = '\0';
+    if (inet_pton(AF_INET, name, bytes) != 1) {
+        if (inet_pton(AF_INET6, name, bytes) != 1) {
+            return KB_BAD_TEXT;
+        }
+        address = (kb_host_address){ADDR_IPV6, {bytes, 16}};
+    }
+    return add(list, &address, arena);
 }

@@ -11,4 +11,9 @@
  */
 KB_MUST_USE enum kb_status kb_addresses_of_host(struct kb_arena *arena, kb_host_addresses *out);
 
+/* kb_addresses_add adds one that is written out, to a list of kb_addresses_of_host's, which has
+ * room for 64. KB_BAD_TEXT: it is none. */
+KB_MUST_USE enum kb_status kb_addresses_add(struct kb_arena *arena, kb_bytes text,
+                                            kb_host_addresses *list);
+
 #endif

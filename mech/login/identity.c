@@ -241,6 +241,7 @@ enum kb_status kb_identity_new(const struct kb_options *options, struct kb_ident
     atomic_init(&identity->refs, 1);
     identity->euid = options->euid;
     identity->options = kb_options_ref(options);
+    identity->own_clock = options->own_clock;
     identity->checked_ms = kb_now_ms();
     identity->shared = kb_shared_new();
     if (identity->shared == NULL) {

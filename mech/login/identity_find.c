@@ -53,11 +53,11 @@ static bool same_use(const struct kb_options *a, const struct kb_options *b)
     return same_list(&a->kdc_host, &b->kdc_host) && a->kdc_port == b->kdc_port &&
            same_list(&a->primary_kdc, &b->primary_kdc) &&
            same_etypes(&a->encryption_types, &b->encryption_types) &&
-           same_etypes(&a->ticket_types, &b->ticket_types) && a->forwardable == b->forwardable &&
-           a->proxiable == b->proxiable && a->no_addresses == b->no_addresses &&
-           a->ticket_life == b->ticket_life && a->renew_life == b->renew_life &&
-           a->canonicalize == b->canonicalize && a->name_type == b->name_type &&
-           a->dns_canonicalize == b->dns_canonicalize;
+           same_etypes(&a->ticket_types, &b->ticket_types) && a->own_clock == b->own_clock &&
+           a->forwardable == b->forwardable && a->proxiable == b->proxiable &&
+           a->no_addresses == b->no_addresses && a->ticket_life == b->ticket_life &&
+           a->renew_life == b->renew_life && a->canonicalize == b->canonicalize &&
+           a->name_type == b->name_type && a->dns_canonicalize == b->dns_canonicalize;
 }
 
 static bool same_secret(const struct kb_identity *a, const struct kb_identity *b)

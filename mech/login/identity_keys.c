@@ -227,7 +227,7 @@ struct kb_key_hint kb_identity_hint(struct kb_identity *identity, struct kb_hint
 
 int64_t kb_identity_clock_offset(const struct kb_identity *identity)
 {
-    return kb_realm_clock_ahead(identity->clock);
+    return identity->own_clock ? 0 : kb_realm_clock_ahead(identity->clock);
 }
 
 int64_t kb_identity_now(const struct kb_identity *identity)

@@ -34,6 +34,7 @@ struct kb_identity {
     bool cache_is_default;    /* the platform's, while it is the user's: never begun by us */
     bool cache_write_only;    /* the program itself handed over the secret */
     bool cache_is_auto;       /* ours alone, and bound to the secret: auto.h */
+    bool own_clock;           /* krb5.conf's kdc_timesync is 0 */
     char *auto_lost;          /* why there is no such cache; NULL: there is, or none is wanted */
     char *beside;             /* the path of the file beside it, beside.h; NULL: none */
     char *where;              /* "keytab /etc/…", "the password": for messages */

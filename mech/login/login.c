@@ -58,6 +58,8 @@ static void set_policy(struct kb_work *work)
         .renew_life = (uint32_t)options->renew_life,
         .forwardable = options->forwardable,
         .proxiable = options->proxiable,
+        .no_enc_timestamp = options->no_enc_timestamp,
+        .own_clock = options->own_clock,
         .canonicalize = options->canonicalize || client->name.name_type == KB_NT_ENTERPRISE,
         .clock_offset = kb_identity_clock_offset(work->identity),
     };

@@ -9,7 +9,10 @@
 #include "mech/login/pause.h"
 #include "mech/login/refresh.h"
 #include "mech/login/work.h"
+#include "mech/options/krb5conf.h"
+#include "mech/options/text.h"
 #include "mech/protocol/as.h"
+#include "mech/protocol/text.h"
 
 static void learn(struct kb_work *work, const struct kb_fetch *fetch)
 {
@@ -21,7 +24,7 @@ static void learn(struct kb_work *work, const struct kb_fetch *fetch)
     }
     if (kb_fetch_clock_offset(fetch, &offset)) {
         kb_realm_clock_set(work->identity->clock, offset, true);
-        work->policy.clock_offset = offset;
+        work->policy.clock_offset = kb_identity_clock_offset(work->identity);
     }
 }
 
@@ -37,6 +40,31 @@ static void tell_tgt(struct kb_work *work, const struct kb_credential *tgt)
     kb_buf_wipe(&name);
 }
 
+/* krb5.conf's extra_addresses: those that a NAT has for this host. */
+static bool add_extra_addresses(struct kb_work *work, kb_host_addresses *list)
+{
+    const struct kb_krb5conf *conf = work->login->options->krb5conf;
+    enum kb_status st = KB_OK;
+    struct kb_text text;
+    const char *value;
+    kb_bytes word;
+
+    for (size_t i = 0; st != KB_NO_MEMORY && list->items != NULL &&
+                       (value = kb_krb5conf_value(conf, "libdefaults", KB_NONE,
+                                                  KB_LIT("extra_addresses"), i)) != NULL;
+         i++) {
+        kb_bytes rest = kb_str(value);
+
+        while (st != KB_NO_MEMORY && kb_take_word(&rest, &word)) {
+            st = kb_addresses_add(&work->arena, word, list);
+            if (st == KB_BAD_TEXT) {
+                kb_event_no_extra_address(work->env.events, kb_text_escaped(&text, word));
+            }
+        }
+    }
+    return st != KB_NO_MEMORY;
+}
+
 /* NoAddresses=False. A host that has none to tell gets a ticket without. */
 static enum kb_status bind_to_addresses(struct kb_work *work, struct kb_policy *policy,
                                         struct kb_error *err)
@@ -44,7 +72,8 @@ static enum kb_status bind_to_addresses(struct kb_work *work, struct kb_policy *
     if (work->login->options->no_addresses) {
         return KB_OK;
     }
-    if (kb_addresses_of_host(&work->arena, &policy->addresses) == KB_NO_MEMORY) {
+    if (kb_addresses_of_host(&work->arena, &policy->addresses) == KB_NO_MEMORY ||
+        !add_extra_addresses(work, &policy->addresses)) {
         return kb_error_set(err, KB_E_NO_MEMORY, "No memory for a login");
     }
     if (policy->addresses.num == 0) {

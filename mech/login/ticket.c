@@ -1,4 +1,5 @@
 /* The TGS exchanges of a login: the service ticket. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "mech/login/cache.h"
@@ -378,24 +379,46 @@ static enum kb_status ask_for_canonical(struct kb_work *work, const struct kb_ta
     return st;
 }
 
+/* A host without a domain where krb5.conf's qualify_shortname says which one is meant; KB_NONE: as
+ * it was given. (MIT's default, the first search domain of resolv.conf, is the resolver's business
+ * here: it gives the canonical name.) */
+static kb_bytes qualified(const struct kb_work *work, const struct kb_target *target, char buf[256])
+{
+    const char *domain = work->login->options->qualify;
+    kb_bytes host = target->host;
+    int len;
+
+    if (domain == NULL || memchr(host.ptr, '.', host.len) != NULL ||
+        memchr(host.ptr, ':', host.len) != NULL) {
+        return KB_NONE;
+    }
+    len = snprintf(buf, 256, "%.*s.%s", (int)host.len, (const char *)host.ptr, domain);
+    return len < 256 ? kb_bytes_of(buf, (size_t)len) : KB_NONE;
+}
+
 enum kb_status kb_work_ticket(struct kb_work *work, const struct kb_target *target,
                               struct kb_credential **out, struct kb_error *err)
 {
     int64_t how = work->login->options->dns_canonicalize;
-    char canonical[256];
+    char canonical[256], buf[256];
+    kb_bytes given;
     enum kb_status st;
 
-    if (!target->host_based || target->host.len == 0 || how == KB_CANONICALIZE_NEVER) {
+    if (!target->host_based || target->host.len == 0) {
         return ask_for_host(work, target, KB_NONE, out, err);
+    }
+    given = qualified(work, target, buf);
+    if (how == KB_CANONICALIZE_NEVER) {
+        return ask_for_host(work, target, given, out, err);
     }
     if (how == KB_CANONICALIZE_ALWAYS) {
         st = canonical_name(work, target, canonical, err);
         if (st == KB_ERROR) {
             return st;
         }
-        return ask_for_host(work, target, st == KB_OK ? kb_str(canonical) : KB_NONE, out, err);
+        return ask_for_host(work, target, st == KB_OK ? kb_str(canonical) : given, out, err);
     }
-    st = ask_for_host(work, target, KB_NONE, out, err);
+    st = ask_for_host(work, target, given, out, err);
     if (st != KB_OK && kb_realms_is_no_way(err)) {
         st = ask_for_canonical(work, target, out, err);
     }

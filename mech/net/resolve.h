@@ -8,8 +8,8 @@
  * Numeric names are answered at once, and what remember.h keeps. Where no thread can be started the
  * question is asked in line, in kb_resolve_start.
  * A question belongs to one thread. */
-#ifndef KB_RESOLVE_H
-#define KB_RESOLVE_H
+#ifndef KB_NET_RESOLVE_H
+#define KB_NET_RESOLVE_H
 
 #include <netdb.h>
 

@@ -10,9 +10,10 @@
 
 struct kb_krb5conf;
 
-/* kb_krb5conf_load reads the files of `paths` (colon-separated; NULL: /etc/krb5.conf). One that is
- * not there is fine; the first file that sets a value wins. What it read is watched from `watch`'s
- * lives in `arena`. On KB_ERROR *err names file and line. */
+/* kb_krb5conf_load reads the files of `paths` (colon-separated, `~/` is the user's home; NULL:
+ * /etc/krb5.conf). May ask nsswitch. One that is not there is fine; the first file that sets a
+ * value wins. What it read is watched from `watch`'s lives in `arena`. On KB_ERROR *err names file
+ * and line. */
 KB_MUST_USE enum kb_status kb_krb5conf_load(const char *paths, struct kb_arena *arena,
                                             struct kb_watch **watched,
                                             const struct kb_krb5conf **out, struct kb_error *err);

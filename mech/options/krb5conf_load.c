@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "mech/options/account.h"
 #include "mech/options/layers.h"
 #include "mech/options/text.h"
 
@@ -135,6 +137,43 @@ static enum kb_status load_file(struct loader *loader, const char *path, bool mu
     return st;
 }
 
+/* As MIT has it: `~/` in front of a file that KRB5_CONFIG names, $HOME's or else the account's. On
+ * KB_OK the caller frees *out. */
+static enum kb_status at_home(const char *path, char **out)
+{
+    const char *variable = secure_getenv("HOME");
+    char *home = NULL;
+    enum kb_status st = KB_OK;
+
+    *out = NULL;
+    if (strncmp(path, "~/", 2) != 0) {
+        *out = strdup(path);
+        return *out != NULL ? KB_OK : KB_NO_MEMORY;
+    }
+    if (variable == NULL) {
+        st = kb_user_home(getuid(), &home);
+        variable = st == KB_OK ? home : "~";
+    }
+    if (st != KB_NO_MEMORY) {
+        st = asprintf(out, "%s%s", variable, path + 1) >= 0 ? KB_OK : KB_NO_MEMORY;
+    }
+    free(home);
+    return st;
+}
+
+static enum kb_status load_named(struct loader *loader, const char *name, struct kb_error *err)
+{
+    char *path;
+    enum kb_status st = at_home(name, &path);
+
+    if (st != KB_OK) {
+        return kb_error_set(err, KB_E_NO_MEMORY, "out of memory");
+    }
+    st = load_file(loader, path, false, err);
+    free(path);
+    return st;
+}
+
 static enum kb_status load_paths(struct loader *loader, const char *paths, struct kb_error *err)
 {
     enum kb_status st = KB_OK;
@@ -145,7 +184,7 @@ static enum kb_status load_paths(struct loader *loader, const char *paths, struc
     }
     /* As MIT has it, an empty entry ends the list. */
     while (st == KB_OK && (path = strsep(&rest, ":")) != NULL && path[0] != '\0') {
-        st = load_file(loader, path, false, err);
+        st = load_named(loader, path, err);
         loader->conf->profile.number++;
     }
     free(list);

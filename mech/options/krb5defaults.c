@@ -199,6 +199,27 @@ static enum kb_status apply_etypes(struct kb_options *options, struct kb_arena *
                : st;
 }
 
+/* What is no option of ours, since it is for all programs or says little. */
+static void apply_others(struct kb_options *options, const struct kb_krb5conf *conf, kb_bytes realm)
+{
+    struct kb_origin origin;
+
+    options->own_clock = !kb_krb5conf_bool(conf, realm, "kdc_timesync", true);
+    options->client_aware = kb_krb5conf_bool(conf, realm, "client_aware_channel_bindings", false);
+    options->no_enc_timestamp =
+        kb_krb5conf_realm_bool(conf, realm, "disable_encrypted_timestamp", false);
+    options->qualify = kb_krb5conf_default(conf, realm, "qualify_shortname", NULL);
+    if (options->qualify != NULL && options->qualify[0] == '\0') {
+        options->qualify = NULL;
+    }
+    if (options->delegate_from.layer == KB_LAYER_DEFAULT &&
+        kb_krb5conf_default(conf, realm, "enforce_ok_as_delegate", &origin) != NULL &&
+        kb_krb5conf_bool(conf, realm, "enforce_ok_as_delegate", false)) {
+        options->delegate = KB_DELEGATE_OK_AS_DELEGATE;
+        options->delegate_from = origin;
+    }
+}
+
 enum kb_status kb_krb5conf_apply(struct kb_options *options, struct kb_arena *arena,
                                  const struct kb_krb5conf *conf, struct kb_error *err)
 {
@@ -208,5 +229,6 @@ enum kb_status kb_krb5conf_apply(struct kb_options *options, struct kb_arena *ar
     for (size_t i = 0; i < sizeof(relations) / sizeof(relations[0]); i++) {
         apply(options, conf, realm, &relations[i]);
     }
+    apply_others(options, conf, realm);
     return apply_etypes(options, arena, conf, realm, err);
 }

@@ -74,6 +74,10 @@ struct kb_options {
                                 left out, since it belongs to another user */
     const char *user_note;   /* NULL, or a sentence for the log: how `X/y` of User was read */
     bool has_identity;       /* a User, Password, KeytabFile or cache is set in layers 3-6 */
+    bool own_clock;          /* krb5.conf's kdc_timesync is 0: the KDC's time corrects nothing */
+    bool no_enc_timestamp;   /* disable_encrypted_timestamp of the user's realm */
+    bool client_aware;       /* client_aware_channel_bindings */
+    const char *qualify;     /* qualify_shortname: the domain of a host without one; NULL: none */
     const struct kb_krb5conf *krb5conf; /* realms and domains, mech/options/krb5conf.h */
     uid_t euid;                         /* for whom it was resolved */
     /* private */

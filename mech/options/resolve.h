@@ -1,6 +1,6 @@
 /* resolve.h - makes a snapshot of the layers for one query. Private to options. */
-#ifndef KB_RESOLVE_H
-#define KB_RESOLVE_H
+#ifndef KB_OPTIONS_RESOLVE_H
+#define KB_OPTIONS_RESOLVE_H
 
 #include "mech/options/layers.h"
 #include "mech/options/own.h"

@@ -1,8 +1,8 @@
 /* table.h - options.def as data: find a row by its name, or the nearest name that there is.
  *
  * Rows are constant and live for ever; any thread. Parsing a text by its row is value.h. */
-#ifndef KB_TABLE_H
-#define KB_TABLE_H
+#ifndef KB_OPTIONS_TABLE_H
+#define KB_OPTIONS_TABLE_H
 
 #include "mech/options/options.h"
 

@@ -3,8 +3,8 @@
  * What is made lives in the arena given, NUL-terminated; what is lent points into the input.
  * Errors are KB_E_OPTION without the place, which the caller puts in front; they show no value,
  * since it may be a password. */
-#ifndef KB_TEXT_H
-#define KB_TEXT_H
+#ifndef KB_OPTIONS_TEXT_H
+#define KB_OPTIONS_TEXT_H
 
 #include "asn1/arena.h"
 #include "mech/report/error.h"

@@ -359,12 +359,14 @@ static enum kb_step start(struct kb_as *as, struct kb_send *out_send)
     int64_t offset = as->request.policy->clock_offset;
     enum kb_status st = KB_NOT_FOUND;
 
-    if (as->request.first_proof && may_be_its_kdc(as)) {
+    if (as->request.first_proof && kb_preauth_default(as->request.policy) != NULL &&
+        may_be_its_kdc(as)) {
         st = kb_as_guess(as, &as->proof_how, &as->proof_key);
     }
     switch (st) {
     case KB_OK:
-        return kb_as_send(as, offset, kb_preauth_default(), KB_AS_FIRST_PROOF, out_send);
+        return kb_as_send(as, offset, kb_preauth_default(as->request.policy), KB_AS_FIRST_PROOF,
+                          out_send);
     case KB_NOT_FOUND:
     case KB_BAD_PARAMS: /* what was learned is no longer within the bounds */
         as->proof_how = (struct kb_key_hint){0};

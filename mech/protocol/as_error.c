@@ -107,9 +107,12 @@ static enum kb_step no_method(struct kb_as *as, const struct kb_krberror *error)
     }
     kb_buf_init(&offered, 400);
     kb_preauth_describe(&error->padata, &offered);
-    kb_error_set(&as->error, KB_E_PREAUTH,
-                 "%s: KDC %.64s accepts no encrypted timestamp; it offers %s",
-                 kb_text_principal(&name, as->request.client), as->peer, kb_buf_str(&offered));
+    kb_error_set(&as->error, KB_E_PREAUTH, "%s: KDC %.64s %s; it offers %s",
+                 kb_text_principal(&name, as->request.client), as->peer,
+                 as->request.policy->no_enc_timestamp
+                     ? "wants more than krb5.conf's disable_encrypted_timestamp leaves to be given"
+                     : "accepts no encrypted timestamp",
+                 kb_buf_str(&offered));
     as->error.kdc_code = error->code;
     kb_buf_wipe(&offered);
     return kb_as_failed(as);
@@ -145,7 +148,7 @@ static enum kb_step prove_as_said(struct kb_as *as, const struct kb_krberror *er
 static enum kb_step on_required(struct kb_as *as, const struct kb_krberror *error,
                                 struct kb_arena *scratch, struct kb_send *out_send)
 {
-    const struct kb_pa_method *method = kb_preauth_choose(&error->padata);
+    const struct kb_pa_method *method = kb_preauth_choose(&error->padata, as->request.policy);
     struct kb_pa_said said;
     enum kb_status st;
 
@@ -196,7 +199,7 @@ static enum kb_step on_first_refused(struct kb_as *as, const struct kb_krberror 
         return final_error(as, error); /* AD says that it is not the key: locked, disabled, ... */
     }
     if (said.num_keys > 0 && said.keys[0].etype != KB_PA_ANY_ETYPE) {
-        return prove_as_said(as, error, &said, kb_preauth_default(), out_send);
+        return prove_as_said(as, error, &said, kb_preauth_default(as->request.policy), out_send);
     }
     return kb_as_ask(as, as->request.policy->clock_offset, out_send);
 }
@@ -217,10 +220,10 @@ static enum kb_step on_skew(struct kb_as *as, const struct kb_krberror *error,
         return st == KB_ERROR ? kb_as_failed(as) : kb_as_failed_with(as, st);
     }
     if (said.num_keys > 0 && said.keys[0].etype != KB_PA_ANY_ETYPE) {
-        return prove_as_said(as, error, &said, kb_preauth_default(), out_send);
+        return prove_as_said(as, error, &said, kb_preauth_default(as->request.policy), out_send);
     }
-    return prove(as, &as->proof_how, kb_key_ref(as->proof_key), kb_preauth_default(), error,
-                 out_send);
+    return prove(as, &as->proof_how, kb_key_ref(as->proof_key),
+                 kb_preauth_default(as->request.policy), error, out_send);
 }
 
 /* A request for times that have passed by the KDC's clock. */
@@ -291,8 +294,8 @@ static enum kb_step on_repeat(struct kb_as *as, const struct kb_krberror *error,
     if (as->proofs >= KB_AS_MAX_PROOFS) {
         return final_error(as, error);
     }
-    step =
-        prove(as, &as->proof_how, kb_key_ref(as->proof_key), kb_preauth_default(), error, out_send);
+    step = prove(as, &as->proof_how, kb_key_ref(as->proof_key),
+                 kb_preauth_default(as->request.policy), error, out_send);
     out_send->new_attempt = step == KB_SEND;
     return step;
 }

@@ -43,6 +43,8 @@ struct kb_policy {
     uint32_t clock_skew;
     uint32_t ticket_life, renew_life; /* asked for; renew_life 0: not renewable */
     bool forwardable, proxiable, canonicalize;
+    bool no_enc_timestamp;       /* PA-ENC-TIMESTAMP is not made, whatever the KDC offers */
+    bool own_clock;              /* the KDC's time, known from a TGT, is not used */
     kb_host_addresses addresses; /* that the TGT is to be bound to; none: it holds at every one */
     int64_t clock_offset;        /* microseconds: the realm's clock minus ours, 0 if not known */
 };

@@ -101,6 +101,9 @@ static int64_t clock_offset_of(const struct kb_fetch *fetch)
 {
     int64_t known = fetch->request.policy->clock_offset;
 
+    if (fetch->request.policy->own_clock) {
+        return 0;
+    }
     return fetch->as != NULL || known == 0 ? fetch->tgt->clock_offset : known;
 }
 

@@ -116,19 +116,25 @@ enum kb_status kb_preauth_read(const kb_method_data *padata, struct kb_arena *ar
     return KB_OK;
 }
 
-const struct kb_pa_method *kb_preauth_choose(const kb_method_data *offered)
+static bool is_allowed(const struct kb_pa_method *method, const struct kb_policy *policy)
+{
+    return method->type != KB_PA_ENC_TIMESTAMP || !policy->no_enc_timestamp;
+}
+
+const struct kb_pa_method *kb_preauth_choose(const kb_method_data *offered,
+                                             const struct kb_policy *policy)
 {
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
-        if (kb_preauth_find(offered, methods[i]->type) != NULL) {
+        if (is_allowed(methods[i], policy) && kb_preauth_find(offered, methods[i]->type) != NULL) {
             return methods[i];
         }
     }
     return NULL;
 }
 
-const struct kb_pa_method *kb_preauth_default(void)
+const struct kb_pa_method *kb_preauth_default(const struct kb_policy *policy)
 {
-    return &kb_pa_enc_timestamp;
+    return is_allowed(&kb_pa_enc_timestamp, policy) ? &kb_pa_enc_timestamp : NULL;
 }
 
 void kb_preauth_describe(const kb_method_data *offered, struct kb_buf *out)

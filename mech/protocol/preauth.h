@@ -60,11 +60,14 @@ struct kb_pa_method {
 
 extern const struct kb_pa_method kb_pa_enc_timestamp; /* pa_enc_timestamp.c */
 
-/* kb_preauth_choose returns our best method among those offered, NULL if we have none of them. */
-const struct kb_pa_method *kb_preauth_choose(const kb_method_data *offered);
+/* kb_preauth_choose returns our best method among those offered and allowed, NULL if we have none
+ * of them. */
+const struct kb_pa_method *kb_preauth_choose(const kb_method_data *offered,
+                                             const struct kb_policy *policy);
 
-/* kb_preauth_default is the method for a first request, before anything was offered. */
-const struct kb_pa_method *kb_preauth_default(void);
+/* kb_preauth_default is the method for a first request, before anything was offered; NULL where it
+ * is not allowed. */
+const struct kb_pa_method *kb_preauth_default(const struct kb_policy *policy);
 
 /* kb_preauth_describe appends what was offered, for messages: "PA-ETYPE-INFO2, PA-SPAKE". */
 void kb_preauth_describe(const kb_method_data *offered, struct kb_buf *out);

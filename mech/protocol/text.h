@@ -2,8 +2,8 @@
  *
  * Each function fills the caller's kb_text and returns its text, so that it can stand among the
  * arguments of a printf format. What is too long ends in "...". Never fails. */
-#ifndef KB_TEXT_H
-#define KB_TEXT_H
+#ifndef KB_PROTOCOL_TEXT_H
+#define KB_PROTOCOL_TEXT_H
 
 #include "mech/names/principal.h"
 

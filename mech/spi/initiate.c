@@ -222,7 +222,8 @@ OM_uint32 kb_initiate(OM_uint32 *minor, struct kb_gss_ctx *ctx, const struct kb_
 {
     struct kb_ap_request request = {
         .flags = granted_flags(no_ci_flags, req_flags),
-        .bindings_required = (req_flags & GSS_C_CHANNEL_BOUND_FLAG) != 0,
+        .bindings_required =
+            (req_flags & GSS_C_CHANNEL_BOUND_FLAG) != 0 || login->options->client_aware,
     };
     int64_t start_ms = kb_now_ms();
     struct kb_error err = {0};

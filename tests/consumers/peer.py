@@ -135,9 +135,11 @@ class Server:
         return {"token": got.token, "more": got.more_steps, "flags": int(got.flags),
                 "lifetime": got.lifetime, "cpu": time.thread_time() - start}
 
-    def accept(self, ctx, token, cred=None):
+    def accept(self, ctx, token, cred=None, bindings=None):
+        if bindings:
+            bindings = self.raw.ChannelBindings(application_data=bindings)
         got = self.raw.accept_sec_context(token, self.creds[cred] if cred else None,
-                                          self.contexts.get(ctx))
+                                          self.contexts.get(ctx), bindings)
         self.contexts[ctx] = got.context
         if got.delegated_creds is not None:
             self.creds["delegated"] = got.delegated_creds

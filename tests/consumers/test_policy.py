@@ -409,6 +409,78 @@ class TestPause(WithRealm):
         self.assertEqual(self.proofs(), 1)
 
 
+class TestOfKrb5Conf(WithRealm):
+    """What krb5.conf says to all programs and no option of ours."""
+
+    def conf(self, libdefaults="", realm=""):
+        path = self.realm.path(self.id().split(".")[-1] + ".conf")
+        with open(path, "w") as out:
+            out.write(f"[libdefaults]\n {libdefaults}\n[realms]\n {self.realm.name} = {{\n  {realm}\n }}\n")
+        return path
+
+    def test_disable_encrypted_timestamp(self):
+        conf = self.conf(realm="disable_encrypted_timestamp = true")
+        tap = self.tap()
+        for secret in "password", "keytab":
+            client = self.client("", tap, secret, krb5_conf=conf)
+            with self.assertRaises(GSSFailure) as failed:
+                client.init(ctx="c", target="HTTP@localhost")
+            self.assertIn("disable_encrypted_timestamp", failed.exception.minor_text)
+        # Where the KDC wants none, nothing is amiss.
+        client = self.client("", tap, user="nopreauth", krb5_conf=conf)
+        establish(client, self.server, "HTTP@localhost")
+        self.assertFalse([r for r in tap.requests if r.proof])
+
+    def test_enforce_ok_as_delegate(self):
+        conf = self.conf("enforce_ok_as_delegate = true")
+        for more, granted in (("", 0), ("Delegate=asked", DELEG)):
+            client = self.client(more, krb5_conf=conf)
+            mine, _ = establish(client, self.server, "HTTP@localhost", flags=MUTUAL | DELEG)
+            self.assertEqual(mine["flags"] & DELEG, granted)
+
+    def test_qualify_shortname(self):
+        self.realm.add_principal("HTTP/www.corp.example")
+        self.realm.keytab("service.keytab", "HTTP/www.corp.example")
+        for libdefaults in ("dns_canonicalize_hostname = false", "dns_canonicalize_hostname = fallback"):
+            conf = self.conf(f"qualify_shortname = corp.example\n {libdefaults}")
+            tap = self.tap()
+            client = self.client("", tap, krb5_conf=conf)
+            establish(client, self.server, "HTTP@www")
+            self.assertEqual(tap.requests[-1].sname, ("HTTP", "www.corp.example"))
+            establish(client, self.server, "HTTP@www.corp.example")
+        conf = self.conf('qualify_shortname = ""\n dns_canonicalize_hostname = false')
+        tap = self.tap()
+        with self.assertRaises(GSSFailure):
+            self.client("", tap, krb5_conf=conf).init(ctx="c", target="HTTP@www")
+        self.assertEqual(tap.requests[-1].sname, ("HTTP", "www"))
+
+    def test_extra_addresses(self):
+        conf = self.conf("noaddresses = false\n extra_addresses = 192.0.2.77, nat.example 2001:db8::7")
+        log = self.realm.path("addresses.log")
+        tap = self.tap()
+        client = self.client(f"LogFile={log}", tap, krb5_conf=conf)
+        with self.assertRaises(GSSFailure):     # loopback is none of them
+            client.init(ctx="c", target="HTTP@localhost")
+        addresses = tap.requests[0].addresses
+        self.assertIn((2, socket.inet_aton("192.0.2.77")), addresses)
+        self.assertIn((24, socket.inet_pton(socket.AF_INET6, "2001:db8::7")), addresses)
+        with open(log) as said:
+            self.assertIn("extra_addresses: nat.example is no IPv4 or IPv6 address", said.read())
+
+    def test_client_aware_channel_bindings(self):
+        """An acceptor that has bindings takes none from who does not know of them, and refuses who does."""
+        for libdefaults, taken in (("", True), ("client_aware_channel_bindings = true", False)):
+            client = self.client("", krb5_conf=self.conf(libdefaults))
+            token = client.init(ctx="c", target="HTTP@localhost")["token"]
+            self.server.forget(ctx="c")
+            if taken:
+                self.server.accept(ctx="c", token=token, bindings=b"tls")
+            else:
+                with self.assertRaises(GSSFailure) as failed:
+                    self.server.accept(ctx="c", token=token, bindings=b"tls")
+                self.assertIn("bindings", failed.exception.text)
+
+
 class TestDelegation(WithRealm):
     """Delegate: what the acceptor got, and whether it can act for the user with it."""
 

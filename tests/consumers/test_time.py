@@ -169,6 +169,19 @@ class TestWrongClock(Case):
             self.assertEqual(self.log_in(client, cred="bob"), "bob")
         self.assertEqual(dict(seen), {"AS": 1, "TGS": 1})
 
+    def test_not_to_be_corrected(self):
+        """krb5.conf's kdc_timesync = 0: our own clock counts, be it wrong."""
+        conf = self.realm.path("timesync.conf")
+        write(conf, "[libdefaults]\n kdc_timesync = 0\n")
+        client = self.client(krb5_conf=conf, **faketime(600))
+        for _ in range(2):
+            client.forget(ctx="c")
+            self.server.forget(ctx="c")
+            token = client.init(ctx="c", target="HTTP@localhost")["token"]
+            with self.assertRaises(GSSFailure) as failed:
+                self.server.accept(ctx="c", token=token)
+            self.assertIn("Clock skew", failed.exception.text)
+
     def test_in_a_cache(self):
         """It stands in the header, where MIT's programs look for it, and the next process too."""
         cache = self.realm.path("cc")

@@ -250,6 +250,32 @@ static void several_files_are_one(void **state)
     place_close();
 }
 
+/* `~/` in front of a name in KRB5_CONFIG, and nowhere else. */
+static void files_at_home(void **state)
+{
+    char paths[1000], home[1000];
+    struct loaded loaded;
+
+    (void)state;
+    place_open();
+    place_file("krb5.conf", "[libdefaults]\n x = mine\n");
+    snprintf(home, sizeof(home), "%s", place_path("krb5.conf"));
+    *strrchr(home, '/') = '\0';
+    assert_int_equal(setenv("HOME", home, 1), 0);
+    snprintf(paths, sizeof(paths), "%s:~/krb5.conf", place_path("missing"));
+    loaded = load(paths);
+    assert_string_equal(kb_krb5conf_text(loaded.conf, "libdefaults", NULL, "x"), "mine");
+    unload(&loaded);
+    loaded = load("~krb5.conf:~:~/missing");
+    assert_null(kb_krb5conf_text(loaded.conf, "libdefaults", NULL, "x"));
+    unload(&loaded);
+    assert_int_equal(unsetenv("HOME"), 0);
+    loaded = load("~/no such file of this account");
+    assert_non_null(loaded.conf);
+    unload(&loaded);
+    place_close();
+}
+
 static void includes_are_followed(void **state)
 {
     static const char *const names[] = {"10-a",      "b.conf", "c_d",    ".hidden.conf",
@@ -450,6 +476,7 @@ int main(void)
         cmocka_unit_test(primary_kdcs_have_two_names),
         cmocka_unit_test(lists_of_realms),
         cmocka_unit_test(several_files_are_one),
+        cmocka_unit_test(files_at_home),
         cmocka_unit_test(includes_are_followed),
         cmocka_unit_test(bad_includes_are_errors),
         cmocka_unit_test(cut_and_flipped_files_are_no_trouble),
