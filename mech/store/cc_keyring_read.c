@@ -185,15 +185,19 @@ static enum kb_status parse(const struct kb_buf *buf, struct kb_cc_contents **ou
 static enum kb_status read_start(kb_bytes offsets, kb_bytes owner, struct kb_buf *out,
                                  struct kb_principal **out_owner)
 {
-    struct kb_cc_contents *contents;
+    struct kb_cc_contents start = {.version = 4}; /* of which no more is filled than the owner */
+    struct kb_reader r;
     enum kb_status st;
 
     put_start(out, offsets, owner);
-    st = parse(out, &contents);
-    if (st == KB_OK) {
-        st = contents->num == 0 && contents->whole == contents->len ? KB_OK : KB_MALFORMED;
-        *out_owner = st == KB_OK ? kb_principal_ref(contents->owner) : NULL;
-        kb_cc_contents_put(contents);
+    r = kb_reader(kb_buf_bytes(out));
+    st = out->status == KB_OK ? kb_cc_get_start(&start, &r) : out->status;
+    if (st == KB_OK && r.rest.len > 0) {
+        st = KB_MALFORMED;
+    }
+    *out_owner = st == KB_OK ? start.owner : NULL;
+    if (st != KB_OK) {
+        kb_principal_free(start.owner);
     }
     return st;
 }

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -297,6 +298,55 @@ static void many(void **state)
     contents = load(f, f->cache);
     assert_int_equal(contents->num, 301);
     assert_true(kb_cc_same_stamp(kb_cc_stamp_of(contents), &after));
+    kb_cc_contents_put(contents);
+}
+
+#define THREADS 6
+#define EACH 20
+
+struct worker {
+    struct fixture *f;
+    int number;
+    pthread_t thread;
+};
+
+static void *store_some(void *arg)
+{
+    const struct worker *worker = arg;
+
+    for (int i = 0; i < EACH; i++) {
+        struct kb_cc_stamp stamp;
+        struct kb_principal *server;
+        char name[40];
+
+        snprintf(name, sizeof(name), "x/%d-%d@MIT.TEST", worker->number, i);
+        server = principal(name);
+        store(worker->f, worker->f->cache, server);
+        stamp = kb_ccache_look(worker->f->cache);
+        assert_int_equal(stamp.words[0], 1);
+        kb_cc_contents_put(load(worker->f, worker->f->cache));
+        kb_principal_free(server);
+    }
+    return NULL;
+}
+
+/* Nothing is lost, in one cache that threads share. */
+static void threads(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    struct worker workers[THREADS];
+    struct kb_cc_contents *contents;
+
+    store(f, f->cache, f->tgs);
+    for (int i = 0; i < THREADS; i++) {
+        workers[i] = (struct worker){.f = f, .number = i};
+        assert_int_equal(pthread_create(&workers[i].thread, NULL, store_some, &workers[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
+    }
+    contents = load(f, f->cache);
+    assert_int_equal(contents->num, 1 + THREADS * EACH);
     kb_cc_contents_put(contents);
 }
 
@@ -639,6 +689,7 @@ int main(void)
         TEST(kept_and_removed),
         TEST(stamps),
         TEST(many),
+        TEST(threads),
         TEST(another_primary),
         TEST(strange_keys),
         TEST(large),
