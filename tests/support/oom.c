@@ -3,8 +3,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-static unsigned long count;
-static long left = -1;
+static _Atomic unsigned long count;
+static _Atomic long left = -1;
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t num, size_t size);

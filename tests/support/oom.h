@@ -1,7 +1,8 @@
 /* oom.h - lets one allocation of our code fail, and counts them.
  *
  * For a program linked with $(oom_flags) of Makefile.am, which turns its own calls of malloc,
- * calloc and realloc here; what shared libraries allocate is not seen. One thread at a time. */
+ * calloc and realloc here; what shared libraries allocate is not seen. Threads may
+ * allocate at once, but not while one is to fail. */
 #ifndef TEST_OOM_H
 #define TEST_OOM_H
 
