@@ -16,6 +16,7 @@ import kcm                                                  # noqa: E402
 from kdc import peers                                       # noqa: E402
 from netns import Unavailable                               # noqa: E402
 from peer import GSSFailure, Peer, establish                # noqa: E402
+from process import Failed                              # noqa: E402
 from realm import Principal, Realm                                     # noqa: E402
 
 UID = os.getuid()
@@ -29,7 +30,7 @@ def setUpModule():
     Base.server = Peer(Base.realm.service_env())
     unittest.addModuleCleanup(Base.server.close)
     Base.names = [f"{letter}{i}/localhost" for letter in "ab" for i in range(6)]
-    Base.realm.add(*(Principal(name) for name in Base.names))
+    Base.realm.add(Principal("carol", "hedgerow"), *(Principal(name) for name in Base.names))
 
 
 class Base(unittest.TestCase):
@@ -303,6 +304,7 @@ class TestHeimdalDialect(Daemon, Base):
     dialect = "heimdal"
 
 
+@unittest.skipIf(kcm.sssd(), "the real one is there")
 class TestSSSDDialect(Daemon, Base):
     dialect = "sssd"
 
@@ -317,12 +319,35 @@ class TestSSSDDialect(Daemon, Base):
                       "the ticket is kept in memory only", self.logged())
         self.assertEqual(self.collection(), [self.alice])
 
-    def test_quota_of_a_cache(self):
-        """One that was begun for a ticket which it does not take is taken away again."""
-        self.daemon.fault = lambda op, *answer: (kcm.INTERNAL, b"") if op == kcm.STORE else answer
+
+class TestSSSD(Daemon, Base):
+    """The real one, which takes two caches of a user and no more: it counts with two for itself, and
+    has one."""
+
+    @classmethod
+    def start(cls):
+        if not kcm.sssd():
+            raise unittest.SkipTest("no sssd_kcm (make peers)")
+        try:
+            cls.daemon = kcm.SSSD(cls.realm, "max_uid_ccaches = 1\nmax_ccache_size = 8\n")
+        except Failed as reason:
+            raise unittest.SkipTest(str(reason))
+        cls.addClassCleanup(cls.daemon.close)
+
+    def test_quotas(self):
         self.login(self.client("alice"), requests=3)
+        self.login(self.client("bob"), requests=3)
+        self.assertEqual(sorted(self.collection()), [self.alice, self.bob])
+        client = self.client("carol")
+        self.login(client, requests=3)
+        self.login(client, requests=0)
+        self.assertIn("internal error (of sssd-kcm that is mostly a quota", self.logged())
+        # So many tickets that the cache is too large.
+        client = self.client("alice")
+        for name in self.names:
+            client.init(ctx=name, target=name.replace("/", "@"))
         self.assertIn("does not keep the ticket: internal error", self.logged())
-        self.assertEqual(self.daemon.caches, {})
+        self.login(self.client("alice"), requests=0)
 
 
 class TestTrouble(Base):
@@ -407,6 +432,13 @@ class TestTrouble(Base):
                 self.assertIn(says, self.refused(self.client()))
         self.daemon.fault = None
         self.assertEqual(self.daemon.caches, other)
+
+    def test_quota_of_a_cache(self):
+        """One that was begun for a ticket which it does not take is taken away again."""
+        self.daemon.fault = lambda op, *answer: (kcm.INTERNAL, b"") if op == kcm.STORE else answer
+        self.login(self.client("alice"), requests=3)
+        self.assertIn("does not keep the ticket: internal error", self.logged())
+        self.assertEqual(self.daemon.caches, {})
 
     def test_changing_all_the_time(self):
         """A list that is never the same twice: what is read is used, and read again each time."""

@@ -1,10 +1,11 @@
 """Daemons that keep credentials caches: Heimdal's kcm, in a /run of the test's own (its socket's
-path is built in), and one of ours, which speaks as MIT's test server, Heimdal's and sssd's do, and
-can be made to answer wrongly.
+path is built in), sssd's, in a /run and /var/lib of its own, and one of ours, which speaks as MIT's
+test server, Heimdal's and sssd's do, and can be made to answer wrongly.
 
 The protocol: MIT src/include/kcm.h and src/tests/kcmserver.py, Heimdal kcm/protocol.c, SSSD
 src/responder/kcm/kcmsrv_ops.c."""
 import os
+import shutil
 import socket
 import struct
 import tempfile
@@ -12,7 +13,7 @@ import threading
 import time
 
 import netns
-from kdc import peers
+from kdc import peers, write
 from process import Child
 
 PATH = "/var/run/.heim_org.h5l.kcm-socket"      # where clients look by default
@@ -32,9 +33,15 @@ def heimdal():
     return path if os.path.exists(path) else None
 
 
-def libraries():
-    """LD_LIBRARY_PATH for Heimdal's programs."""
-    return ":".join(f for f, _, names in os.walk(os.path.join(peers(), "heimdal", "usr", "lib"))
+def sssd():
+    path = os.path.join(peers() or "", "sssd", "usr", "libexec", "sssd", "sssd_kcm")
+    return path if os.path.exists(path) and shutil.which("unshare") else None
+
+
+def libraries(peer="heimdal"):
+    """LD_LIBRARY_PATH for its programs."""
+    return ":".join(f for part in ("usr/lib", "lib")
+                    for f, _, names in os.walk(os.path.join(peers(), peer, part))
                     if any(name.startswith("lib") for name in names))
 
 
@@ -55,6 +62,36 @@ class Heimdal:
         self.child = Child([heimdal(), "-c", conf], realm.path("kcm.out"),
                            env=dict(os.environ, KRB5_CONFIG=conf, LD_LIBRARY_PATH=libraries()))
         self.child.wait_until(lambda: os.path.exists(PATH), "its socket")
+
+    def close(self):
+        self.child.stop()
+
+
+class SSSD:
+    """sssd's. Its database is made anew, with `options` in sssd.conf's [kcm]."""
+
+    def __init__(self, realm, options=""):
+        home = tempfile.mkdtemp(prefix="sssd-", dir=realm.dir)
+        os.chmod(home, 0o755)
+        self.path = os.path.join(home, "socket")
+        conf = write(os.path.join(home, "sssd.conf"),
+                     f"[sssd]\nservices =\n[kcm]\nsocket_path = {self.path}\n{options}")
+        for folder in ("run", "lib/sss/db", "lib/sss/mc", "lib/sss/pubconf", "lib/sss/secrets",
+                       "lib/sss/pipes/private"):
+            os.makedirs(os.path.join(home, folder))
+        root = os.path.join(peers(), "sssd", "usr")
+        modules = next(f for f, _, names in os.walk(root) if "tdb.so" in names)
+        # It complains that no domain is configured, when it has made the database.
+        script = "set -e; mount --make-rprivate /; mount --bind $0/run /run; " \
+            "mount --bind $0/lib /var/lib; $1 --genconf -c $2 --logger=stderr || " \
+            "test -s /var/lib/sss/db/config.ldb; " \
+            "exec $3 --uid 0 --gid 0 --logger=stderr -d 2"
+        self.child = Child(["unshare", "-m" if os.geteuid() == 0 else "-mr", "sh", "-c", script, home,
+                            os.path.join(root, "sbin", "sssd"), conf, sssd()],
+                           realm.path("sssd-kcm.out"),
+                           env=dict(os.environ, LD_LIBRARY_PATH=libraries("sssd"),
+                                    LDB_MODULES_PATH=modules, KRB5_CONFIG=realm.empty_conf))
+        self.child.wait_until(lambda: os.path.exists(self.path), "its socket")
 
     def close(self):
         self.child.stop()
