@@ -37,7 +37,7 @@ static void every_rrc(enum forge_kind kind)
     size_t len;
 
     printf("%s: every RRC, rotated so\n", kind_names[kind]);
-    for (unsigned rrc = 0; rrc < 65536; rrc += rrc < 300 || rrc > 65300 ? 1 : 37) {
+    for (unsigned rrc = 0; rrc < 65536; rrc = next_of(65535, rrc)) {
         f.rrc = (uint16_t)rrc;
         f.rotate = f.rrc;
         note(take_forged(&f));
@@ -46,7 +46,7 @@ static void every_rrc(enum forge_kind kind)
     printf("%s: every RRC, not rotated\n", kind_names[kind]);
     f = begin(kind, 50);
     len = forge_make(&f, forged);
-    for (unsigned rrc = 0; rrc < 65536; rrc++) {
+    for (unsigned rrc = 0; rrc < 65536; rrc = next_of(65535, rrc)) {
         forged[6] = (uint8_t)(rrc >> 8);
         forged[7] = (uint8_t)rrc;
         note(take(l.init, kind, f.message, forged, len));
@@ -62,7 +62,7 @@ static void every_ec(enum forge_kind kind)
     printf("%s: every EC, altered\n", kind_names[kind]);
     f = begin(kind, 50);
     len = forge_make(&f, forged);
-    for (unsigned ec = 0; ec < 65536; ec++) {
+    for (unsigned ec = 0; ec < 65536; ec = next_of(65535, ec)) {
         forged[4] = (uint8_t)(ec >> 8);
         forged[5] = (uint8_t)ec;
         note(take(l.init, kind, f.message, forged, len));

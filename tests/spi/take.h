@@ -22,6 +22,11 @@ extern const char *const kind_names[];
 void note(OM_uint32 major);
 void end_notes(void);
 
+/* next_of walks from 0 to `last`, the end of a range of 4,096 or more: the first and the last 300 one
+ * by one, where what could be miscounted lies, and between them every 37th; with KB_TEST_WHOLE in the
+ * environment, each. */
+unsigned next_of(unsigned last, unsigned number);
+
 gss_buffer_desc message_of(size_t len); /* lent, one at a time */
 gss_buffer_desc make(gss_ctx_id_t ctx, enum forge_kind kind, gss_buffer_desc message);
 size_t length_of_macs(void);

@@ -201,7 +201,7 @@ static void lengths(void)
 {
     for (int kind = 0; kind < FORGE_KINDS; kind++) {
         printf("%s\n", kind_names[kind]);
-        for (size_t len = 0; len <= 4096; len++) {
+        for (unsigned len = 0; len <= 4096; len = next_of(4096, len)) {
             both_ways(len, (enum forge_kind)kind);
         }
         both_ways(65000, (enum forge_kind)kind);
