@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "crypto/s2k.h"
+#include "tests/support/remembered.h"
 
 static struct kb_timestamp still(void *ctx)
 {
@@ -38,7 +38,7 @@ static enum kb_status password_key(void *ctx, int32_t etype, kb_bytes salt, kb_b
         return KB_NOT_FOUND;
     }
     client->num_derived++;
-    return kb_string_to_key(etype, client->password, salt, s2kparams, out);
+    return remembered_key(etype, client->password, salt, s2kparams, out);
 }
 
 static enum kb_status keytab_key(void *ctx, int32_t etype, kb_bytes salt, kb_bytes s2kparams,

@@ -10,8 +10,8 @@
 
 #include "asn1/reader.h"
 #include "crypto/checksum.h"
-#include "crypto/s2k.h"
 #include "mech/protocol/encpart.h"
+#include "tests/support/remembered.h"
 
 enum {
     PA_TGS_REQ = 1,
@@ -55,8 +55,8 @@ void minikdc_init(struct minikdc *kdc, int64_t now, int32_t etype, uint32_t iter
     kdc->rng = (struct kb_rng){repeatable, &kdc->seed};
     kdc->now = now;
     kb_put_u32be(params, iterations);
-    ok(kb_string_to_key(etype, KB_LIT("secret"), KB_LIT(MINIKDC_SALT), kb_bytes_of(params, 4),
-                        &kdc->client_key));
+    ok(remembered_key(etype, KB_LIT("secret"), KB_LIT(MINIKDC_SALT), kb_bytes_of(params, 4),
+                      &kdc->client_key));
 }
 
 void minikdc_wipe(struct minikdc *kdc)

@@ -10,12 +10,12 @@
 
 #include <cmocka.h>
 
-#include "crypto/s2k.h"
 #include "mech/protocol/fetch.h"
 #include "mech/protocol/preauth.h"
 #include "mech/report/old.h"
 #include "tests/support/client.h"
 #include "tests/support/minikdc.h"
+#include "tests/support/remembered.h"
 #include "tests/support/wire.h"
 
 #define AES KB_ENCTYPE_AES256_SHA1
@@ -64,8 +64,8 @@ static void lab_init(struct lab *lab, const struct choice *choice, const int32_t
     minikdc_init(&lab->kdc, lab->client.now.sec, AES, 2);
     lab->choice = *choice;
     kb_key_free(lab->kdc.client_key);
-    assert_int_equal(kb_string_to_key(choice->client, KB_LIT("secret"), KB_LIT(SALT), KB_NONE,
-                                      &lab->kdc.client_key),
+    assert_int_equal(remembered_key(choice->client, KB_LIT("secret"), KB_LIT(SALT), KB_NONE,
+                                    &lab->kdc.client_key),
                      KB_OK);
     memcpy(lab->client.etypes, etypes, num * sizeof(*etypes));
     lab->client.policy.num_etypes = num;
@@ -419,7 +419,7 @@ static void no_reply_with_it_is_taken(void **state)
         begin(&lab);
         make_reply(&lab, &reply);
         assert_int_equal(
-            kb_string_to_key(row->etype, KB_LIT("secret"), KB_LIT(SALT), KB_NONE, &other), KB_OK);
+            remembered_key(row->etype, KB_LIT("secret"), KB_LIT(SALT), KB_NONE, &other), KB_OK);
         reply.key = other;
         give(&lab, &reply);
         kb_key_free(other);

@@ -3,7 +3,7 @@
 
 #include "asn1/types.h"
 #include "crypto/checksum.h"
-#include "crypto/s2k.h"
+#include "tests/support/remembered.h"
 #include "tests/support/wire.h"
 
 static size_t ciphers, passwords, macs, sums; /* how many were compared */
@@ -116,9 +116,9 @@ static void password(struct wire *wire, void *ctx)
     if (wire_has(wire, "keys[name=client-long-term].s2kparams")) {
         params = wire_hex(wire, "keys[name=client-long-term].s2kparams");
     }
-    assert_int_equal(kb_string_to_key(etype, kb_str(wire_text(wire, "password")),
-                                      wire_hex(wire, "keys[name=client-long-term].salt"), params,
-                                      &key),
+    assert_int_equal(remembered_key(etype, kb_str(wire_text(wire, "password")),
+                                    wire_hex(wire, "keys[name=client-long-term].salt"), params,
+                                    &key),
                      KB_OK);
     assert_bytes(kb_key_bytes(key), wire_hex(wire, "keys[name=client-long-term].key"),
                  wire_name(wire));

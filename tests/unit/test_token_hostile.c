@@ -11,6 +11,7 @@
 #include "asn1/reader.h"
 #include "mech/protocol/token.h"
 #include "tests/support/context.h"
+#include "tests/support/wire.h"
 
 #define HEADER 16
 #define SEALED 0x02
@@ -108,7 +109,7 @@ static void flip_all(size_t etype, enum kind kind, kb_bytes message)
     size_t len = make(client, kind, message, token);
     size_t rotation = kind == MIC ? 0 : rrc_of(token) % rest_len(len);
 
-    for (size_t bit = 0; bit < 8 * len; bit++) {
+    for (size_t bit = 0; bit < 8 * len; bit += wire_stride()) {
         bool same;
 
         token[bit / 8] ^= (uint8_t)(1u << bit % 8);
@@ -173,7 +174,7 @@ static void a_message_differs(void **state)
         struct kb_ap *client = side(i, false), *server = side(i, true);
         size_t len = make(client, MIC, secret, mic);
 
-        for (size_t bit = 0; bit < 8 * sizeof(message); bit++) {
+        for (size_t bit = 0; bit < 8 * sizeof(message); bit += wire_stride()) {
             message[bit / 8] ^= (uint8_t)(1u << bit % 8);
             assert_int_equal(
                 take(server, MIC, kb_bytes_of(message, sizeof(message)), kb_bytes_of(mic, len)),
@@ -246,7 +247,7 @@ static void every_rotation_is_taken(void **state)
             size_t rest = rest_len(len);
 
             server->received.replay = server->received.sequence = false;
-            for (size_t rrc = 0; rrc <= 0xffff; rrc += i == 0 ? 1 : 61) {
+            for (size_t rrc = 0; rrc <= 0xffff; rrc += (i == 0 ? 1 : 61) * wire_stride()) {
                 memcpy(turned, token, HEADER);
                 kb_put_u16be(turned + 6, (uint16_t)rrc);
                 for (size_t b = 0; b < rest; b++) {
@@ -333,7 +334,7 @@ static void no_other_extra_count_is_taken(void **state)
         size_t sealed_len = make(client, SEAL, secret, sealed);
         size_t sign_len = make(client, SIGN, secret, sign);
 
-        for (size_t ec = 0; ec <= 0xffff; ec += i == 0 ? 1 : 7) {
+        for (size_t ec = 0; ec <= 0xffff; ec += (i == 0 ? 1 : 7) * wire_stride()) {
             if (ec != 0) {
                 kb_put_u16be(sealed + 4, (uint16_t)ec);
                 assert_int_equal(take(server, SEAL, secret, kb_bytes_of(sealed, sealed_len)),

@@ -11,6 +11,7 @@
 #include "asn1/reader.h"
 #include "mech/protocol/token_v1.h"
 #include "tests/support/context.h"
+#include "tests/support/wire.h"
 
 #define FRAME 13 /* around what is shorter than 128 bytes */
 #define HEAD 8
@@ -133,7 +134,7 @@ static void flip_all(size_t i, enum kind kind, kb_bytes message)
     size_t len = make(client, kind, message, token);
     uint32_t suppl;
 
-    for (size_t bit = 0; bit < 8 * len; bit++) {
+    for (size_t bit = 0; bit < 8 * len; bit += wire_stride()) {
         enum kb_status st;
 
         token[bit / 8] ^= (uint8_t)(1u << bit % 8);
@@ -309,7 +310,8 @@ static void no_other_algorithm_is_taken(void **state)
             for (size_t field = FRAME; field < FRAME + HEAD; field += 2) {
                 uint8_t right[2] = {token[field], token[field + 1]};
 
-                for (unsigned value = 0; value <= 0xffff; value += i == 0 ? 7 : 61) {
+                for (unsigned value = 0; value <= 0xffff;
+                     value += (i == 0 ? 7 : 61) * (unsigned)wire_stride()) {
                     kb_put_u16be(token + field, (uint16_t)value);
                     if (memcmp(token + field, right, 2) != 0 &&
                         !(field == FRAME + 4 && kind != MIC && is_seal_alg(client, value))) {
@@ -550,7 +552,7 @@ static void no_bit_of_a_list_can_be_flipped(void **state)
                 server->flags |= KB_GSS_DCE_STYLE;
             }
             list_init(&list, client, message);
-            for (size_t bit = 0; bit < 8 * list.len; bit++) {
+            for (size_t bit = 0; bit < 8 * list.len; bit += wire_stride()) {
                 list.token[bit / 8] ^= (uint8_t)(1u << bit % 8);
                 assert_int_not_equal(take_list(server, &list, message), KB_OK);
                 list.token[bit / 8] ^= (uint8_t)(1u << bit % 8);
@@ -620,7 +622,7 @@ static void every_padding_is_looked_at(void **state)
 
         server->received.replay = server->received.sequence = false;
         for (size_t len = 0; len <= sizeof(data); len += 8) {
-            for (unsigned pad = 0; pad <= 255; pad++) {
+            for (unsigned pad = 0; pad <= 255; pad += (unsigned)wire_stride()) {
                 for (int conf = 0; conf <= 1; conf++) {
                     bool fits = len > 0 && pad <= len;
                     kb_bytes message = {data, fits ? len - pad : 0};
@@ -717,7 +719,7 @@ static void the_peer_may_delete_the_context(void **state)
         len = make_delete(server, token);
         assert_int_equal(kb_verify_mic(client, KB_NONE, kb_bytes_of(token, len), &suppl),
                          KB_MALFORMED);
-        for (size_t bit = 0; bit < 8 * len; bit++) {
+        for (size_t bit = 0; bit < 8 * len; bit += wire_stride()) {
             if (!is_malleable(i, MIC, bit / 8)) {
                 token[bit / 8] ^= (uint8_t)(1u << bit % 8);
                 assert_int_not_equal(kb_take_delete(client, kb_bytes_of(token, len)), KB_OK);
