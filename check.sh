@@ -51,7 +51,8 @@ tests() {
 }
 
 # prepare NAME CONFIGURE-ARGUMENTS...: configures in the background, since that keeps one core busy.
-# Dependencies are for a second build, which there is not: a fifth of the time.
+# Dependencies are for a second build, which there is not: a fifth of the time. -g1 is lines for
+# backtraces: a fifth of the compiler's time less than -g.
 prepare() {
     name=$1
     shift
@@ -63,16 +64,19 @@ prepare() {
     eval "pid_$name=\$!"
 }
 
-# build NAME MAKE-ARGUMENTS...
+# build NAME TEST-CFLAGS MAKE-ARGUMENTS...: all, then the test programs. Theirs need not be fast where
+# a sanitizer is looked for in our code: a third of the time.
 build() {
-    name=$1
-    shift
+    name=$1 cflags=$2
+    shift 2
     eval "wait \$pid_$name"
     stage "build: $name" sh -e -c '
         cd "$2"; cat configure.log; [ "$1" = 0 ]
-        shift 2
-        make "$@"
-    ' build $? "$root/$name" -j$((jobs + 1)) "$@"
+        jobs=$3 cflags=$4
+        shift 4
+        make "$jobs" all
+        make "$jobs" check TESTS= CFLAGS="$cflags" "$@"
+    ' build $? "$root/$name" -j$((jobs + 1)) "$cflags" "$@"
 }
 
 # distribution DIR: the tarball builds, installs and uninstalls, and it lacks no file of git's. So its
@@ -100,7 +104,8 @@ threaded_tests() {
     done
 }
 
-# Under valgrind and ThreadSanitizer, loops over every bit of a file go on by this many.
+# Under valgrind and ThreadSanitizer, loops over every bit of a file go on by this many; under
+# AddressSanitizer by 3, so that each octet has its turn.
 stride=23
 
 logins="tests/consumers/test_threads.py tests/spi/test_calls.py"
@@ -111,17 +116,17 @@ stage "autoreconf" autoreconf -fi || { summary; exit 1; }
 
 CONFIG_SHELL=/bin/sh # make's too, then: dash starts faster than bash
 export CONFIG_SHELL
-prepare gcc CC=gcc
+prepare gcc CC=gcc CFLAGS="-O2 -g1"
 if command -v clang >/dev/null; then
-    prepare address CC=clang CFLAGS="-O1 -g" --enable-fuzzers --enable-sanitizers=address,undefined
+    prepare address CC=clang CFLAGS="-O1 -g1" --enable-fuzzers --enable-sanitizers=address,undefined
 else
     skipped=$((skipped + 1))
     echo "skipped: the fuzz targets, since clang is not here"
-    prepare address CC=gcc CFLAGS="-O1 -g" --enable-sanitizers=address,undefined
+    prepare address CC=gcc CFLAGS="-O1 -g1" --enable-sanitizers=address,undefined
 fi
-prepare thread CC=gcc CFLAGS="-O1 -g" --enable-sanitizers=thread
+prepare thread CC=gcc CFLAGS="-O1 -g1" --enable-sanitizers=thread
 
-if build gcc check TESTS=; then
+if build gcc "-O2 -g1"; then
     stage "peers (Heimdal's KDC, libfaketime)" tests/realm/peers.sh "$root/peers"
     KB_PEERS=$root/peers
     export KB_PEERS
@@ -137,17 +142,15 @@ fi
 UBSAN_OPTIONS=print_stacktrace=1
 TSAN_OPTIONS=second_deadlock_stack=1
 export UBSAN_OPTIONS TSAN_OPTIONS
-if build address check TESTS=; then
+if build address "-O0 -g1"; then
     ! command -v clang >/dev/null ||
         stage "fuzz targets, some seconds each" make -C "$root/address" -j"$jobs" fuzz FUZZ_SECONDS=3
     tests "unit tests and logins under -fsanitize=address,undefined" address \
-        TESTS="$(unit_tests address) $logins"
+        TESTS="$(unit_tests address) $logins" KB_TEST_STRIDE=3
 fi
 threaded=$(threaded_tests)
 examples=$(printf '%s\n' doc/examples/*.c | sed 's/\.c$//')
-# "check" with a shorter list, and not "all" and the programs beside it: those would be two makes at once
-# on one libcore.a.
-if build thread check TESTS= check_PROGRAMS="$(echo tests/consumers/many tests/spi/calls $examples $threaded)"; then
+if build thread "-O0 -g1" check_PROGRAMS="$(echo tests/consumers/many tests/spi/calls $examples $threaded)"; then
     tests "tests with threads under -fsanitize=thread" thread TESTS="$threaded $logins" \
         KB_TEST_STRIDE=$stride check_PROGRAMS= check_LIBRARIES=
 fi

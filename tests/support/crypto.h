@@ -60,6 +60,14 @@ static inline bool lacks(int32_t etype)
            (etype < KB_ENCTYPE_AES128_SHA1 || etype > KB_ENCTYPE_AES256_SHA384);
 }
 
+/* below_valgrind: it has its library preloaded. */
+static inline bool below_valgrind(void)
+{
+    const char *preloaded = getenv("LD_PRELOAD");
+
+    return preloaded != NULL && strstr(preloaded, "vgpreload") != NULL;
+}
+
 /* next_len goes through the lengths of messages: every one up to 4 KiB, then a few longer ones.
  * With KB_TEST_STRIDE (wire.h) it takes longer steps. */
 static inline size_t next_len(size_t len)

@@ -9,7 +9,6 @@
 
 #include "crypto/provider.h"
 #include "crypto/s2k.h"
-#include "tests/support/wire.h"
 
 static const char *build_dir(void)
 {
@@ -74,8 +73,8 @@ static void run(const char *test, const char *mode)
     char path[4096];
     pid_t pid;
 
-    if (wire_stride() > 1) {
-        return; /* valgrind does not follow into programs */
+    if (below_valgrind()) {
+        return; /* it does not follow into programs */
     }
     assert_true(snprintf(path, sizeof(path), "%s/tests/unit/test_%s", build_dir(), test) <
                 (int)sizeof(path));
