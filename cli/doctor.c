@@ -112,17 +112,33 @@ static const char *sentence(const char *text)
     return text != NULL ? text : "(out of memory)";
 }
 
+/* What will be wrong before long stands in the first line too. */
+static const char *first_warning(const struct kb_doctor *doctor)
+{
+    for (size_t i = 0; i < doctor->num_seen; i++) {
+        if (doctor->seen[i].finding == KB_SEEN_WARNING) {
+            return sentence(doctor->seen[i].saw);
+        }
+    }
+    return NULL;
+}
+
 static void print_verdict(struct kb_doctor *doctor, const struct kb_step_seen *failure)
 {
+    const char *warning;
+
     if (failure != NULL) {
         kb_cli_print(doctor->cli, "%s: %s.%s%s\n", failure->step, sentence(failure->saw),
                      failure->advice != NULL ? " " : "",
                      failure->advice != NULL ? failure->advice : "");
     } else if (doctor->has_ticket || doctor->has_tgt) {
-        kb_cli_print(doctor->cli, "All is well: the login works%s.\n",
+        warning = first_warning(doctor);
+        kb_cli_print(doctor->cli, "All is well: the login works%s.%s%s%s\n",
                      doctor->http != NULL ? ", to the page"
                      : doctor->has_ticket ? ", to a ticket for the service"
-                                          : "; with --target or --http it is followed further");
+                                          : "; with --target or --http it is followed further",
+                     warning != NULL ? " But: " : "", warning != NULL ? warning : "",
+                     warning != NULL ? "." : "");
     } else {
         kb_cli_print(doctor->cli, "Nothing is wrong, but Kerbside logs nobody in here.\n");
     }

@@ -5,6 +5,8 @@
 #include "mech/login/login.h"
 #include "mech/report/listener.h"
 
+#define ENDS_SOON 3600 /* seconds */
+
 /* "until 2026-11-25 08:00:00Z" */
 static void add_until(struct kb_buf *out, int64_t endtime)
 {
@@ -34,6 +36,32 @@ static void say_ticket(struct kb_doctor *doctor, const char *step,
     kb_buf_wipe(&text);
 }
 
+/* Tickets of a cache are all that there is: they end, and nobody logs in anew. */
+static void say_end(struct kb_doctor *doctor, const struct kb_credential *tgt)
+{
+    bool renewable = (tgt->flags & KB_TKT_RENEWABLE) != 0 && tgt->renew_till > tgt->endtime;
+    int64_t end = renewable ? tgt->renew_till : tgt->endtime;
+    int64_t left = end - kb_identity_now(doctor->identity);
+    struct kb_buf text;
+
+    if (kb_identity_has_secret(doctor->identity)) {
+        return;
+    }
+    kb_buf_init(&text, 4096);
+    kb_buf_add_str(&text, "there is no password or keytab: logins work ");
+    add_until(&text, end);
+    kb_buf_add_str(&text, renewable ? ", with the tickets in the cache renewed in time"
+                                    : ", when the tickets in the cache end");
+    if (left < ENDS_SOON) {
+        kb_doctor_warned(doctor, "login",
+                         "Fill the cache anew (kinit), or set Password or KeytabFile.",
+                         "%s (in %lld minutes)", kb_buf_str(&text), (long long)left / 60);
+    } else {
+        kb_doctor_saw(doctor, KB_SEEN_NOTE, "login", "%s", kb_buf_str(&text));
+    }
+    kb_buf_wipe(&text);
+}
+
 static void see_tgt(struct kb_doctor *doctor, const struct kb_login *login)
 {
     struct kb_error err = {0};
@@ -45,6 +73,7 @@ static void see_tgt(struct kb_doctor *doctor, const struct kb_login *login)
     }
     doctor->has_tgt = true;
     say_ticket(doctor, "login", tgt);
+    say_end(doctor, tgt);
     kb_credential_free(tgt);
 }
 

@@ -1,5 +1,6 @@
 /* kerbside list and forget: the tickets that the configured identity holds in its cache. */
 #include <getopt.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -130,33 +131,111 @@ static int open_place(struct kb_cli *cli, const struct kb_options_query *query,
     struct kb_error err = {0};
     enum kb_status status = kb_options_get(query, &out->options, &err);
     const struct kb_options *options = out->options;
-    bool has_secret;
+    bool secret;
 
     if (status != KB_OK) {
         return kb_cli_status(cli, status, &err);
     }
-    has_secret =
+    secret =
         options->password != NULL || options->keytab_file != NULL || has_client_keytab(options);
     if (!options->has_identity) {
         return kb_cli_fail(cli, KB_EXIT_CONFIG,
                            "no identity is configured: set User and Password, KeytabFile or "
                            "CredentialsCacheFile, see kerbside(8)");
     }
-    if (kb_auto_is(options) && has_secret) {
+    if (kb_auto_is(options) && secret) {
         status = open_auto(out, wait, &err);
     } else if (options->ccache != NULL && !kb_auto_is(options)) {
         status = open_named(out, options->ccache, wait, &err);
-    } else if (!has_secret) {
+    } else if (!secret) {
         status = open_default(out, wait);
     }
     return status == KB_OK ? KB_EXIT_OK : kb_cli_status(cli, status, &err);
 }
 
+#define ENDS_SOON 3600 /* seconds */
+
+/* "19 min", "9 h 59 min", "6 d 23 h" */
+static const char *duration(int64_t seconds, char out[48])
+{
+    long long minutes = seconds / 60;
+
+    if (minutes < 60) {
+        snprintf(out, 48, "%lld min", minutes);
+    } else if (minutes < 48 * 60) {
+        snprintf(out, 48, "%lld h %lld min", minutes / 60, minutes % 60);
+    } else {
+        snprintf(out, 48, "%lld d %lld h", minutes / (24 * 60), minutes / 60 % 24);
+    }
+    return out;
+}
+
+/* By the KDC's clock, as tickets have their times. */
+static int64_t now_of(const struct place *place)
+{
+    int64_t ahead_us = 0;
+
+    (void)kb_cc_clock_offset(place->contents, &ahead_us);
+    return time(NULL) + ahead_us / 1000000;
+}
+
+static bool has_secret(const struct place *place)
+{
+    return place->options->password != NULL || place->options->keytab_file != NULL ||
+           (place->identity != NULL && kb_identity_has_secret(place->identity));
+}
+
+/* When the last login with what is there ends: that of the TGT, or what it can be renewed to while
+ * it lives. 0: there is none. */
+static int64_t end_of_logins(const struct place *place, int64_t now)
+{
+    const struct kb_principal *owner = kb_cc_owner(place->contents);
+    struct kb_cc_ticket ticket;
+    size_t position = 0;
+    int64_t end = 0;
+    kb_bytes realm;
+
+    while (kb_cc_next(place->contents, &position, &ticket) == KB_OK) {
+        bool is_tgt = kb_name_is_tgs(&ticket.server->name, &realm) && kb_equal(realm, owner->realm);
+        bool renews = (ticket.flags & KB_TKT_RENEWABLE) != 0 && ticket.renew_till > ticket.endtime;
+        int64_t last = renews ? ticket.renew_till : ticket.endtime;
+
+        if (is_tgt && ticket.endtime > now && last > end) {
+            end = last;
+        }
+        kb_cc_ticket_wipe(&ticket);
+    }
+    return end;
+}
+
+/* A first line where logins end, or did: the cache has all that there is. */
+static void say_end(struct kb_cli *cli, const struct place *place)
+{
+    int64_t now = now_of(place), left = end_of_logins(place, now) - now;
+    char text[48];
+
+    if (left < 0) {
+        kb_cli_print(cli,
+                     "The TGT has expired or is not there, and there is no password or keytab to "
+                     "obtain another: fill the cache anew (kinit), or set one of these.\n");
+    } else if (left < ENDS_SOON) {
+        kb_cli_print(cli,
+                     "The TGT ends in %s, and there is no password or keytab to obtain another.\n",
+                     duration(left, text));
+    }
+}
+
 static void show_ticket(struct kb_cli *cli, const struct kb_cc_ticket *ticket, int64_t now)
 {
+    int64_t left = ticket->endtime - now;
+    char text[48];
+
     kb_show_open(&cli->show, NULL, KB_SHOW_FIELDS);
     kb_show_cc_ticket(&cli->show, ticket);
-    kb_show_bool(&cli->show, "expired", ticket->endtime <= now);
+    kb_show_bool(&cli->show, "expired", left <= 0);
+    if (left > 0) {
+        kb_show_number(&cli->show, "seconds-left", left, cli->json ? NULL : duration(left, text));
+    }
     kb_show_close(&cli->show);
 }
 
@@ -164,7 +243,7 @@ static enum kb_status show_tickets(struct kb_cli *cli, const struct place *place
 {
     enum kb_status status = KB_OK;
     size_t position = 0;
-    int64_t now = time(NULL);
+    int64_t now = place->contents != NULL ? now_of(place) : 0;
 
     kb_show_open(&cli->show, "tickets", KB_SHOW_ITEMS);
     while (place->contents != NULL && status == KB_OK) {
@@ -206,6 +285,9 @@ static int list(struct kb_cli *cli, const struct place *place)
     struct kb_show *show = &cli->show;
     enum kb_status status;
 
+    if (place->contents != NULL && !has_secret(place)) {
+        say_end(cli, place);
+    }
     kb_show_open(show, NULL, KB_SHOW_FIELDS);
     show_place(cli, place);
     if (place->contents != NULL) {

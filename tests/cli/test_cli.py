@@ -442,11 +442,11 @@ class TestTickets(InRealm):
     def test_no_identity(self):
         self.complains("list", env=self.realm.env(), code=CONFIG, words=["no identity"])
 
-    def cache(self, user="alice"):
+    def cache(self, user="alice", *how):
         """A cache as kinit and kvno make it."""
         env = self.realm.env(plugin=False, krb5_conf=self.realm.krb5_conf)
         with open(self.realm.password_file(user)) as secret:
-            subprocess.run(["kinit", user], stdin=secret, stdout=subprocess.DEVNULL, env=env, check=True)
+            subprocess.run(["kinit", *how, user], stdin=secret, stdout=subprocess.DEVNULL, env=env, check=True)
         subprocess.run(["kvno", "-q", "HTTP/localhost", "host/localhost"], env=env, check=True)
         return dict(self.env, KERBSIDE_OPTIONS=f"User={self.me} CredentialsCacheFile="
                     + env["KRB5CCNAME"])
@@ -468,6 +468,24 @@ class TestTickets(InRealm):
         self.assertEqual(self.run_kerbside("forget", "--json", env=env).json["forgotten"], 2)
         self.assertFalse(os.path.exists(self.realm.path("ccache")))
         self.assertEqual(self.servers(env), [])
+
+    def test_the_end(self):
+        """A cache alone: when logins end stands in front."""
+        for how, words in (((), []), (("-l", "20m"), ["The TGT ends in ", "no password or keytab"]),
+                           (("-l", "20m", "-r", "2h"), [])):
+            env = self.cache("alice", *how)
+            told = self.run_kerbside("list", env=env).out
+            self.assertEqual(told.startswith("cache: "), not words, told)
+            for word in words:
+                self.assertIn(word, told.splitlines()[0])
+        env = self.cache("alice", "-l", "20m")
+        left = [t["seconds-left"] for t in self.run_kerbside("list", "--json", env=env).json["tickets"]]
+        self.assertTrue(all(1000 < seconds <= 1200 for seconds in left), left)
+        env["KERBSIDE_OPTIONS"] += f" Password=file:{self.realm.password_file()}"
+        self.assertTrue(self.run_kerbside("list", env=env).out.startswith("cache: "))
+        self.run_kerbside("forget", "krbtgt/" + self.realm.name, env=env)
+        env = dict(self.env, KERBSIDE_OPTIONS=env["KERBSIDE_OPTIONS"].partition(" Password")[0])
+        self.assertIn("has expired or is not there", self.run_kerbside("list", env=env).out.splitlines()[0])
 
     def test_somebody_elses(self):
         env = self.cache("bob")

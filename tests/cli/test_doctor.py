@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -254,6 +255,34 @@ class Doctor(unittest.TestCase):
 
     def test_locked(self):
         self.verdict(self.me(user="locked"), FAILED, "user", "locked@", "locked or disabled")
+
+    def test_a_password_that_ends_soon(self):
+        self.realm.add_principal("ends", "a password that ends")
+        self.realm.kdc.expires("ends", password=time.strftime(
+            "%Y-%m-%d", time.gmtime(time.time() + 3 * 86400)))
+        done = self.doctor(self.me(user="ends"))
+        first = done.stdout.splitlines()[0]
+        self.assertEqual(done.returncode, OK)
+        self.assertRegex(first, "^All is well: .* But: The password .*of ends@.* expires on .*kpasswd")
+
+    def kinit(self, *how):
+        cache = self.realm.path("doctors-cache")
+        subprocess.run(["kinit", *how, "-c", cache, "alice"], env=self.realm.env(plugin=False), text=True,
+                       input=self.realm.passwords["alice"] + "\n", stdout=subprocess.DEVNULL, check=True)
+        return f"CredentialsCacheFile={cache} KDCHost={self.realm.kdc_host}"
+
+    def test_tickets_that_end_soon(self):
+        """And nobody can obtain others."""
+        done = self.doctor(self.env(self.kinit("-l", "20m")))
+        self.assertRegex(done.stdout.splitlines()[0],
+                         "^All is well: .* But: there is no password or keytab: .* minutes")
+        self.assertIn("-> Fill the cache anew (kinit)", done.stdout)
+        done = self.doctor(self.env(self.kinit("-l", "20m", "-r", "1d")))
+        self.assertNotIn("But: ", done.stdout.splitlines()[0])
+        self.assertRegex(done.stdout, "note +login +there is no password or keytab: logins work until "
+                                      ".* renewed in time")
+        self.verdict(self.env(self.kinit("-l", "20m") + " MinLifetime=1h"), FAILED, "login", "end at",
+                     "no password or keytab")
 
     def test_expired(self):
         self.verdict(self.me(user="expired"), FAILED, "user", "expired@")
