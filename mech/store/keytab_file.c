@@ -56,7 +56,7 @@ static bool is_recent(const struct stat *st)
 }
 
 /* A file that was removed a moment ago leaves its directory changed. */
-static bool was_there_just_now(const char *path)
+static bool was_removed_just_now(const char *path)
 {
     const char *slash = strrchr(path, '/');
     char *directory = slash != NULL && slash > path
@@ -67,6 +67,14 @@ static bool was_there_just_now(const char *path)
 
     free(directory);
     return was;
+}
+
+/* Some are made first, and given to their reader then. */
+static bool was_made_just_now(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && is_recent(&st);
 }
 
 /* MIT's and Heimdal's libraries write under a lock. One that cannot be had for another reason (a
@@ -222,7 +230,8 @@ static enum kb_status read_file(const char *path, struct reading *reading, bool 
 
     if (fd < 0) {
         status = kb_error_errno(err, KB_E_KEYTAB, errno, "keytab %s", reading->shown);
-        reading->in_motion = err->sys_errno == ENOENT && was_there_just_now(path);
+        reading->in_motion = (err->sys_errno == ENOENT && was_removed_just_now(path)) ||
+                             (err->sys_errno == EACCES && was_made_just_now(path));
         return status;
     }
     status = read_open(fd, reading, wait_for_writer, out, err);

@@ -302,7 +302,8 @@ class Doctor(unittest.TestCase):
         self.realm.add_principal("dora", "dora's")
         env = self.me(secret="keytab", user="dora")
         self.realm.kdc.change_password("dora", "another of dora's")
-        self.verdict(env, FAILED, "login", "dora@" + self.realm.name, "keytab", "export")
+        self.verdict(env, FAILED, "login", "dora@" + self.realm.name, "dora.keytab", "kvno 1",
+                     "the KDC has", "export")
 
     def test_no_enctype_in_common(self):
         self.realm.add(Principal("erna", "erna's", enctypes=("aes128-cts-hmac-sha1-96",)))

@@ -94,6 +94,9 @@ class WithRealm(unittest.TestCase):
     def proofs(self):
         return sum(r.proof for r in self.tap.requests)
 
+    def last_asked_for(self):
+        return [r.etypes for r in self.tap.requests if r.kind == "AS"][-1]
+
     def asked(self):
         return [r.kind for r in self.tap.requests]
 
@@ -356,6 +359,12 @@ class TestMIT(Keytabs, WithRealm):
             out.write(b"".join(r for r in records(new.read()) if etype_of(r) == AES128_SHA1))
         self.assertEqual(self.login(client), self.me)
         self.assertEqual(self.proofs(), 3)
+        # Asked for is what the keytab has, and best what is new.
+        self.assertEqual(self.last_asked_for()[0], AES128_SHA1)
+        self.assertEqual(sorted(self.last_asked_for()), [17, 18, 19, 20])
+        self.realm.kdc._admin(f"ktrem -q -k {self.keytab} {self.user} old")
+        self.assertEqual(self.login(client), self.me)
+        self.assertEqual(self.last_asked_for(), [AES128_SHA1])
 
     def kinit(self, cache, life):
         run(["kinit", "-k", "-t", self.keytab, "-l", life, "-c", cache, self.user],

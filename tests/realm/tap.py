@@ -37,6 +37,7 @@ class Request:
         self.cname_type = number(fields(body[1])[0]) if 1 in body else None
         self.realm = value(body[2]).decode()
         self.sname = read_name(body[3])
+        self.etypes = [number(tlv(tag, e)) for tag, e in elements(value(body[8]))]
         self.till = _time(body[5])
         self.rtime = _time(body[6]) if 6 in body else None
         self.addresses = [(number(f[0]), value(f[1])) for f in

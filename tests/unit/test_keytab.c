@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "mech/store/keytab.h"
@@ -585,6 +586,43 @@ static void in_the_hands_of_its_writer(void **state)
     free_bytes(bytes);
 }
 
+/* As somebody who may not read it, where who runs the tests can become that: 0, or what is wrong.
+ */
+static int read_as_nobody(const char *path)
+{
+    struct kb_error err = {0};
+    struct kb_keytab *keytab;
+    bool in_motion;
+
+    if (seteuid(65534) != 0 || access(".", X_OK) != 0 ||
+        faccessat(AT_FDCWD, path, F_OK, AT_EACCESS) != 0) {
+        return 0;
+    }
+    return kb_keytab_try(path, true, &keytab, &in_motion, &err) != KB_ERROR ? 1
+           : err.sys_errno != EACCES                                        ? 2
+                                                                            : !in_motion;
+}
+
+static void not_yet_given_to_its_reader(void **state)
+{
+    kb_bytes bytes = keytab_bytes("mit-one");
+    const char *path = write_file("good", bytes.ptr, bytes.len);
+    int status;
+    pid_t pid;
+
+    (void)state;
+    free_bytes(bytes);
+    assert_int_equal(chmod(dir, 0755), 0);
+    assert_int_equal(chmod(path, 0600), 0);
+    pid = fork();
+    if (pid == 0) {
+        _exit(read_as_nobody(path));
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    unlink(path);
+}
+
 static int make_dir(void **state)
 {
     (void)state;
@@ -622,6 +660,7 @@ int main(void)
         cmocka_unit_test(keytabs_are_compared),
         cmocka_unit_test(it_says_what_it_has_for_one),
         cmocka_unit_test(in_the_hands_of_its_writer),
+        cmocka_unit_test(not_yet_given_to_its_reader),
     };
 
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
