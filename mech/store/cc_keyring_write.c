@@ -6,6 +6,8 @@
 
 #define MAX_TRIES 20 /* to write to what others begin anew or remove meanwhile */
 #define NAME_MAX_LEN 4096
+#define QUOTA_TRIES 2 /* keys that were removed are still counted for a moment */
+#define QUOTA_MS 10
 #define TOO_LARGE 32767 /* bytes that keys of type user hold */
 
 /* Is it the one that programs older than collections see? They know no offsets and no other types
@@ -379,11 +381,26 @@ static enum kb_status begin(struct kb_keyring *at, const struct kb_cc_store *wha
     return st;
 }
 
+/* False: do not try again. */
+static bool wait_for_quota(struct kb_wait *wait, struct kb_error *err, unsigned *tries)
+{
+    struct pollfd fds[KB_WAIT_FDS];
+    int ready;
+
+    if (err->sys_errno != EDQUOT || (*tries)++ >= QUOTA_TRIES ||
+        kb_wait_poll(wait, fds, 0, kb_now_ms() + QUOTA_MS, &ready) != KB_OK) {
+        return false;
+    }
+    *err = (struct kb_error){0};
+    return true;
+}
+
 enum kb_status kb_keyring_store(const struct kb_ccache *cache, const struct kb_cc_store *what,
                                 struct kb_wait *wait, struct kb_cc_stamp *out_stamp,
                                 struct kb_error *err)
 {
-    (void)wait;
+    unsigned quota_tries = 0;
+
     for (unsigned i = 0; i < MAX_TRIES; i++) {
         struct kb_keyring at;
         enum kb_status st = kb_keyring_find(cache, what->owner, &at, err);
@@ -395,7 +412,7 @@ enum kb_status kb_keyring_store(const struct kb_ccache *cache, const struct kb_c
         } else {
             return st;
         }
-        if (st != KB_NOT_FOUND) {
+        if (st != KB_NOT_FOUND && !(st == KB_ERROR && wait_for_quota(wait, err, &quota_tries))) {
             return st;
         }
     }

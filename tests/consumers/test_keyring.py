@@ -3,6 +3,7 @@
 reverse, for each anchor; whose cache is used; the primary one; what is old; what is refused."""
 import errno
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -33,7 +34,9 @@ class Keyring(unittest.TestCase):
     def setUp(self):
         self.cache = f"KEYRING:{self.anchor}:{self.collection_name()}"
         self.alice, self.bob = [f"{user}@{self.realm.name}" for user in ("alice", "bob")]
-        if self.anchor == "persistent":
+        # The keys of a user who is not root are few: each test begins with none.
+        keyrings.keyctl(keyrings.JOIN_SESSION, None)
+        if self.anchor in ("user", "persistent"):
             self.addCleanup(self.tool, "kdestroy", "-A")
 
     def collection_name(self):
@@ -378,8 +381,8 @@ class TestSession(Collection, Keyring):
         text = self.kerbside("doctor", identity=self.realm.identity("password", "alice"),
                              through=keyrings.refusing(errno.EPERM, "add_key", "keyctl"))
         self.assertIn("All is well", text)
-        self.assertRegex(text, r"warning   login +credentials cache \S+: the system refuses keyrings")
-        self.assertEqual(text.count("the system refuses keyrings"), 1)
+        told = re.findall(r"(?m)^ +warning +login +credentials cache \S+: the system refuses", text)
+        self.assertEqual(len(told), 1, text)
         # Without a secret there is nothing to go on with.
         self.kinit("alice")
         self.fails(self.client("User=" + self.alice,

@@ -109,6 +109,15 @@ static struct fixture *fixture_of(void **state)
     return *state;
 }
 
+/* Others than root may have 200 keys. */
+static struct fixture *with_many_keys(void **state)
+{
+    if (geteuid() != 0) {
+        skip();
+    }
+    return fixture_of(state);
+}
+
 /* --- what is done with a cache --- */
 
 static struct kb_cc_store ticket_for(const struct fixture *f, const struct kb_principal *server)
@@ -278,7 +287,7 @@ static void stamps(void **state)
 /* More keys than a look has room for on its stack. */
 static void many(void **state)
 {
-    struct fixture *f = fixture_of(state);
+    struct fixture *f = with_many_keys(state);
     struct kb_cc_contents *contents;
     struct kb_cc_stamp before, after;
 
@@ -333,7 +342,7 @@ static void *store_some(void *arg)
 /* Nothing is lost, in one cache that threads share. */
 static void threads(void **state)
 {
-    struct fixture *f = fixture_of(state);
+    struct fixture *f = with_many_keys(state);
     struct worker workers[THREADS];
     struct kb_cc_contents *contents;
 
@@ -409,7 +418,7 @@ static bool is_without_memory(enum kb_status st, const struct kb_error *err)
 /* Each allocation fails once. What was there stays there; a cache is begun whole or not at all. */
 static void no_memory(void **state)
 {
-    struct fixture *f = fixture_of(state);
+    struct fixture *f = with_many_keys(state);
     const struct kb_principal *servers[] = {f->tgs, f->tgs, f->server, f->server, NULL};
     struct kb_ccache *his = kb_ccache_for(f->cache, f->owner);
 
@@ -472,17 +481,23 @@ static void large(void **state)
 static int over_quota(struct fixture *f)
 {
     char name[32];
-    int i = 0;
+    int i = 0, full = 0;
 
     if (setresuid(61233, 61233, 61233) != 0 || !have_keyrings()) {
         return 2;
     }
     store(f, f->cache, f->tgs);
-    do {
+    /* What was removed counts for a moment more. */
+    while (full < 10) {
         snprintf(name, sizeof(name), "%d", i++);
-    } while (kb_key_add("user", name, KB_LIT("x"), KEY_SPEC_SESSION_KEYRING) > 0);
-    if (errno != EDQUOT) {
-        return 2;
+        if (kb_key_add("user", name, KB_LIT("x"), KEY_SPEC_SESSION_KEYRING) > 0) {
+            full = 0;
+        } else if (errno == EDQUOT) {
+            full++;
+            usleep(20000);
+        } else {
+            return 2;
+        }
     }
     assert_fails(f, f->cache, f->other, "quota of keys is used up");
     assert_holds(f, f->cache, f->tgs, true);
