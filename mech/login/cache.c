@@ -13,7 +13,6 @@
 
 #define READER_TURN_MS 2
 #define READER_PATIENCE_MS 100 /* with another thread: its program's callback may hold it up */
-#define LOOK_US 100            /* how often the cache is looked at: a stat is half a warm call */
 
 static int64_t now_us(void)
 {
@@ -34,7 +33,7 @@ static bool looks_as_known(struct kb_identity *identity, bool *out_known, bool a
     kb_identity_lock();
     *out_known = identity->cache_known;
     stamp = identity->cache_stamp;
-    look = always || us - identity->cache_looked_us >= LOOK_US;
+    look = always || us - identity->cache_looked_us >= KB_LOOK_US;
     identity->cache_looked_us = look ? us : identity->cache_looked_us;
     kb_identity_unlock();
     if (!*out_known || !look) {

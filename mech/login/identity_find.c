@@ -7,7 +7,6 @@
 #include "mech/options/layers.h"
 #include "mech/options/password.h"
 
-#define LOOK_US 100       /* how often a secret's source is looked at: a stat is half a warm call */
 #define RECHECK_MS 1000   /* how often it is read again, though it looks the same */
 #define MAX_IDENTITIES 64 /* that are shared; beyond it the oldest is forgotten */
 
@@ -133,7 +132,7 @@ static struct kb_identity *find_fresh(const struct kb_options *options)
     }
     if (identity != NULL && now / 1000 - identity->checked_ms < RECHECK_MS) {
         kb_identity_ref(identity);
-        look = now - identity->looked_us >= LOOK_US;
+        look = now - identity->looked_us >= KB_LOOK_US;
         identity->looked_us = look ? now : identity->looked_us;
         source = identity->source;
     } else {
@@ -154,7 +153,7 @@ bool kb_identity_is_stale(struct kb_identity *identity)
     bool look;
 
     pthread_mutex_lock(&lock);
-    look = identity->source_path != NULL && now - identity->looked_us >= LOOK_US;
+    look = identity->source_path != NULL && now - identity->looked_us >= KB_LOOK_US;
     identity->looked_us = look ? now : identity->looked_us;
     source = identity->source;
     pthread_mutex_unlock(&lock);

@@ -24,6 +24,9 @@ struct kb_derived {
 
 #define KB_CACHE_REFUSED 4
 
+/* How often at most a secret's source and a cache are looked at: a stat(2) is half a warm call. */
+#define KB_LOOK_US 250
+
 struct kb_identity {
     /* Immutable. */
     uid_t euid;
