@@ -1,7 +1,7 @@
 #!/bin/sh
 # bench.sh [PARTS AND OPTIONS] - builds Kerbside and measures it beside MIT's own mechanism and bare
 # OpenSSL (bench/README.md). Everything runs on loopback in a throw-away realm. Installs what is
-# missing (apt-get). Without arguments everything is measured: some ten minutes.
+# missing (apt-get). Without arguments everything is measured: some fifteen minutes.
 set -e
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here"

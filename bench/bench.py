@@ -3,7 +3,6 @@
 says what each line means. With --gate the exit code is 1 where a line misses its bound."""
 import argparse
 import os
-import re
 import shutil
 import statistics
 import subprocess
@@ -16,7 +15,8 @@ from messages import Messages                               # noqa: E402
 from process import run                                     # noqa: E402
 from realm import Principal, Realm, exit_on_signals         # noqa: E402
 from relay import Relay                                     # noqa: E402
-from side import Side, install, needed, program, show       # noqa: E402
+from side import Side, counted_calls, install, needed, program, show, strace, valgrind  # noqa: E402
+from tickets import Tickets                                 # noqa: E402
 
 PROGRAM = program("bench_init")
 TARGET = "HTTP@localhost"
@@ -78,38 +78,16 @@ class Bench:
             side.close()
 
     def counts(self):
-        """Twice with different numbers of calls: what start and first login cost falls out."""
-        if not shutil.which("valgrind"):
-            print("  (no valgrind: instructions and allocations not counted)")
-            return
-        few, many = 20, 120
-        for what, tool, pattern, unit, bound in (
-                ("instructions", "--tool=callgrind", r"Collected : (\d+)", "", None),
-                ("allocations", "--tool=memcheck", r"total heap usage: ([\d,]+) allocs", "", None)):
-            per_call = []
-            for env in (self.our_env, self.mit_env):
-                total = [self._valgrind(tool, env, calls, pattern) for calls in (few, many)]
-                per_call.append((total[1] - total[0]) / (many - few))
-            self.table.line(what + " of a call", *per_call, unit, bound)
-        if shutil.which("strace"):
-            per_call = []
-            for env in (self.our_env, self.mit_env):
-                total = [self._strace(env, calls) for calls in (few, many)]
-                per_call.append((total[1] - total[0]) / (many - few))
-            self.table.line("system calls of a call", *per_call, "")
-
-    def _valgrind(self, tool, env, calls, pattern):
-        with tempfile.TemporaryDirectory() as there:
-            said = subprocess.run(["valgrind", tool, *(["--callgrind-out-file=" + there + "/out"]
-                                                       if tool == "--tool=callgrind" else []),
-                                   PROGRAM, "count", TARGET, str(calls)], env=env, text=True,
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True).stdout
-        return int(re.search(pattern, said).group(1).replace(",", ""))
-
-    def _strace(self, env, calls):
-        said = subprocess.run(["strace", "-f", "-c", PROGRAM, "count", TARGET, str(calls)], env=env,
-                              text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
-        return int(re.search(r"(\d+)\s+(?:\d+\s+)?total$", said, re.M).group(1))
+        counts = [(what, "valgrind", lambda env, n, tool=tool: valgrind(tool, PROGRAM, env, TARGET, n))
+                  for what, tool in (("instructions", "callgrind"), ("allocations", "memcheck"))]
+        counts.append(("system calls", "strace", lambda env, n: strace(PROGRAM, env, TARGET, n)))
+        for what, tool, count in counts:
+            if shutil.which(tool):
+                self.table.line(what + " of a call",
+                                *[counted_calls(lambda n, e=env: count(e, n), 20, 120)
+                                  for env in (self.our_env, self.mit_env)], "")
+            else:
+                print(f"  (no {tool}: {what} not counted)")
 
     # --- first logins ---
 
@@ -254,16 +232,22 @@ class Bench:
         messages.run()
         self.table.missed += messages.missed
 
+    # --- tickets, caches, many callers ---
+
+    def tickets(self):
+        Tickets(self.realm, self.rounds, self.table.missed).run()
+
 
 def main():
-    parts = ("warm", "counts", "cold", "far", "together", "targets", "load", "platform", "messages")
+    parts = ("warm", "counts", "cold", "far", "together", "targets", "load", "platform", "messages",
+             "tickets")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--gate", action="store_true", help="exit 1 where a bound is missed")
     parser.add_argument("part", nargs="*", choices=[[], *parts], default=[])
     args = parser.parse_args()
     exit_on_signals()
-    needed("bench_init", "bench_messages", "bench_bare")
+    needed("bench_bare", "bench_cache", "bench_init", "bench_messages", "bench_peer")
     table = Table()
     with tempfile.TemporaryDirectory() as directory, Realm(more_enctypes=True) as realm:
         install(directory)

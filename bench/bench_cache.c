@@ -1,16 +1,19 @@
 /* bench_cache.c - what a large FILE cache costs, without libgssapi and without a KDC. Times are
  * nanoseconds of the thread's CPU, one result a line.
  *
- *   bench_cache pad FROM TO N    TO has what FROM has, and N tickets more (pad0/localhost ...)
- *   bench_cache touch FILE       first touch: reads it and finds the first ticket; the least of ten
- *   bench_cache find FILE COUNT  one look-up, of the cache's tickets in turn; the least of ten
- * times COUNT bench_cache grow FILE N      N tickets that another process appends, each read on; a
- * ticket's share: appending, reading on bench_cache fill FILE N      N tickets that we add to it
- * ourselves; a ticket's share
+ *   bench_cache pad FROM TO N
+ *                            TO has what FROM has, and N tickets more (pad0/localhost ...)
+ *   bench_cache touch FILE   first touch: reads it and finds the first ticket; the least of ten
+ *   bench_cache find FILE COUNT
+ *                            one look-up, of the cache's tickets in turn; the least of ten times
+ * COUNT bench_cache grow FILE N  N tickets that another process appends, each read on; of a ticket:
+ *                            appending, reading on
+ *   bench_cache fill FILE N  N tickets that we add to it ourselves; of a ticket
  *
  * FILE and FROM begin with a TGT that is still good. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "mech/store/ccache_format.h"
@@ -103,8 +106,10 @@ static void pad(const char *from, const char *to, unsigned num)
     struct kb_credential *tgt = tgt_of(contents);
     struct kb_cc_store what = ticket(tgt);
     struct kb_buf buf;
-    FILE *out = fopen(to, "w");
+    FILE *out;
 
+    umask(077);
+    out = fopen(to, "w");
     kb_buf_init(&buf, KB_CC_MAX);
     must(kb_cc_put_all(&buf, contents, NULL, NULL, NULL) == KB_OK, NULL, "writing");
     for (unsigned i = 0; i < num; i++) {

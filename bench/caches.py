@@ -15,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "tests", "realm")]
 from process import run                                     # noqa: E402
 from realm import Principal, Realm, exit_on_signals         # noqa: E402
-from side import Side, install, needed, program, show       # noqa: E402
+from side import Side, counted_calls, install, needed, program, show, strace, valgrind  # noqa: E402
 
 TARGET = "HTTP@localhost"
 SIZES = (10, 100, 1000, 5000)
@@ -77,31 +77,17 @@ def warm(realm, rounds):
         print(f"{num:>9}" + "".join(f"{show(n, 'ns'):>20}" for n in best), flush=True)
 
 
-def counted(argv, env, pattern):
-    said = subprocess.run(argv, env=env, text=True, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, check=True).stdout
-    return int(re.search(pattern, said, re.M).group(1).replace(",", ""))
-
-
 def counts(realm, num):
-    """Of a call: the difference of two numbers of calls, so that start and first touch fall out."""
     few, many = 200, 1200
     init = program("bench_init")
     print(f"\n{'of a call with ' + str(num) + ' tickets':32}{'instructions':>14}{'allocations':>13}"
           f"{'system calls':>14}")
-    with tempfile.TemporaryDirectory() as there:
-        tools = ((["valgrind", "--tool=callgrind", f"--callgrind-out-file={there}/out"],
-                  r"Collected : (\d+)"),
-                 (["valgrind"], r"total heap usage: ([\d,]+) allocs"),
-                 (["strace", "-f", "-c"], r"(\d+)\s+(?:\d+\s+)?total$"))
-        for name, env in environments(realm, make(realm, num)).items():
-            if name == "MIT":
-                continue
-            per_call = [(counted([*tool, init, "count", TARGET, str(many)], env, pattern)
-                         - counted([*tool, init, "count", TARGET, str(few)], env, pattern))
-                        / (many - few) for tool, pattern in tools]
-            print(f"{name:32}{per_call[0]:>14,.0f}{per_call[1]:>13.1f}{per_call[2]:>14.2f}",
-                  flush=True)
+    for name, env in environments(realm, make(realm, num)).items():
+        if name != "MIT":
+            per_call = [counted_calls(lambda n, t=tool: valgrind(t, init, env, TARGET, n), few, many)
+                        for tool in ("callgrind", "memcheck")]
+            per_call.append(counted_calls(lambda n: strace(init, env, TARGET, n), few, many))
+            print(f"{name:32}{per_call[0]:>14,.0f}{per_call[1]:>13.1f}{per_call[2]:>14.2f}", flush=True)
 
 
 def fill(realm, num):

@@ -4,17 +4,14 @@ gss_init_sec_context costs, Kerbside beside MIT's own mechanism with the same fi
 does not matter what else the machine does.
 From a build directory: make bench/bench_init all && ../bench/conf.py"""
 import os
-import re
-import subprocess
 import sys
-import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "tests", "realm")]
 from process import run                                 # noqa: E402
 from realm import Realm, exit_on_signals                # noqa: E402
 from kdc import write                                   # noqa: E402
-from side import needed, program                        # noqa: E402
+from side import counted_calls, needed, program, strace, valgrind     # noqa: E402
 
 TARGET = "HTTP@localhost"
 FEW, MANY = 20, 120
@@ -38,24 +35,6 @@ def conf(realm, lines, canonicalize="false"):
     return write(realm.path(f"krb5-{lines}-{canonicalize}.conf"), text + domains, 0o644)
 
 
-def valgrind(env, calls):
-    with tempfile.TemporaryDirectory() as there:
-        said = subprocess.run(["valgrind", "--tool=callgrind", "--callgrind-out-file=" + there + "/out",
-                               program("bench_init"), "count", TARGET, str(calls)], env=env, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True).stdout
-    return int(re.search(r"Collected : (\d+)", said).group(1))
-
-
-def strace(env, calls):
-    said = subprocess.run(["strace", "-f", "-c", program("bench_init"), "count", TARGET, str(calls)],
-                          env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
-    return int(re.search(r"(\d+)\s+(?:\d+\s+)?total$", said, re.M).group(1))
-
-
-def per_call(count, env):
-    return (count(env, MANY) - count(env, FEW)) / (MANY - FEW)
-
-
 def main():
     needed("bench_init")
     exit_on_signals()
@@ -71,7 +50,11 @@ def main():
             for who, env in (("Kerbside", realm.env(options=ours, krb5_conf=path)),
                              ("MIT", realm.env(plugin=False, krb5_conf=path, KRB5CCNAME=cache))):
                 what = f"{who}, {lines} lines" + (", canonical names" if canonicalize == "true" else "")
-                print(f"{what:32}{per_call(valgrind, env):14,.0f}{per_call(strace, env):14,.1f}")
+                instructions = counted_calls(
+                    lambda n, e=env: valgrind("callgrind", program("bench_init"), e, TARGET, n), FEW, MANY)
+                calls = counted_calls(lambda n, e=env: strace(program("bench_init"), e, TARGET, n),
+                                      FEW, MANY)
+                print(f"{what:32}{instructions:14,.0f}{calls:14,.1f}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """What the measurements share: the programs that are asked in turns, and how figures are shown."""
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 from realm import plugin_path
 
@@ -24,9 +26,35 @@ def install(directory):
 
 
 def show(value, unit):
-    """unit: ns and ms are nanoseconds to be shown as us, as ms; any other is appended."""
+    """unit: ns and ms are nanoseconds to be shown as us, as ms; `.` a count that may be a fraction;
+    any other is appended."""
     return f"{value / 1000:.{3 if value < 10000 else 1}f} us" if unit == "ns" \
-        else f"{value / 1e6:.2f} ms" if unit == "ms" else f"{value:,.0f}{unit}"
+        else f"{value / 1e6:.2f} ms" if unit == "ms" \
+        else f"{value:,.{1 if value < 1000 else 0}f}" if unit == "." else f"{value:,.0f}{unit}"
+
+
+# --- counts: of `calls` calls and of what comes before them ---
+
+def valgrind(tool, path, env, target, calls):
+    """callgrind: instructions; memcheck: allocations."""
+    with tempfile.TemporaryDirectory() as there:
+        out = [f"--callgrind-out-file={there}/out"] if tool == "callgrind" else []
+        said = subprocess.run(["valgrind", "--tool=" + tool, *out, path, "count", target, str(calls)],
+                              env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              check=True).stdout
+    pattern = r"Collected : (\d+)" if tool == "callgrind" else r"total heap usage: ([\d,]+) allocs"
+    return int(re.search(pattern, said).group(1).replace(",", ""))
+
+
+def strace(path, env, target, calls):
+    said = subprocess.run(["strace", "-f", "-c", path, "count", target, str(calls)], env=env, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True).stdout
+    return int(re.search(r"(\d+)\s+(?:\d+\s+)?total$", said, re.M).group(1))
+
+
+def counted_calls(count, few, many):
+    """Of one call: twice with different numbers, so that start and first login fall out."""
+    return (count(many) - count(few)) / (many - few)
 
 
 class NotThere(Exception):
@@ -57,5 +85,8 @@ class Side:
         return answer
 
     def close(self):
-        self.process.stdin.close()
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass
         self.process.wait()
