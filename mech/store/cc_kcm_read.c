@@ -24,35 +24,68 @@ static int compare(const void *a, const void *b)
     return memcmp(a, b, KB_KCM_UUID);
 }
 
-enum kb_status kb_kcm_set_more(const struct kb_kcm_set *before, const struct kb_kcm_set *now,
-                               struct kb_kcm_set *out)
+static bool copy_uuids(struct kb_kcm_set *out, const uint8_t *uuids, size_t num)
 {
-    uint8_t *sorted = malloc(before->num * KB_KCM_UUID + 1);
+    *out = (struct kb_kcm_set){.uuids = malloc(num * KB_KCM_UUID + 1), .num = num};
+    out->known = out->uuids != NULL;
+    if (out->known && num > 0) {
+        memcpy(out->uuids, uuids, num * KB_KCM_UUID);
+    }
+    return out->known;
+}
+
+/* In any order: what is in `now` alone goes to `out`, which has room for all of it. False:
+ * something of `before`, sorted, is gone. */
+static bool sift(const struct kb_kcm_set *before, const struct kb_kcm_set *now,
+                 struct kb_kcm_set *out)
+{
     size_t num_kept = 0;
 
-    *out = (struct kb_kcm_set){.uuids = malloc(now->num * KB_KCM_UUID + 1), .known = true};
-    if (sorted == NULL || out->uuids == NULL) {
-        free(sorted);
-        kb_kcm_set_free(out);
-        return KB_NO_MEMORY;
-    }
-    memcpy(sorted, before->uuids, before->num * KB_KCM_UUID);
-    qsort(sorted, before->num, KB_KCM_UUID, compare);
+    out->num = 0;
     for (size_t i = 0; i < now->num; i++) {
         const uint8_t *uuid = now->uuids + i * KB_KCM_UUID;
 
-        if (bsearch(uuid, sorted, before->num, KB_KCM_UUID, compare) != NULL) {
+        if (bsearch(uuid, before->uuids, before->num, KB_KCM_UUID, compare) != NULL) {
             num_kept++;
         } else {
             memcpy(out->uuids + out->num++ * KB_KCM_UUID, uuid, KB_KCM_UUID);
         }
     }
-    free(sorted);
-    if (num_kept != before->num) {
-        kb_kcm_set_free(out);
+    return num_kept == before->num;
+}
+
+enum kb_status kb_kcm_set_more(const struct kb_kcm_set *before, const struct kb_kcm_set *now,
+                               struct kb_kcm_set *out)
+{
+    size_t len = before->num * KB_KCM_UUID, num_more = now->num - before->num;
+    struct kb_kcm_set sorted;
+    bool none_gone;
+
+    *out = (struct kb_kcm_set){.num = 0};
+    if (now->num < before->num) {
         return KB_NOT_FOUND;
     }
-    return KB_OK;
+    /* Mostly they are behind, or (sssd's) in front of those that were there. */
+    if (memcmp(now->uuids, before->uuids, len) == 0) {
+        return copy_uuids(out, now->uuids + len, num_more) ? KB_OK : KB_NO_MEMORY;
+    }
+    if (memcmp(now->uuids + num_more * KB_KCM_UUID, before->uuids, len) == 0) {
+        return copy_uuids(out, now->uuids, num_more) ? KB_OK : KB_NO_MEMORY;
+    }
+    if (!copy_uuids(&sorted, before->uuids, before->num)) {
+        return KB_NO_MEMORY;
+    }
+    if (!copy_uuids(out, now->uuids, now->num)) {
+        kb_kcm_set_free(&sorted);
+        return KB_NO_MEMORY;
+    }
+    qsort(sorted.uuids, sorted.num, KB_KCM_UUID, compare);
+    none_gone = sift(&sorted, now, out);
+    kb_kcm_set_free(&sorted);
+    if (!none_gone) {
+        kb_kcm_set_free(out);
+    }
+    return none_gone ? KB_OK : KB_NOT_FOUND;
 }
 
 enum kb_status kb_kcm_list(struct kb_kcm *kcm, const char *name, struct kb_kcm_set *out)
@@ -73,16 +106,8 @@ enum kb_status kb_kcm_list(struct kb_kcm *kcm, const char *name, struct kb_kcm_s
     if (st != KB_OK) {
         return kb_kcm_broken(kcm, st, "a list of tickets");
     }
-    out->uuids = malloc(num * KB_KCM_UUID + 1);
-    if (out->uuids == NULL) {
-        return kb_kcm_broken(kcm, KB_NO_MEMORY, NULL);
-    }
-    if (num > 0) {
-        memcpy(out->uuids, kcm->answer.body.ptr, num * KB_KCM_UUID);
-    }
-    out->num = num;
-    out->known = true;
-    return KB_OK;
+    return copy_uuids(out, kcm->answer.body.ptr, num) ? KB_OK
+                                                      : kb_kcm_broken(kcm, KB_NO_MEMORY, NULL);
 }
 
 /* --- tickets --- */

@@ -310,9 +310,9 @@ static void lists(void **state)
 {
     static const struct {
         const char *before, *now, *more; /* NULL: something is gone */
-    } rows[] = {{"", "", ""},      {"", "ab", "ab"},   {"ab", "ab", ""},
-                {"ab", "ba", ""},  {"ab", "cab", "c"}, {"ba", "xayb", "xy"},
-                {"ab", "b", NULL}, {"ab", "", NULL},   {"a", "bb", NULL}};
+    } rows[] = {{"", "", ""},       {"", "ab", "ab"},     {"ab", "ab", ""},  {"ab", "ba", ""},
+                {"ab", "cab", "c"}, {"ba", "xayb", "xy"}, {"ab", "b", NULL}, {"ab", "", NULL},
+                {"a", "bb", NULL},  {"ab", "axb", "x"},   {"ab", "xy", NULL}};
 
     (void)state;
     for (size_t i = 0; i < NUM(rows); i++) {
