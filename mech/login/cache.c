@@ -13,6 +13,7 @@
 
 #define READER_TURN_MS 2
 #define READER_PATIENCE_MS 100 /* with another thread: its program's callback may hold it up */
+#define REMOVE_MS 1000
 
 static int64_t now_us(void)
 {
@@ -566,6 +567,24 @@ void kb_cache_refuse(struct kb_identity *identity, struct kb_credential *credent
     identity->next_refused = (identity->next_refused + 1) % KB_CACHE_REFUSED;
     kb_identity_unlock();
     kb_credential_free(old);
+}
+
+void kb_cache_remove(const struct kb_login *login, const struct kb_credential *credential)
+{
+    struct kb_identity *identity = login->identity;
+    int64_t age = kb_identity_now(identity) - credential->starttime;
+    struct kb_error ignored = {0};
+    struct kb_wait wait;
+    size_t num;
+
+    if (identity->cache == NULL || identity->cache_write_only || !login->options->store_tickets ||
+        (age >= 0 && age < KB_DISTRUST_SECONDS)) {
+        return;
+    }
+    kb_login_start_waiting_for(login, REMOVE_MS, &wait);
+    (void)!kb_ccache_remove(identity->cache, credential->client, credential->server, &wait, &num,
+                            &ignored);
+    kb_wait_stop(&wait);
 }
 
 int64_t kb_cache_lifetime(struct kb_identity *identity)

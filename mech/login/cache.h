@@ -59,6 +59,11 @@ void kb_cache_keep(struct kb_work *work, const struct kb_principal *server,
 /* kb_cache_refuse: do not take this ticket from the cache again. */
 void kb_cache_refuse(struct kb_identity *identity, struct kb_credential *credential);
 
+/* kb_cache_remove takes the tickets of that one's service out of the cache, for the processes to
+ * come: on a service's word, so not within KB_DISTRUST_SECONDS of when it was obtained. Waits a
+ * second at most; what comes of it is in the cache alone. */
+void kb_cache_remove(const struct kb_login *login, const struct kb_credential *credential);
+
 /* kb_cache_lifetime is what the cache's TGT has left, at least 0; -1: there is a secret. */
 int64_t kb_cache_lifetime(struct kb_identity *identity);
 

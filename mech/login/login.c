@@ -527,10 +527,10 @@ int64_t kb_login_lifetime(struct kb_identity *identity)
 }
 
 /* Under which name it is kept depends on what its host's name stood for. */
-void kb_login_drop(struct kb_identity *identity, const struct kb_target *target,
+void kb_login_drop(const struct kb_login *login, const struct kb_target *target,
                    struct kb_credential *credential)
 {
-    struct kb_shared *shared = kb_identity_shared(identity);
+    struct kb_shared *shared = kb_identity_shared(login->identity);
     struct kb_work_key key;
     char known[256];
     bool dropped = kb_shared_distrust(shared, kb_work_key(target, "", &key), credential);
@@ -541,6 +541,7 @@ void kb_login_drop(struct kb_identity *identity, const struct kb_target *target,
                   kb_shared_distrust(shared, kb_work_key(target, known, &key), credential);
     }
     if (dropped) {
-        kb_cache_refuse(identity, credential);
+        kb_cache_refuse(login->identity, credential);
+        kb_cache_remove(login, credential);
     }
 }

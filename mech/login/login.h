@@ -61,8 +61,9 @@ int64_t kb_login_lifetime(struct kb_identity *identity);
 const struct kb_principal *kb_login_client(const struct kb_identity *identity);
 
 /* kb_login_drop forgets a ticket that its service called expired, so that the next context gets a
- * new one. Once a minute for each target: such an error can be forged. */
-void kb_login_drop(struct kb_identity *identity, const struct kb_target *target,
+ * new one, be it another process's with the same cache. Once a minute for each target: such an
+ * error can be forged. */
+void kb_login_drop(const struct kb_login *login, const struct kb_target *target,
                    struct kb_credential *credential);
 
 /* kb_login_clock_differs: a service says that our time is wrong, or that the ticket's begins later.

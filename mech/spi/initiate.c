@@ -318,7 +318,7 @@ static void heed_refusal(struct kb_background *background, const struct kb_optio
         .options = options, .identity = background->identity, .listener = background->listener};
 
     if (is_ticket_refused(err)) {
-        kb_login_drop(background->identity, &background->target, background->ticket);
+        kb_login_drop(&login, &background->target, background->ticket);
     }
     if (err->code == KB_E_CLOCK) {
         kb_login_clock_differs(&login);

@@ -48,6 +48,18 @@ class Case(unittest.TestCase):
                     if "New TGT" in line]
 
 
+    def refused(self, client, server, target, word="SKEW"):
+        """The service does not take the ticket, and tells us."""
+        client.forget(ctx="c")
+        server.forget(ctx="c")
+        mine = client.init(ctx="c", target=target)
+        with self.assertRaises(GSSFailure) as theirs:
+            server.accept(ctx="c", token=mine["token"])
+        with self.assertRaises(GSSFailure) as ours:
+            client.init(ctx="c", target=target, token=theirs.exception.token)
+        self.assertIn(word, ours.exception.minor_text)
+
+
 class TestAsked(Case):
     def test_a_credentials_life(self):
         client = self.client()
@@ -198,6 +210,50 @@ class TestWrongClock(Case):
             self.assertEqual(done.returncode, 0, done.stdout)
 
 
+class TestCalledExpired(Case):
+    """A service whose clock is hours ahead calls good tickets expired."""
+
+    def test_the_next_is_a_new_one(self):
+        path = self.realm.path("clock")
+        write(path, "+0s\n")
+        client = self.client(self.options(TicketLife="1h"), **stepped(path))
+        establish(client, self.server, "other@localhost")
+        with Peer(self.realm.service_env(KRB5RCACHENAME="none:", **faketime(2 * HOUR))) as ahead:
+            def say_so(tickets):
+                with self.realm.counting() as seen:
+                    for _ in range(3):
+                        self.refused(client, ahead, "other@localhost", "TKT_EXPIRED")
+                self.assertEqual(dict(seen), {"TGS": tickets} if tickets else {})
+            say_so(1)
+            say_so(0)       # anybody could say so: once a minute
+            write(path, "+61s\n")
+            say_so(1)
+        with self.realm.counting() as seen:     # somebody has set its clock
+            establish(client, self.server, "other@localhost")
+        self.assertEqual(seen.total, 0, dict(seen))
+
+    def test_one_process_after_another(self):
+        """It is taken out of the cache: the next process does not hear the same."""
+        path = self.realm.path("clock")
+        options = self.options(TicketLife="1h", CredentialsCacheFile=self.realm.path("cc-expired"))
+        with Peer(self.realm.service_env(KRB5RCACHENAME="none:", **faketime(2 * HOUR))) as ahead:
+            for age, tickets in ((0, 0), (61, 1)):      # not within a minute
+                write(path, "+0s\n")
+                with self.client(options, **stepped(path)) as client:
+                    establish(client, self.server, "other@localhost")
+                write(path, f"+{age}s\n")
+                with self.client(options, **stepped(path)) as client:
+                    self.refused(client, ahead, "other@localhost", "TKT_EXPIRED")
+                with self.client(options, **stepped(path)) as client, self.realm.counting() as seen:
+                    establish(client, self.server, "other@localhost")
+                self.assertEqual(dict(seen), {"TGS": tickets} if tickets else {}, age)
+
+
+@unittest.skipUnless(peers(), "no Heimdal: tests/realm/peers.sh fetches it")
+class TestCalledExpiredHeimdal(TestCalledExpired):
+    KIND = "heimdal"
+
+
 class TestSetWhileItRuns(Case):
     """Somebody sets a clock while a program holds tickets and knows how far the KDC's is away."""
 
@@ -214,17 +270,6 @@ class TestSetWhileItRuns(Case):
     def log(self):
         with open(self.log_path, encoding="utf-8") as log:
             return log.read()
-
-    def refused(self, client, server, target):
-        """The service calls our time wrong, and tells us."""
-        client.forget(ctx="c")
-        server.forget(ctx="c")
-        mine = client.init(ctx="c", target=target)
-        with self.assertRaises(GSSFailure) as theirs:
-            server.accept(ctx="c", token=mine["token"])
-        with self.assertRaises(GSSFailure) as ours:
-            client.init(ctx="c", target=target, token=theirs.exception.token)
-        self.assertIn("SKEW", ours.exception.minor_text)
 
     def test_ours(self):
         """It shows, and the next context is right again, at the cost of a login each time."""
