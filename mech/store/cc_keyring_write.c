@@ -30,9 +30,9 @@ static enum kb_status failed_adding(const struct kb_ccache *cache, size_t len, s
     if (errno == EINVAL && len > TOO_LARGE) {
         return kb_error_set(
             err, KB_E_CCACHE,
-            "credentials cache %s: the ticket has %zu bytes, and this kernel's keys "
-            "hold %d (it is built without CONFIG_BIG_KEYS); use "
-            "CredentialsCacheFile=auto, FILE: or DIR:",
+            "credentials cache %s: the ticket has %zu bytes, and a key here holds "
+            "%d (larger ones need a kernel with CONFIG_BIG_KEYS, and another anchor "
+            "than legacy); use CredentialsCacheFile=auto, FILE: or DIR:",
             cache->shown, len, TOO_LARGE);
     }
     return kb_keyring_failed(cache, err);

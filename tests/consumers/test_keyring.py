@@ -430,6 +430,28 @@ class TestPersistent(Collection, Keyring):
                    requests=0)
         self.tool("kdestroy", "-A", through=without)
 
+    def test_child(self):
+        """It has no link to the keyring from its parent, and makes its own."""
+        client = self.client("alice")
+        self.login(client, requests=3)
+        with self.realm.counting() as seen:
+            for target in ("HTTP@localhost", "host@localhost"):
+                self.assertEqual(client.fork_and_init(target=target), {"status": 0, "text": ""})
+            self.login(client, "host@localhost")
+        self.assertEqual(dict(seen), {"TGS": 1})
+
+    def test_threads(self):
+        """Nor have threads that were there before."""
+        client = self.client("alice")
+        self.login(client, requests=3)
+        with self.realm.counting() as seen:
+            self.assertEqual(client.init_in_threads(target="HTTP@localhost", threads=20),
+                             {"errors": []})
+            self.assertEqual(client.init_in_threads(target="other@localhost", threads=20),
+                             {"errors": []})
+        self.assertEqual(dict(seen), {"TGS": 1})
+        self.assertIn("other/localhost@", self.tool("klist"))
+
     def test_somebody_elses(self):
         client = self.client("User=" + self.alice, cache="KEYRING:persistent:4294967294")
         self.fails(client, "the persistent keyring of user id 4294967294 cannot be used by a "
@@ -455,6 +477,8 @@ class TestLegacy(Anchor, Keyring):
         self.login(self.client("alice", cache="KEYRING:plain"), requests=3)
         self.assertIn("HTTP/localhost@", self.tool("klist", cache="KEYRING:plain"))
         self.assertIn("HTTP/localhost@", self.tool("klist", cache="KEYRING:legacy:plain:plain"))
+        self.login(self.client("alice", cache="KEYRING:"), requests=3)
+        self.assertIn("Ticket cache: KEYRING:legacy::tkt", self.tool("klist", cache="KEYRING:"))
 
     def test_programs_without_collections(self):
         """MIT before 1.12: the cache hangs in the session keyring, and has no offsets."""
