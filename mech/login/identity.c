@@ -208,8 +208,15 @@ static enum kb_status try_client_keytab(struct kb_identity *identity,
     struct kb_error why = {0};
     enum kb_status found = kb_identity_client_keytab(identity, options, &why);
 
+    if (found == KB_NO_MEMORY || why.code == KB_E_NO_MEMORY) {
+        return KB_NO_MEMORY;
+    }
     if (found != KB_OK) {
-        return st == KB_OK || found == KB_NOT_FOUND ? st : kb_error_copy(err, &why);
+        if (found == KB_ERROR && st != KB_OK) {
+            kb_error_context(&why, "the platform's client keytab");
+            *err = why;
+        }
+        return st;
     }
     *err = (struct kb_error){0};
     kb_cache_close(identity);

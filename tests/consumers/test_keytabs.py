@@ -63,6 +63,7 @@ class WithRealm(unittest.TestCase):
         self.me = f"{self.user}@{self.realm.name}"
         self.realm.kdc.limit(self.user, 30)
         self.keytab = self.realm.keytab(self.user + ".keytab", self.user)
+        self.mark = len(self.realm.log())
         self.meanwhile = None   # what is done before the next proof comes to the KDC
         self.tap = Tap(self.realm.port, before=self.before)
         self.addCleanup(self.tap.close)
@@ -93,6 +94,10 @@ class WithRealm(unittest.TestCase):
 
     def proofs(self):
         return sum(r.proof for r in self.tap.requests)
+
+    def refusals(self):
+        """As the KDC has counted them in this test."""
+        return self.realm.kdc.refused_proofs(self.realm.log()[self.mark:])
 
     def last_asked_for(self):
         return [r.etypes for r in self.tap.requests if r.kind == "AS"][-1]
@@ -155,14 +160,14 @@ class Keytabs:
         self.assertEqual(failures, [])
         self.assertGreater(logins, len(ways))
         # Each key is refused once, at most.
-        refused = self.proofs() - logins
-        self.assertLessEqual(refused, len(ways))
+        self.assertLessEqual(self.refusals(), len(ways))
+        self.assertEqual(self.proofs(), logins + self.refusals())
 
     def test_a_new_key_between_reading_and_use(self):
         client = self.client()
         self.meanwhile = self.rekey
         self.assertEqual(self.login(client), self.me)
-        self.assertEqual(self.proofs(), 2)
+        self.assertEqual((self.proofs(), self.refusals()), (2, 1))
         asked = len(self.tap.messages)
         self.assertEqual(self.login(client), self.me)
         self.assertNotIn("AS", self.asked()[asked:])
@@ -190,7 +195,7 @@ class Keytabs:
         self.assertEqual(self.proofs(), 2)
         for i in range(5):
             self.refused(client, self.me, "BadSecretPause", ctx=str(i))
-        self.assertEqual(self.proofs(), 2)
+        self.assertEqual((self.proofs(), self.refusals()), (2, 2))
         os.rename(self.new_file(), self.keytab)
         self.assertEqual(self.login(client), self.me)
         self.assertEqual(self.proofs(), 3)
@@ -207,7 +212,7 @@ class Keytabs:
         self.assertEqual(self.proofs(), 1)
         for i in range(5):
             self.refused(client, self.me, "BadSecretPause", "another key", ctx=str(i))
-        self.assertEqual(self.proofs(), 1)
+        self.assertEqual((self.proofs(), self.refusals()), (1, 1))
         os.rename(self.new_file(), self.keytab)
         self.assertEqual(self.login(client), self.me)
         self.assertEqual(self.proofs(), 2)
@@ -256,13 +261,14 @@ class TestMIT(Keytabs, WithRealm):
         self.assertEqual(client.init_in_threads(target=TARGET, threads=16)["errors"], [])
         # Who comes when the file is there, but its first login is not over, logs in with it himself.
         self.assertIn(self.proofs(), (2, 3))
+        self.assertEqual(self.refusals(), 1)
         before = self.proofs()
         self.realm.kdc.random_key(self.user)
         client = self.client()
         errors = client.init_in_threads(target=TARGET, threads=16)["errors"]
         self.assertEqual(len(errors), 16)
         self.assertIn("the keytab has kvno 2", errors[0])
-        self.assertEqual(self.proofs() - before, 1)
+        self.assertEqual((self.proofs() - before, self.refusals()), (1, 2))
 
     def test_caches(self):
         """What the new key brought is in the cache for the next process, whether the old one began that
@@ -404,6 +410,9 @@ class TestMIT(Keytabs, WithRealm):
         self.assertEqual(self.login(client), self.me)
         self.refused(self.client(f"User=bob@{self.realm.name} KDCHost={self.tap.kdc_host}", **variable),
                      "no password, keytab or cache", "bob@")
+        variable["KRB5_CLIENT_KTNAME"] = conf
+        self.refused(self.client_keytab(**variable), "no password, keytab or cache", self.me,
+                     "client keytab: keytab " + conf, "no keytab file")
         variable["KRB5_CLIENT_KTNAME"] = "MEMORY:x"
         self.refused(self.client_keytab(**variable), "no password, keytab or cache")
 

@@ -7,6 +7,7 @@ A kind is made with the Realm (whose directory, name and options it reads) and o
     argv(), env()   the daemon in the foreground
     admin(...)      principals and keytabs
     requests(text)  what a piece of its log says: a list of 'AS', 'AS-ERROR', 'TGS', 'TGS-ERROR'
+    refused_proofs(text)  how many failed pre-authentications it says
 """
 import os
 import re
@@ -147,6 +148,11 @@ class MIT:
         self._admin(f"cpw -randkey {quote(name)}")
 
     @staticmethod
+    def refused_proofs(log):
+        """How many encrypted timestamps it has refused: what it counts against the account."""
+        return log.count(": PREAUTH_FAILED: ")
+
+    @staticmethod
     def requests(log):
         out = []
         for kind, what in re.findall(r"\b(AS|TGS)_REQ .*?: ([A-Z_ -]+)(?::|,)", log):
@@ -278,6 +284,10 @@ class Heimdal:
     def ktutil(self, keytab, *words):
         """Heimdal's ktutil: remove, purge, copy, ..."""
         run([self._bin("bin/ktutil.heimdal"), "-k", keytab, *words], env=self.env(), what="ktutil")
+
+    @staticmethod
+    def refused_proofs(log):
+        return log.count("Failed to decrypt PA-DATA")
 
     @staticmethod
     def requests(log):
