@@ -514,6 +514,7 @@ static void take_stored(struct kb_identity *identity, const struct kb_cc_store *
     }
     old = grown;
     kb_identity_lock();
+    identity->unwritable = false;
     identity->cache_changes++;
     if (grown != NULL && kb_cc_same_stamp(&identity->cache_stamp, &what->known_stamp)) {
         old = identity->cached;
@@ -522,6 +523,22 @@ static void take_stored(struct kb_identity *identity, const struct kb_cc_store *
     }
     kb_identity_unlock();
     kb_cc_contents_put(old);
+}
+
+/* It is told once, until one can be written again: a program with a hundred targets would say it a
+ * hundred times. */
+static void cannot_write(struct kb_work *work, const struct kb_error *err)
+{
+    struct kb_identity *identity = work->identity;
+    bool told;
+
+    kb_identity_lock();
+    told = identity->unwritable;
+    identity->unwritable = true;
+    kb_identity_unlock();
+    if (!told) {
+        kb_event_cache_not_written(work->env.events, err->text);
+    }
 }
 
 void kb_cache_keep(struct kb_work *work, const struct kb_principal *server,
@@ -549,7 +566,7 @@ void kb_cache_keep(struct kb_work *work, const struct kb_principal *server,
     if (st == KB_OK) {
         take_stored(identity, &what, &stamp);
     } else if (st == KB_ERROR) {
-        kb_event_cache_not_written(work->env.events, err.text);
+        cannot_write(work, &err);
     }
     kb_cc_contents_put(what.known);
 }

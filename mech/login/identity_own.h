@@ -66,6 +66,7 @@ struct kb_identity {
     unsigned cache_changes;                          /* counts readings and writings */
     struct kb_credential *refused[KB_CACHE_REFUSED]; /* not to be taken from it again */
     unsigned next_refused;
+    bool unwritable;    /* the last ticket could not be written to it, which was told */
     bool beside_told;   /* that the file beside it cannot be used */
     bool beside_loaded; /* what was learned, learned.h */
 };

@@ -152,7 +152,7 @@ class TestNoRoom(Cache):
                 if os.path.exists(self.log) and "No space left" in self.logged():
                     break
             self.assertIn(f"Warning: credentials cache FILE:{self.path}: No space left on device; "
-                          "the ticket is kept in memory only", self.logged())
+                          "tickets are kept in memory only", self.logged())
             self.assertEqual(self.bytes(), before)
             self.assertEqual(self.services(self.path)[-1], f"s{i - 1}/localhost")
             # It is there for this process; and a new TGT is not put in the old one's place.
@@ -177,7 +177,7 @@ class TestNoRoom(Cache):
             self.login(self.client(), "HTTP@localhost")     # it is read
             self.login(self.client("MinLifetime=86399"), "host@localhost")
             self.assertEqual(self.bytes(), before)
-            self.assertRegex(self.logged(), "Warning: .*Read-only file system; the ticket is kept in "
+            self.assertRegex(self.logged(), "Warning: .*Read-only file system; tickets are kept in "
                                             "memory only")
         finally:
             self.mount(MS_REMOUNT)

@@ -337,7 +337,8 @@ class TestTrouble(Caches):
         self.login(client, requests=3)
         self.login(client, requests=0)
         self.assertRegex(self.logged(), "Warning: credentials cache FILE:.*missing/cache: No such "
-                                        "file or directory; the ticket is kept in memory only")
+                                        "file or directory; tickets are kept in memory only")
+        self.assertEqual(self.logged().count("kept in memory only"), 1)  # of two tickets
 
     def limited(self, client, size):
         """As on a full disk: a write goes in up to `size`, the rest fails (EFBIG)."""

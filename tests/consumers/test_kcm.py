@@ -316,7 +316,7 @@ class TestSSSDDialect(Daemon, Base):
         self.login(client, requests=0)
         self.assertIn("does not begin a cache: internal error (of sssd-kcm that is mostly a quota: "
                       "see max_ccache_size, max_uid_ccaches and max_ccaches in [kcm] of sssd.conf); "
-                      "the ticket is kept in memory only", self.logged())
+                      "tickets are kept in memory only", self.logged())
         self.assertEqual(self.collection(), [self.alice])
 
 
@@ -362,7 +362,7 @@ class TestTrouble(Base):
         log = self.logged()
         self.assertIn(says, log)
         self.assertIn("; going on without it", log)
-        self.assertIn("; the ticket is kept in memory only", log)
+        self.assertIn("; tickets are kept in memory only", log)
         self.assertIn(says, self.refused(self.client()))
         return log
 

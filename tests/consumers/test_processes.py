@@ -230,7 +230,7 @@ class TestTogether(Processes):
                 self.assertEqual(self.once(self.env(cache=cache), requests=2), "")
                 log = self.logged()
                 self.assertIn(f"Warning: {cache}.kerbside: {says}", log)
-                self.assertIn("the ticket is kept in memory only", log)
+                self.assertIn("tickets are kept in memory only", log)
 
     def test_no_space(self):
         mounted = os.path.join(self.dir, "full")
@@ -244,7 +244,7 @@ class TestTogether(Processes):
             env = self.env(cache=os.path.join(mounted, "cc"))
             self.assertEqual(self.once(env, requests=2), "")
             self.assertIn("No space left on device", self.logged())
-            self.assertIn("the ticket is kept in memory only", self.logged())
+            self.assertIn("tickets are kept in memory only", self.logged())
         finally:
             subprocess.run(["umount", mounted])
 
