@@ -37,6 +37,10 @@ bool kb_cache_is_still_default(const struct kb_identity *identity,
  * and has nobody written to it? */
 bool kb_cache_looks_same(struct kb_identity *identity, const struct kb_options *options);
 
+/* kb_cache_known is what the process has of the cache (NULL: nothing), counted, and how the cache
+ * looked then. */
+struct kb_cc_contents *kb_cache_known(struct kb_identity *identity, struct kb_cc_stamp *out_stamp);
+
 /* kb_cache_is_current tells whether what the process has is what the cache holds. */
 bool kb_cache_is_current(struct kb_identity *identity);
 
