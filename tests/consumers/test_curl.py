@@ -61,17 +61,8 @@ class Against:
         self.get("keytab", "UseTCP=True", 2)
 
 
-class TestMIT(Against, unittest.TestCase):
-    def test_options_in_the_mech_line(self):
-        env = self.realm.env(plugin=False, krb5_conf=self.realm.empty_conf)
-        env["GSS_MECH_CONFIG"] = self.realm.mech_config(self.realm.identity(), name="with-options")
-        self.assertIn(PAGE, curl(self.apache.url, env).stdout)
-
-    def test_spn(self):
-        """The option's service in place of the one that the URL gives."""
-        options = self.realm.identity() + " SPN=HTTP/localhost"
-        done = curl(self.apache.url.replace("localhost", "127.0.0.1"), self.realm.env(options=options))
-        self.assertIn(PAGE, done.stdout)
+class Delegating(Against):
+    """A TGT goes along, and the server uses it."""
 
     def delegating(self, behind=None):
         """An Apache that keeps the TGTs which come, and where. At /on a program of its own logs in
@@ -120,6 +111,19 @@ kvno other/localhost
         self.assertIn("401 Unauthorized", done.stdout)      # the second server's
         self.assertNotIn(PAGE, done.stdout)
 
+
+class TestMIT(Delegating, unittest.TestCase):
+    def test_options_in_the_mech_line(self):
+        env = self.realm.env(plugin=False, krb5_conf=self.realm.empty_conf)
+        env["GSS_MECH_CONFIG"] = self.realm.mech_config(self.realm.identity(), name="with-options")
+        self.assertIn(PAGE, curl(self.apache.url, env).stdout)
+
+    def test_spn(self):
+        """The option's service in place of the one that the URL gives."""
+        options = self.realm.identity() + " SPN=HTTP/localhost"
+        done = curl(self.apache.url.replace("localhost", "127.0.0.1"), self.realm.env(options=options))
+        self.assertIn(PAGE, done.stdout)
+
     @unittest.skipUnless(program("valgrind"), "no valgrind")
     def test_under_valgrind(self):
         """curl tears OpenSSL down while we are loaded; nothing is touched after that, nothing lost."""
@@ -142,7 +146,7 @@ kvno other/localhost
         self.assertIn("password", said[0])
 
 
-class TestHeimdal(Against, unittest.TestCase):
+class TestHeimdal(Delegating, unittest.TestCase):
     kind = "heimdal"
 
 
