@@ -151,10 +151,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
                                .renew_life = 604800,
                                .canonicalize = (choices & CANONICALIZE) != 0};
     struct kb_principal *client = NULL, *service = NULL;
-    struct kb_fetch_request request = {.keys = {get_key, NULL, (choices & KEYTAB) == 0, "the key"},
-                                       .policy = &policy,
-                                       .hint = {18, KB_LIT("MIT.TESTu18"), KB_NONE, KB_NONE},
-                                       .first_proof = (choices & FIRST_PROOF) != 0};
+    struct kb_fetch_request request = {
+        .keys = {.get = get_key, .salted = (choices & KEYTAB) == 0, .what = "the key"},
+        .policy = &policy,
+        .hint = {18, KB_LIT("MIT.TESTu18"), KB_NONE, KB_NONE},
+        .first_proof = (choices & FIRST_PROOF) != 0};
     struct kb_fetch *fetch = NULL;
 
     if (kb_principal_parse(KB_LIT("u18@MIT.TEST"), KB_NT_PRINCIPAL, KB_NONE, &client) == KB_OK &&
