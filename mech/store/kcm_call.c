@@ -50,6 +50,7 @@ void kb_kcm_ask(struct kb_kcm *kcm, enum kb_kcm_op op, const char *name)
     kb_buf_wipe(&kcm->request);
     kb_buf_init(&kcm->request, KB_CC_MAX);
     kb_kcm_start(&kcm->request, op, name);
+    kcm->op = op;
 }
 
 /* --- errors --- */
@@ -80,22 +81,32 @@ enum kb_status kb_kcm_broken(struct kb_kcm *kcm, enum kb_status st, const char *
                         kcm->cache->shown, kcm->cache->socket, what, kb_status_text(st));
 }
 
+/* What a person can do about a code; NULL: nothing in particular. */
+static const char *advice_on(const struct kb_kcm *kcm)
+{
+    if (kcm->answer.code == KB_KCM_BADNAME) {
+        return " (a cache's name begins with the user's number: KCM:UID or KCM:UID:NAME; KCM: "
+               "alone "
+               "takes one that fits)";
+    }
+    if (kcm->answer.code == KB_KCM_INTERNAL &&
+        (kcm->op == KB_KCM_INITIALIZE || kcm->op == KB_KCM_STORE || kcm->op == KB_KCM_REPLACE)) {
+        return " (of sssd-kcm that is mostly a quota: see max_ccache_size, max_uid_ccaches and "
+               "max_ccaches in [kcm] of sssd.conf)";
+    }
+    return NULL;
+}
+
 enum kb_status kb_kcm_refused(struct kb_kcm *kcm, const char *what)
 {
-    int32_t code = kcm->answer.code;
+    const char *advice = advice_on(kcm);
     char buf[40];
 
-    (void)kb_error_set(
-        kcm->err, KB_E_CCACHE, "credentials cache %s: the KCM daemon on %s does not %s: %s%s",
-        kcm->cache->shown, kcm->cache->socket, what, kb_kcm_code_text(code, buf),
-        code == KB_KCM_BADNAME
-            ? " (a cache's name begins with the user's number: KCM:UID or KCM:UID:NAME; KCM: alone "
-              "takes one that fits)"
-        : code == KB_KCM_INTERNAL
-            ? " (of sssd-kcm that is mostly a quota: see max_ccache_size, max_uid_ccaches and "
-              "max_ccaches in [kcm] of sssd.conf)"
-            : "");
-    return code == KB_KCM_BADNAME || code == KB_KCM_INTERNAL ? advised(kcm) : KB_ERROR;
+    (void)kb_error_set(kcm->err, KB_E_CCACHE,
+                       "credentials cache %s: the KCM daemon on %s does not %s: %s%s",
+                       kcm->cache->shown, kcm->cache->socket, what,
+                       kb_kcm_code_text(kcm->answer.code, buf), advice != NULL ? advice : "");
+    return advice != NULL ? advised(kcm) : KB_ERROR;
 }
 
 static enum kb_status no_daemon(struct kb_kcm *kcm, int sys_errno)

@@ -22,6 +22,7 @@ struct kb_kcm {
     struct kb_wait *wait;
     struct kb_error *err;
     struct kb_local local;
+    enum kb_kcm_op op;
     struct kb_buf request; /* kb_kcm_ask begins it, what it wants is appended */
     struct kb_kcm_answer answer;
     uint8_t *rest; /* of the answer */

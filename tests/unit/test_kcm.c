@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -338,7 +339,7 @@ static void lists(void **state)
 
 /* --- without memory --- */
 
-/* A daemon with one cache, that can what sssd's can. */
+/* A daemon with one cache, that can what sssd's can; it never has more than 255 tickets. */
 struct daemon {
     bool there;
     uint8_t owner[200];
@@ -407,6 +408,10 @@ static void answer_one(struct daemon *daemon, int fd, unsigned op, const uint8_t
         out_len = daemon->owner_len;
         break;
     case KB_KCM_STORE:
+        if (daemon->num == NUM(daemon->tickets)) {
+            code = KB_KCM_INTERNAL;
+            break;
+        }
         memcpy(daemon->tickets[daemon->num].bytes, rest, len);
         daemon->tickets[daemon->num].len = len;
         daemon->tickets[daemon->num++].number = ++daemon->last;
@@ -419,6 +424,16 @@ static void answer_one(struct daemon *daemon, int fd, unsigned op, const uint8_t
         break;
     case KB_KCM_GET_CRED_LIST:
         out_len = put_list(daemon, out);
+        break;
+    case KB_KCM_GET_CRED_BY_UUID:
+        code = KB_KCM_END;
+        for (size_t i = 0; i < daemon->num; i++) {
+            if (rest[7] == daemon->tickets[i].number) {
+                memcpy(out, daemon->tickets[i].bytes, daemon->tickets[i].len);
+                out_len = daemon->tickets[i].len;
+                code = 0;
+            }
+        }
         break;
     case KB_KCM_DESTROY:
         daemon->there = false;
@@ -585,31 +600,51 @@ static void without_memory(void **state)
     free((void *)(uintptr_t)recorded.ptr);
 }
 
+/* One of alice's, and names that it can be filed under. */
+struct ticket {
+    struct kb_principal *alice, *tgs, *other;
+    struct kb_credential *tgt;
+};
+
+static struct ticket ticket_of_alice(void)
+{
+    struct ticket t = {principal("alice@R"), principal("krbtgt/R@R"), principal("a/b@R"), NULL};
+    struct kb_key *key;
+    struct kb_credential parts = {.client = t.alice,
+                                  .server = t.tgs,
+                                  .ticket = KB_LIT("ticket"),
+                                  .authtime = 1000,
+                                  .starttime = 1000,
+                                  .endtime = 2000};
+
+    assert_int_equal(kb_key_new(18, KB_LIT("01234567890123456789012345678901"), &key), KB_OK);
+    parts.session_key = key;
+    t.tgt = kb_credential_new(&parts);
+    kb_key_free(key);
+    return t;
+}
+
+static void ticket_wipe(struct ticket *t)
+{
+    kb_credential_free(t->tgt);
+    kb_principal_free(t->alice);
+    kb_principal_free(t->tgs);
+    kb_principal_free(t->other);
+}
+
 /* What was read is known until somebody writes: the same contents, or grown ones, with a stamp that
  * looking at it gives for a second. */
 static void stamps(void **state)
 {
     struct fixture *f = *state;
-    struct kb_principal *alice = principal("alice@R"), *tgs = principal("krbtgt/R@R");
-    struct kb_principal *other = principal("a/b@R");
-    struct kb_key *key;
-    struct kb_credential parts = {.client = alice,
-                                  .server = tgs,
-                                  .ticket = KB_LIT("ticket"),
-                                  .authtime = 1000,
-                                  .starttime = 1000,
-                                  .endtime = 2000},
-                         *tgt;
-    struct kb_cc_store what = {.owner = alice, .server = tgs, .fresh = true, .now = 1500};
+    struct ticket t = ticket_of_alice();
+    struct kb_cc_store what = {
+        .owner = t.alice, .server = t.tgs, .credential = t.tgt, .fresh = true, .now = 1500};
     struct kb_cc_contents *first, *second;
     struct kb_cc_stamp stamp, look;
     struct kb_ccache *cache, *of_others;
     struct kb_error err = {0};
 
-    assert_int_equal(kb_key_new(18, KB_LIT("01234567890123456789012345678901"), &key), KB_OK);
-    parts.session_key = key;
-    tgt = kb_credential_new(&parts);
-    what.credential = tgt;
     assert_int_equal(kb_ccache_new("KCM:1000", &cache, &err), KB_OK);
     assert_int_equal(kb_ccache_new("KCM:1000", &of_others, &err), KB_OK);
     assert_true(kb_ccache_set_kcm_socket(cache, f->path));
@@ -628,9 +663,9 @@ static void stamps(void **state)
     assert_ptr_equal(first, second);
     kb_cc_contents_put(second);
     /* Our own ticket: nothing has to be read. */
-    what = (struct kb_cc_store){.owner = alice,
-                                .server = other,
-                                .credential = tgt,
+    what = (struct kb_cc_store){.owner = t.alice,
+                                .server = t.other,
+                                .credential = t.tgt,
                                 .now = 1500,
                                 .known = first,
                                 .known_stamp = *kb_cc_stamp_of(first)};
@@ -652,11 +687,87 @@ static void stamps(void **state)
     kb_cc_contents_put(first);
     kb_ccache_put(cache);
     kb_ccache_put(of_others);
-    kb_credential_free(tgt);
-    kb_key_free(key);
-    kb_principal_free(alice);
-    kb_principal_free(tgs);
-    kb_principal_free(other);
+    ticket_wipe(&t);
+}
+
+/* --- threads --- */
+
+#define THREADS 6
+#define ROUNDS 20
+
+struct thread {
+    pthread_t id;
+    struct kb_ccache *cache;
+    const struct kb_cc_store *what;
+    unsigned failed;
+};
+
+/* Looks, reads on, and puts a ticket in now and then. */
+static void *run(void *arg)
+{
+    struct thread *thread = arg;
+    struct kb_cc_contents *known = NULL;
+    struct kb_wait wait;
+
+    kb_wait_start(&wait, 60000, true);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        struct kb_cc_contents *contents = NULL;
+        struct kb_cc_store what = *thread->what;
+        struct kb_cc_stamp stamp = kb_ccache_look(thread->cache);
+        struct kb_error err = {0};
+
+        if (kb_ccache_reload(thread->cache, known, &wait, &contents, &err) != KB_OK) {
+            thread->failed++;
+            fprintf(stderr, "reading: %s\n", err.text);
+            continue;
+        }
+        kb_cc_contents_put(known);
+        known = contents;
+        if (i % (ROUNDS / 2) == 1) {
+            what.known = known;
+            what.known_stamp = *kb_cc_stamp_of(known);
+            thread->failed += kb_ccache_store(thread->cache, &what, &wait, &stamp, &err) != KB_OK;
+        }
+    }
+    thread->failed += known == NULL || known->num == 0;
+    kb_cc_contents_put(known);
+    kb_wait_stop(&wait);
+    return NULL;
+}
+
+static void threads(void **state)
+{
+    struct fixture *f = *state;
+    struct ticket t = ticket_of_alice();
+    struct kb_cc_store first = {
+        .owner = t.alice, .server = t.tgs, .credential = t.tgt, .fresh = true, .now = 1500};
+    struct kb_cc_store more = {
+        .owner = t.alice, .server = t.other, .credential = t.tgt, .now = 1500};
+    struct thread all[THREADS] = {{.failed = 0}};
+    unsigned failed = 0;
+    struct kb_cc_contents *contents;
+    struct kb_error err = {0};
+    struct kb_cc_stamp stamp;
+    struct kb_ccache *cache;
+
+    assert_int_equal(kb_ccache_new("KCM:1000", &cache, &err), KB_OK);
+    assert_true(kb_ccache_set_kcm_socket(cache, f->path));
+    assert_int_equal(kb_ccache_store(cache, &first, &f->wait, &stamp, &err), KB_OK);
+    for (size_t i = 0; i < THREADS; i++) {
+        all[i].cache = cache;
+        all[i].what = &more;
+        assert_int_equal(pthread_create(&all[i].id, NULL, run, &all[i]), 0);
+    }
+    for (size_t i = 0; i < THREADS; i++) {
+        pthread_join(all[i].id, NULL);
+        failed += all[i].failed;
+    }
+    assert_int_equal(failed, 0);
+    assert_int_equal(kb_ccache_load(cache, &f->wait, &contents, &err), KB_OK);
+    assert_int_equal(contents->num, 1 + 2 * THREADS);
+    kb_cc_contents_put(contents);
+    kb_ccache_put(cache);
+    ticket_wipe(&t);
 }
 
 int main(void)
@@ -669,6 +780,7 @@ int main(void)
         cmocka_unit_test(lists),
         cmocka_unit_test_setup_teardown(without_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(stamps, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(threads, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
