@@ -18,8 +18,8 @@
 #include "tests/support/wire.h"
 
 static const char *const files[] = {
-    "heimdal-ext", "heimdal-holes", "heimdal-several", "mit-holes",        "mit-many",
-    "mit-one",     "samba-export",  "v1-big-endian",   "v1-little-endian",
+    "heimdal-ext", "heimdal-holes", "heimdal-several", "mit-holes",     "mit-many",
+    "mit-one",     "samba-export",  "samba-rotated",   "v1-big-endian", "v1-little-endian",
 };
 #define NUM_FILES (sizeof(files) / sizeof(files[0]))
 
@@ -327,6 +327,23 @@ static void it_says_what_it_has_for_one(void **state)
     kb_buf_wipe(&text);
     kb_keytab_free(keytab);
     kb_principal_free(d);
+}
+
+/* samba-tool exports into a file that has older keys by writing the new ones at its beginning. */
+static void sambas_newest_key(void **state)
+{
+    kb_bytes bytes = keytab_bytes("samba-rotated");
+    const struct kb_keytab_entry *entry;
+    struct kb_keytab *keytab;
+
+    (void)state;
+    assert_int_equal(kb_keytab_parse(bytes, &keytab), KB_OK);
+    entry = kb_keytab_find(keytab, keytab->entries[0].principal, KB_ENCTYPE_AES256_SHA1, 0);
+    assert_int_equal(entry->kvno, 4);
+    entry = kb_keytab_find(keytab, keytab->entries[0].principal, KB_ENCTYPE_AES256_SHA1, 1);
+    assert_int_equal(entry->kvno, 3);
+    kb_keytab_free(keytab);
+    free_bytes(bytes);
 }
 
 static void a_reference_keeps_it(void **state)
@@ -661,6 +678,7 @@ int main(void)
         cmocka_unit_test(it_says_what_it_has_for_one),
         cmocka_unit_test(in_the_hands_of_its_writer),
         cmocka_unit_test(not_yet_given_to_its_reader),
+        cmocka_unit_test(sambas_newest_key),
     };
 
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
