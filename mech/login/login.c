@@ -381,6 +381,7 @@ static enum kb_status lead(struct kb_work *work, const struct kb_target *target,
     kb_flight_leave(work->login, key, st == KB_OK ? *out : NULL, KB_FLIGHT_FETCHED, err);
     if (st == KB_OK && work->file_as != NULL) {
         kb_cache_keep(work, work->file_as, *out, false);
+        kb_work_hand_over(work, key, *out);
     }
     return st;
 }

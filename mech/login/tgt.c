@@ -327,13 +327,12 @@ static enum kb_status fetch_unless_paused(struct kb_work *work, struct kb_creden
     return KB_OK;
 }
 
-/* The next call is that of the new keys: it finds the TGT there. */
-static void hand_over(struct kb_work *work, struct kb_credential *tgt)
+void kb_work_hand_over(struct kb_work *work, kb_bytes key, struct kb_credential *ticket)
 {
     if (work->rekeyed != NULL) {
-        kb_shared_put(
-            kb_identity_shared(work->rekeyed), KB_SHARED_TGT, tgt,
-            kb_refresh_at(tgt, work->login->options->min_lifetime, kb_identity_now(work->rekeyed)));
+        kb_shared_put(kb_identity_shared(work->rekeyed), key, ticket,
+                      kb_refresh_at(ticket, work->login->options->min_lifetime,
+                                    kb_identity_now(work->rekeyed)));
     }
 }
 
@@ -345,7 +344,7 @@ enum kb_status kb_work_log_in(struct kb_work *work, struct kb_credential **out,
     if (st == KB_OK) {
         /* Before anybody can have it: the tickets obtained with it are filed behind it. */
         kb_cache_keep(work, (*out)->server, *out, true);
-        hand_over(work, *out);
+        kb_work_hand_over(work, KB_SHARED_TGT, *out);
         work->tgt = kb_credential_ref(*out);
     }
     return st;

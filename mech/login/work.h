@@ -82,6 +82,10 @@ enum kb_status kb_work_gave_up(const struct kb_wait *wait, enum kb_status st, in
 KB_MUST_USE enum kb_status kb_work_log_in(struct kb_work *work, struct kb_credential **out,
                                           struct kb_error *err);
 
+/* kb_work_hand_over keeps a ticket, under `key`, for the next call too, which is that of the secret
+ * that is in its place by now; where that is the login's own there is nothing to do. */
+void kb_work_hand_over(struct kb_work *work, kb_bytes key, struct kb_credential *ticket);
+
 /* kb_work_renew renews a TGT (RFC 4120 2.3), and writes it to the cache. */
 KB_MUST_USE enum kb_status kb_work_renew(struct kb_work *work, struct kb_credential *tgt,
                                          struct kb_credential **out, struct kb_error *err);
