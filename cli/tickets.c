@@ -259,11 +259,22 @@ static enum kb_status show_tickets(struct kb_cli *cli, const struct place *place
     return status == KB_NOT_FOUND ? KB_OK : status;
 }
 
+static bool is_of_a_process(const char *name)
+{
+    static const char *const own[] = {"MEMORY:", "KEYRING:process:", "KEYRING:thread:"};
+    bool is = false;
+
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+        is = is || strncmp(name, own[i], strlen(own[i])) == 0;
+    }
+    return is;
+}
+
 static void show_place(struct kb_cli *cli, const struct place *place)
 {
     const char *name = place->cache != NULL ? kb_ccache_name(place->cache) : NULL;
 
-    if (name != NULL && strncmp(name, "MEMORY:", 7) == 0) {
+    if (name != NULL && is_of_a_process(name)) {
         kb_cli_print(cli, "%s is each process's own: its tickets are seen in it alone.\n", name);
     }
     if (name != NULL) {

@@ -292,6 +292,7 @@ static enum kb_status new_name(struct kb_keyring *at, const struct kb_principal 
 
     if (at->name.is_one) {
         kb_buf_add(out, at->name.subsidiary);
+        st = out->status == KB_OK ? KB_OK : kb_cc_explain(at->cache, out->status, err);
     } else {
         st = kb_keyring_primary(at, out, err);
     }
@@ -300,19 +301,17 @@ static enum kb_status new_name(struct kb_keyring *at, const struct kb_principal 
     }
     *out_over = there < 0;
     if (st == KB_NOT_FOUND) {
-        st = KB_OK;
-    } else if (st == KB_OK && !at->name.is_one) {
+        return KB_OK;
+    }
+    if (st == KB_OK && !at->name.is_one) {
         st = kb_keyring_check_his(at, there, owner, err);
         if (st == KB_NOT_FOUND) {
             kb_buf_wipe(out);
             kb_buf_init(out, NAME_MAX_LEN);
             return random_name(at->cache, out, err);
         }
-        st = st == KB_OK ? KB_NOT_FOUND : st;
-    } else if (st == KB_OK) {
-        st = KB_NOT_FOUND;
     }
-    return st != KB_OK || out->status == KB_OK ? st : kb_cc_explain(at->cache, out->status, err);
+    return st == KB_OK ? KB_NOT_FOUND : st;
 }
 
 static enum kb_status fill(const struct kb_keyring *at, const struct kb_cc_store *what,

@@ -79,6 +79,10 @@ def timeout(key):
     return None if left == "perm" else int(left[:-1]) * units[left[-1]]
 
 
+def permissions(key):
+    return dict(all_keys())[key].split()[4]
+
+
 def timeout_is_over(key):
     try:
         describe(key)

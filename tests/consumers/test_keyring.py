@@ -236,7 +236,7 @@ class TestSession(Collection, Keyring):
         self.assertEqual(self.collection(), [self.alice])
 
     def test_layout(self):
-        """Keys, and when they end, are as MIT makes them."""
+        """Keys, who may do what with them, and when they end, are as MIT makes them."""
         self.login(self.client("alice"), requests=3)
         ours = self.layout()
         self.tool("kdestroy", "-A")
@@ -246,14 +246,17 @@ class TestSession(Collection, Keyring):
         self.assertEqual({name: kind for name, kind, _ in ours},
                          {name: kind for name, kind, _ in theirs
                           if not name.startswith("krb5_ccache_conf_data/")} |
-                         {"__krb5_time_offsets__": "user"})
+                         {"__krb5_time_offsets__": ("user", "3f010000")})
         for name, _, left in ours:
             self.assertEqual(left is None, name.startswith("__krb5"), name)
         self.assertIsNotNone(keyrings.timeout(self.place()[1]))
 
     def layout(self):
-        return [(keyrings.describe(key)[1], keyrings.describe(key)[0], keyrings.timeout(key))
-                for key in keyrings.serials(self.place()[1])]
+        collection, ring = self.place()
+        for keyring in collection, ring:
+            self.assertEqual(keyrings.permissions(keyring), "3f010000")
+        return [(keyrings.describe(key)[1], (keyrings.describe(key)[0], keyrings.permissions(key)),
+                 keyrings.timeout(key)) for key in keyrings.serials(ring)]
 
     def test_the_clock(self):
         """What kinit found out about the KDC's clock is used, and the reverse."""
@@ -521,6 +524,11 @@ class TestInside(Keyring):
         with self.realm.counting() as seen:
             self.assertEqual(self.run_inside("thread"), self.expected())
         self.assertEqual(dict(seen), self.asked())
+
+    def test_list(self):
+        text = self.kerbside("list", identity=self.realm.identity("password", "alice"),
+                             cache="KEYRING:process:x")
+        self.assertIn("KEYRING:process:x is each process's own", text)
 
     def expected(self):
         return ["we wrote: HTTP/localhost@",
