@@ -28,6 +28,7 @@
     F(SSL_CTX_set_options) \
     F(SSL_CTX_set_security_level) \
     F(SSL_CTX_set_verify) \
+    F(SSL_CTX_up_ref) \
     F(SSL_ctrl) \
     F(SSL_do_handshake) \
     F(SSL_free) \
@@ -72,6 +73,10 @@
     F(X509_STORE_CTX_get_ex_data) \
     F(X509_get0_notAfter) \
     F(X509_get0_notBefore) \
+    F(X509_get_default_cert_dir) \
+    F(X509_get_default_cert_dir_env) \
+    F(X509_get_default_cert_file) \
+    F(X509_get_default_cert_file_env) \
     F(X509_get_ext_d2i) \
     F(X509_get_issuer_name) \
     F(X509_get_subject_name) \

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "crypto/libssl.h"
+#include "crypto/tls_context.h"
 #include "crypto/tls_fault.h"
 
 struct kb_tls {
@@ -15,46 +16,6 @@ struct kb_tls {
     char host[256];
     char fault[KB_TLS_FAULT];
 };
-
-/* --- whom we trust --- */
-
-static enum kb_status load_anchor(const struct kb_libssl *f, SSL_CTX *ctx, const char *name,
-                                  char fault[KB_TLS_FAULT])
-{
-    const char *value = strncmp(name, "ENV:", 4) == 0 ? secure_getenv(name + 4) : name;
-
-    if (value == NULL) {
-        snprintf(fault, KB_TLS_FAULT, "http_anchors: %.60s is not set", name);
-        return KB_NOT_FOUND;
-    }
-    if (strncmp(value, "FILE:", 5) != 0 && strncmp(value, "DIR:", 4) != 0) {
-        snprintf(fault, KB_TLS_FAULT, "http_anchors: `%.100s` is neither FILE: nor DIR:", value);
-        return KB_NOT_FOUND;
-    }
-    if (value[0] == 'F' ? f->SSL_CTX_load_verify_file(ctx, value + 5) != 1
-                        : f->SSL_CTX_load_verify_dir(ctx, value + 4) != 1) {
-        snprintf(fault, KB_TLS_FAULT, "http_anchors: %.100s has no certificate that can be read",
-                 value);
-        return KB_NOT_FOUND;
-    }
-    return KB_OK;
-}
-
-static enum kb_status trust(const struct kb_libssl *f, SSL_CTX *ctx,
-                            const struct kb_tls_anchors *anchors, char fault[KB_TLS_FAULT])
-{
-    enum kb_status st = KB_OK;
-
-    for (size_t i = 0; i < anchors->num && st == KB_OK; i++) {
-        st = load_anchor(f, ctx, anchors->names[i], fault);
-    }
-    if (anchors->num == 0 && f->SSL_CTX_set_default_verify_paths(ctx) != 1) {
-        st = KB_NO_MEMORY;
-    }
-    return st;
-}
-
-/* --- settings --- */
 
 static int on_certificate(int ok, X509_STORE_CTX *store)
 {
@@ -73,54 +34,7 @@ static int on_certificate(int ok, X509_STORE_CTX *store)
     return 0;
 }
 
-/* SSL_CTX_new has taken protocols and ciphers from openssl.cnf (its system_default section). The
- * internal kind puts back what OpenSSL itself thinks right. */
-static bool settle(const struct kb_libssl *f, SSL_CTX *ctx)
-{
-    long least = f->SSL_CTX_ctrl(ctx, SSL_CTRL_GET_MIN_PROTO_VERSION, 0, NULL);
-    bool done = true;
-
-    if (kb_provider_mode() == KB_CRYPTO_INTERNAL) {
-        f->SSL_CTX_set_security_level(ctx, 2); /* keys of 2,048 bits (RSA), 224 (ECC), no SHA-1 */
-        done = f->SSL_CTX_set_cipher_list(ctx, f->OSSL_default_cipher_list()) == 1 &&
-               f->SSL_CTX_set_ciphersuites(ctx, f->OSSL_default_ciphersuites()) == 1 &&
-               f->SSL_CTX_ctrl(ctx, SSL_CTRL_SET_MAX_PROTO_VERSION, 0, NULL) == 1;
-        least = 0;
-    }
-    if (least < TLS1_2_VERSION) {
-        done =
-            done && f->SSL_CTX_ctrl(ctx, SSL_CTRL_SET_MIN_PROTO_VERSION, TLS1_2_VERSION, NULL) == 1;
-    }
-    f->SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET |
-                                    SSL_OP_CLEANSE_PLAINTEXT);
-    (void)f->SSL_CTX_ctrl(ctx, SSL_CTRL_SET_SESS_CACHE_MODE, SSL_SESS_CACHE_OFF, NULL);
-    f->SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, on_certificate);
-    return done;
-}
-
 /* --- a connection's beginning and end --- */
-
-static SSL_CTX *new_context(const struct kb_libssl *f, const struct kb_tls_anchors *anchors,
-                            enum kb_status *st, char fault[KB_TLS_FAULT])
-{
-    const char *properties = kb_provider_mode() == KB_CRYPTO_FIPS ? "fips=yes" : NULL;
-    SSL_CTX *ctx = f->SSL_CTX_new_ex(kb_ssl()->lib_ctx, properties, f->TLS_client_method());
-
-    if (ctx == NULL) {
-        snprintf(fault, KB_TLS_FAULT, "OpenSSL, as it is configured here, can do no TLS");
-        *st = KB_NO_CRYPTO;
-        return NULL;
-    }
-    *st = settle(f, ctx) ? trust(f, ctx, anchors, fault) : KB_NO_CRYPTO;
-    if (*st == KB_OK) {
-        return ctx;
-    }
-    if (*st == KB_NO_CRYPTO) {
-        snprintf(fault, KB_TLS_FAULT, "OpenSSL, as it is configured here, can do no TLS 1.2");
-    }
-    f->SSL_CTX_free(ctx);
-    return NULL;
-}
 
 /* Both BIOs say "not yet" where they are empty, so that it is not taken for the end. */
 static bool set_bios(struct kb_tls *tls)
@@ -177,7 +91,7 @@ static enum kb_status begin(struct kb_tls *tls, const struct kb_tls_anchors *anc
 {
     const struct kb_libssl *f = tls->f;
     enum kb_status st;
-    SSL_CTX *ctx = new_context(f, anchors, &st, fault);
+    SSL_CTX *ctx = kb_tls_context(f, anchors, on_certificate, &st, fault);
 
     if (ctx == NULL) {
         return st;

@@ -6,7 +6,8 @@
  * named, or where none is, those that the system's OpenSSL trusts (SSL_CERT_FILE and SSL_CERT_DIR,
  * not in a set-uid program); never both. Which OpenSSL does it, and which of its settings count, is
  * provider.h's: the internal kind takes no protocol and cipher settings from openssl.cnf, the
- * system's does, FIPS has its own. No session is kept for a later connection.
+ * system's does, FIPS has its own. No session is kept for a later connection; the authorities are,
+ * for ten minutes at most and while their files look the same (tls_context.h).
  * A connection belongs to one thread. */
 #ifndef KB_TLS_H
 #define KB_TLS_H
@@ -55,5 +56,10 @@ KB_MUST_USE enum kb_status kb_tls_take(struct kb_tls *tls, struct kb_buf *out);
 /* kb_tls_fault is a sentence that goes on behind "HOST: ": "its certificate expired on 2026-11-30",
  * without control characters; "" while nothing failed. */
 const char *kb_tls_fault(const struct kb_tls *tls);
+
+/* The fork handlers, for pthread_atfork (mech/process.c). */
+void kb_tls_fork_prepare(void);
+void kb_tls_fork_parent(void);
+void kb_tls_fork_child(void);
 
 #endif

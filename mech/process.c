@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "crypto/provider.h"
+#include "crypto/tls.h"
 #include "mech/login/clock.h"
 #include "mech/login/identity.h"
 #include "mech/login/pause.h"
@@ -19,6 +20,7 @@ static const struct fork_hooks {
     void (*prepare)(void), (*parent)(void), (*child)(void);
 } modules[] = {
     {kb_provider_fork_prepare, kb_provider_fork_done, kb_provider_fork_done},
+    {kb_tls_fork_prepare, kb_tls_fork_parent, kb_tls_fork_child},
     {kb_options_fork_prepare, kb_options_fork_parent, kb_options_fork_child},
     {kb_identity_fork_prepare, kb_identity_fork_parent, kb_identity_fork_child},
     {kb_clock_fork_prepare, kb_clock_fork_done, kb_clock_fork_done},

@@ -13,6 +13,7 @@ import netns                                # noqa: E402
 from ca import Authority                    # noqa: E402
 from kdc import program, write              # noqa: E402
 from kdc_proxy import Proxy, good           # noqa: E402
+from peer import GSSFailure, Peer           # noqa: E402
 from process import Child, free_port        # noqa: E402
 from realm import Realm                     # noqa: E402
 
@@ -126,6 +127,58 @@ class RealProxy(Base):
                               input=self.realm.passwords["alice"] + "\n",
                               env=self.realm.env(plugin=False, krb5_conf=conf))
         self.assertEqual(done.returncode, 0, done.stderr)
+
+
+class Authorities(Base):
+    """What a process keeps of them: each of its contexts comes over a connection of its own."""
+
+    def peer(self, proxy, conf=None, **env):
+        options = self.realm.identity().replace(self.realm.kdc_host, self.url(proxy))
+        client = Peer(self.realm.env(options + " Timeout=10", krb5_conf=conf, **env))
+        self.addCleanup(client.close)
+        return client
+
+    @staticmethod
+    def read_by(client):
+        with open(f"/proc/{client.process.pid}/io") as io:
+            return int(io.readline().split()[1])
+
+    def test_they_are_read_once(self):
+        large = self.realm.path("large.pem")
+        with open(self.ca.file) as ca:
+            write(large, "a comment, which PEM passes over\n" * 30000 + ca.read())
+        for conf, env in ((self.conf("FILE:" + large, name="large.conf"), {}),
+                          (None, {"SSL_CERT_FILE": large, "SSL_CERT_DIR": self.realm.path("none")})):
+            with self.subTest(env=env), Proxy(self.realm.port, self.certificate, keep=False) as proxy:
+                client = self.peer(proxy, conf, **env)
+                client.init(ctx="1", target="HTTP@localhost")
+                before, connections = self.read_by(client), proxy.connections
+                client.init(ctx="2", target="other@localhost")
+                self.assertGreater(proxy.connections, connections)
+                self.assertLess(self.read_by(client) - before, 500000)
+                self.assertEqual(client.fork_and_init(target="host@localhost")["text"], "")
+
+    def test_a_change_is_noticed(self):
+        trusted, conf = self.realm.path("trusted.pem"), None
+        stranger = Authority(self.realm.path("newcomer"), "Newcomer")
+
+        def trust(authority):
+            with open(authority.file) as ca:
+                write(trusted + ".new", ca.read())
+            os.rename(trusted + ".new", trusted)
+
+        for conf, env in ((self.conf("FILE:" + trusted, name="changed.conf"), {}),
+                          (None, {"SSL_CERT_FILE": trusted, "SSL_CERT_DIR": self.realm.path("none")})):
+            with self.subTest(env=env), Proxy(self.realm.port, self.certificate, keep=False) as proxy:
+                trust(self.ca)
+                client = self.peer(proxy, conf, **env)
+                client.init(ctx="1", target="HTTP@localhost")
+                trust(stranger)
+                with self.assertRaises(GSSFailure) as caught:
+                    client.init(ctx="2", target="other@localhost")
+                self.assertIn("which is not trusted here", caught.exception.text)
+                trust(self.ca)
+                client.init(ctx="3", target="other@localhost")
 
 
 class Certificates(Base):
