@@ -197,10 +197,29 @@ static bool is_fresh(const struct kb_realm_clock *clock, int64_t now_ms)
            now_ms - atomic_load(&clock->measured_ms) < KB_CLOCK_MEASURE_SECONDS * 1000;
 }
 
+/* The system's clock was set by somebody: mostly to put it right. Where by that it would go as the
+ * realm's does, or nearer to it, that is what happened, and is assumed until it is measured. Else
+ * it may have been put right after it had stood still with the machine. */
+static bool claim_step(struct kb_realm_clock *clock, int64_t basis_us, int64_t now_ms)
+{
+    int64_t now_us = boot_basis_us(), ahead_us = atomic_load(&clock->ahead_us);
+    int64_t guess_us = ahead_us - (now_us - atomic_load(&clock->basis_us));
+
+    if (!atomic_compare_exchange_strong(&clock->tried_basis_us, &basis_us, now_us)) {
+        return false;
+    }
+    if (llabs(guess_us) < llabs(ahead_us)) {
+        atomic_store(&clock->ahead_us, guess_us);
+    }
+    atomic_store(&clock->basis_us, now_us);
+    atomic_store(&clock->doubt, A_KDCS);
+    atomic_store(&clock->next_ms, now_ms + KB_CLOCK_MEASURE_SECONDS * 1000);
+    return true;
+}
+
 bool kb_realm_clock_claim(struct kb_realm_clock *clock)
 {
     int64_t now_ms, next_ms, basis_us;
-    bool claimed;
 
     if (!in_doubt(clock)) {
         return false;
@@ -209,10 +228,7 @@ bool kb_realm_clock_claim(struct kb_realm_clock *clock)
     next_ms = atomic_load(&clock->next_ms);
     basis_us = atomic_load(&clock->tried_basis_us);
     if (was_set(basis_us)) { /* which nobody can forge */
-        claimed =
-            atomic_compare_exchange_strong(&clock->tried_basis_us, &basis_us, boot_basis_us());
-        atomic_store(&clock->next_ms, now_ms + KB_CLOCK_MEASURE_SECONDS * 1000);
-        return claimed;
+        return claim_step(clock, basis_us, now_ms);
     }
     return now_ms >= next_ms &&
            (atomic_load(&clock->doubt) == A_KDCS || !is_fresh(clock, now_ms)) &&

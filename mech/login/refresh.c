@@ -315,8 +315,8 @@ void kb_refresh_clock(const struct kb_login *login)
     struct kb_work *work;
     struct kb_wait wait;
 
-    if (identity->own_clock || !kb_identity_has_secret(identity) ||
-        !kb_realm_clock_claim(identity->clock)) {
+    if (identity->own_clock || !kb_realm_clock_claim(identity->clock) ||
+        !kb_identity_has_secret(identity)) {
         return;
     }
     kb_login_start_waiting_for(login, patience(login), &wait);

@@ -285,6 +285,21 @@ class TestSetWhileItRuns(Case):
                 self.assertLessEqual(seen["TGS"], 1, dict(seen))
         self.assertEqual(self.log().count("A clock was set: the KDC's is now"), 4, self.log())
 
+    def test_ours_is_put_right(self):
+        """With a cache alone, there is no login to measure with: what is likely is assumed."""
+        cache = self.realm.path("cc-alone")
+        env = stepped(self.realm.path("clock"), time_passes=False)
+        for offset in (-2 * HOUR, 2 * HOUR):
+            with self.subTest(offset=offset):
+                self.start(offset, CredentialsCacheFile=cache).close()
+                with self.client(f"CredentialsCacheFile={cache} KDCHost={self.realm.kdc_host}", **env) \
+                        as client, self.realm.counting() as seen:
+                    establish(client, self.server, "HTTP@localhost")
+                    self.set_clock(0)
+                    establish(client, self.server, "HTTP@localhost")
+                self.assertEqual(seen.total, 0, dict(seen))
+                os.remove(cache)
+
     def test_ours_by_a_little(self):
         client = self.start(0)
         self.set_clock(20)

@@ -63,6 +63,24 @@ static void a_clock_that_is_set_shows(void **state)
     assert_false(kb_realm_clock_claim(clock));
 }
 
+/* Somebody puts the system's clock right: then it goes as the realm's does. */
+static void a_clock_that_is_put_right(void **state)
+{
+    struct kb_realm_clock *clock = *state;
+
+    kb_realm_clock_set(clock, 600000000, true);
+    set_by = 600;
+    assert_true(kb_realm_clock_claim(clock));
+    assert_int_equal(kb_realm_clock_ahead(clock), 0);
+    assert_false(kb_realm_clock_claim(clock));
+    passed = KB_CLOCK_MEASURE_SECONDS; /* it was not measured */
+    assert_true(kb_realm_clock_claim(clock));
+    assert_int_equal(kb_realm_clock_ahead(clock), 0);
+    set_by = 0; /* and wrong again, or what was wrong before: nobody knows */
+    assert_true(kb_realm_clock_claim(clock));
+    assert_int_equal(kb_realm_clock_ahead(clock), 0);
+}
+
 static void a_services_word(void **state)
 {
     struct kb_realm_clock *clock = *state;
@@ -112,6 +130,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_clock_that_is_set_shows, make, drop),
+        cmocka_unit_test_setup_teardown(a_clock_that_is_put_right, make, drop),
         cmocka_unit_test_setup_teardown(a_services_word, make, drop),
         cmocka_unit_test_setup_teardown(a_kdcs_word, make, drop),
         cmocka_unit_test_setup_teardown(what_a_cache_says, make, drop),
