@@ -4,6 +4,7 @@ the plugin is, so in a sanitizer build this is a whole login under the sanitizer
 import os
 import subprocess
 import sys
+import threading
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -84,6 +85,29 @@ class TestThreads(unittest.TestCase):
                         done = self.run_many(self.realm.env(options=options), 16, 5, *TARGETS)
                     self.assertEqual((done.returncode, done.stdout), (0, ""))
                     self.assertEqual(seen.total, expected, dict(seen))
+
+    def test_a_rotated_keytab(self):
+        """While all threads log in again and again, the key changes at the KDC and then in the file, in
+        place and by another file. Nobody fails, and the KDC refuses each old key once."""
+        name = self.realm.add_principal("rotated", "first")
+        self.realm.kdc.limit(name, 30)
+        env = self.realm.env(options=self.realm.identity("keytab", name) + " MinLifetime=40m")
+        keytab, mark, rotations = self.realm.path(name + ".keytab"), len(self.realm.log()), 0
+        done = []
+        thread = threading.Thread(target=lambda: done.append(
+            self.run_many(env, 16, 40 if sanitized() else 100, *TARGETS)))
+        thread.start()
+        while thread.is_alive():
+            if rotations % 2:
+                self.realm.kdc.rekey(keytab, name)
+            else:
+                self.realm.kdc.random_key(name)
+                os.rename(self.realm.keytab(f"{rotations}.keytab", name), keytab)
+            rotations += 1
+            thread.join(0.1)
+        self.assertEqual((done[0].returncode, done[0].stdout), (0, ""))
+        self.assertGreater(rotations, 1)
+        self.assertLessEqual(self.realm.kdc.refused_proofs(self.realm.log()[mark:]), rotations)
 
     def test_a_failure_wakes_all(self):
         wrong = self.realm.password_file("wrong", "not it")
