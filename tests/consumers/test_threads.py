@@ -106,7 +106,7 @@ class TestThreads(unittest.TestCase):
             rotations += 1
             thread.join(0.1)
         self.assertEqual((done[0].returncode, done[0].stdout), (0, ""))
-        self.assertGreater(rotations, 1)
+        self.assertGreater(rotations, 0)
         self.assertLessEqual(self.realm.kdc.refused_proofs(self.realm.log()[mark:]), rotations)
 
     def test_a_failure_wakes_all(self):
