@@ -6,7 +6,7 @@ set -e
 build="gcc libc6-dev make autoconf automake pkg-config libkrb5-dev libssl-dev"
 demo="$build curl python3 krb5-kdc krb5-admin-server krb5-user apache2-bin libapache2-mod-auth-gssapi"
 check="$demo libcmocka-dev libjansson-dev python3-gssapi openssh-server openssh-client valgrind
-    clang libclang-rt-14-dev lld git iproute2 tinyproxy xz-utils openssl python3-kdcproxy krb5-k5tls bind9"
+    clang libclang-rt-14-dev lld git iproute2 tinyproxy xz-utils openssl python3-kdcproxy krb5-k5tls bind9 gdb tshark"
 bench="$build python3 krb5-kdc krb5-admin-server krb5-user valgrind strace gnuplot-nox"
 case $1 in
 build) wanted=$build ;;

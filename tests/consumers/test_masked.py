@@ -204,19 +204,26 @@ class TestCapture(Case):
         return self.tshark("-Y", "kerberos", "-T", "fields", "-E", "separator=,",
                            *(a for f in fields for a in ("-e", f))).split()
 
+    SIX = [str(t) for t in (AS_REQ, KRB_ERROR, AS_REQ, AS_REP, TGS_REQ, TGS_REP)]
+
+    def six_messages(self, more=""):
+        """A login of six messages. Where the machine was slow, one was sent again: then another."""
+        for _ in range(5):
+            self.login(more)
+            if len(self.types("kerberos.msg_type")) == len(self.SIX):
+                break
+            os.unlink(self.capture)
+        self.assertEqual([t.split(",")[0] for t in self.types("kerberos.msg_type")], self.SIX)
+
     def test_udp(self):
-        self.login()
+        self.six_messages()
         port = str(self.realm.port)
         self.assertEqual(self.types("kerberos.msg_type", "udp.dstport")[0:1], [f"{AS_REQ},{port}"])
-        self.assertEqual([t.split(",")[0] for t in self.types("kerberos.msg_type")],
-                         [str(t) for t in (AS_REQ, KRB_ERROR, AS_REQ, AS_REP, TGS_REQ, TGS_REP)])
         self.assertEqual(self.tshark("-Y", "_ws.malformed || udp.checksum.status == 0",
                                      "-o", "udp.check_checksum:TRUE"), "")
 
     def test_tcp(self):
-        self.login("UseTCP=True")
-        self.assertEqual([t.split(",")[0] for t in self.types("kerberos.msg_type")],
-                         [str(t) for t in (AS_REQ, KRB_ERROR, AS_REQ, AS_REP, TGS_REQ, TGS_REP)])
+        self.six_messages("UseTCP=True")
         self.assertEqual(self.tshark("-Y", "tcp.analysis.flags || _ws.malformed || "
                                      "tcp.checksum.status == 0", "-o", "tcp.check_checksum:TRUE"), "")
         streams = self.types("tcp.stream")
