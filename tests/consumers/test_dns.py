@@ -10,7 +10,9 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "realm")]
 import harness                                      # noqa: E402
+import kdc_proxy                                    # noqa: E402
 import netns                                        # noqa: E402
+from ca import Authority                            # noqa: E402
 from kdc import write                      # noqa: E402
 from named import Named, Silent, available, let_a_second_pass, questions  # noqa: E402
 from process import free_port                       # noqa: E402
@@ -146,6 +148,26 @@ class TestDiscovery(Base):
         conf = self.conf("[libdefaults]\n dns_uri_lookup = false\n")
         self.assertEqual(self.login(krb5_conf=conf), "ok", self.log)
         self.assertNotIn(("_kerberos." + self.name, "URI"), questions(self.wire))
+
+    def test_a_kdc_proxy(self):
+        """A URI record leads to one, and krb5.conf says whose certificate is taken for it."""
+        host = "proxy." + ZONE
+        ca = Authority(self.realm.path("ca"))
+        try:
+            port = kdc_proxy.start(self.realm, ca.issue("proxy", ["DNS:" + host]))
+        except ImportError:
+            self.skipTest("no python3-kdcproxy")
+        url = f"https://{host}:{port}/KdcProxy"
+        self.zone(f'_kerberos IN URI 1 1 "krb5srv:m:kkdcp:{url}"', "proxy IN A 127.0.0.1",
+                  self.srv(DEAD))
+        conf = self.conf(f"[realms]\n {self.name} = {{\n http_anchors = FILE:{ca.file}\n }}\n")
+        with self.realm.counting() as seen:
+            self.assertEqual(self.login(krb5_conf=conf), "ok", self.log)
+        self.assertEqual((seen["AS"], seen["TGS"]), (1, 1))
+        self.assertIn(url, self.log)
+        # It asks the KDC; we do not.
+        self.assertTrue(self.wire.to(port, "tcp"))
+        self.assertEqual(self.wire.to(self.realm.port, "udp"), [])
 
     def test_many(self):
         """30 records do not fit into a datagram: the resolver asks again by TCP."""

@@ -9,6 +9,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "realm"))
 import harness                              # noqa: E402
+import kdc_proxy                            # noqa: E402
 import netns                                # noqa: E402
 from ca import Authority                    # noqa: E402
 from kdc import program, write              # noqa: E402
@@ -71,19 +72,9 @@ class RealProxy(Base):
     def setUpClass(cls):
         super().setUpClass()
         try:
-            import kdcproxy     # noqa: F401
+            cls.port = kdc_proxy.start(cls.realm, cls.certificate)
         except ImportError:
             raise unittest.SkipTest("no python3-kdcproxy")
-        cls.port = free_port()
-        config = write(cls.realm.path("kdcproxy.conf"),
-                       f"[global]\nuse_dns = false\n[{cls.realm.name}]\n"
-                       f"kerberos = kerberos+tcp://127.0.0.1:{cls.realm.port}\n")
-        cls.child = Child(["/usr/bin/python3", os.path.join(os.path.dirname(__file__), "..", "realm",
-                                                            "kdc_proxy.py"),
-                           str(cls.port), *cls.certificate], cls.realm.path("kdcproxy.out"),
-                          env=dict(os.environ, KDCPROXY_CONFIG=config))
-        unittest.addModuleCleanup(cls.child.stop)
-        cls.child.wait_for_tcp(cls.port)
         cls.kdc = f"https://{NAME}:{cls.port}/KdcProxy"
 
     def test_a_login(self):

@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """Services of other realms: four real KDCs that share keys in a row, A.EXAMPLE - EXAMPLE - B.EXAMPLE -
 LAB.TEST, and MIT's own client beside ours. By the realms' names, by [capaths], by referrals; what is
-kept; who is asked how often; one KDC silent; what a KDC says against krb5.conf."""
+kept; who is asked how often; KDCs that are dead, slow or lie; what a KDC says against krb5.conf."""
 import os
 import re
 import subprocess
 import sys
+import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -13,8 +14,10 @@ sys.path[:0] = [HERE, os.path.join(HERE, "..", "realm")]
 import harness                                              # noqa: E402
 from forest import Forest                                   # noqa: E402
 from kdc import peers                                       # noqa: E402
+from process import free_port                               # noqa: E402
 from peer import DELEG_POLICY, MUTUAL, GSSFailure, Peer, establish  # noqa: E402
 from realm import Principal                                 # noqa: E402
+from tap import Tap                                         # noqa: E402
 
 A, TOP, B, LAB = "A.EXAMPLE", "EXAMPLE", "B.EXAMPLE", "LAB.TEST"
 ROW = [(A, TOP), (TOP, A), (TOP, B), (B, TOP), (B, LAB)]
@@ -22,14 +25,16 @@ ROW = [(A, TOP), (TOP, A), (TOP, B), (B, TOP), (B, LAB)]
 # What the KDCs know. They find the nearest realm by names themselves, but for A of LAB.TEST; A and
 # EXAMPLE know where the hosts are whose clients are told nothing.
 REFERRALS = "[domain_realm]\n  .b.example = B.EXAMPLE\n  .lab.test = LAB.TEST\n"
+# Each of these two says of the hosts of ring.test that the other knows them.
+RING = "  .ring.test = {}\n"
 TO_LAB = f"  {A} = {{\n    {LAB} = {TOP}\n    {LAB} = {B}\n  }}\n"
 DIRECT = f"  {A} = {{\n    {B} = .\n  }}\n"
 
 
 def setUpModule():
     global FOREST
-    FOREST = Forest({A: {"more_conf": REFERRALS + "[capaths]\n" + TO_LAB},
-                     TOP: {"more_conf": REFERRALS},
+    FOREST = Forest({A: {"more_conf": REFERRALS + RING.format(TOP) + "[capaths]\n" + TO_LAB},
+                     TOP: {"more_conf": REFERRALS + RING.format(A)},
                      B: {"more_conf": ""},
                      LAB: {"more_conf": "[capaths]\n" + TO_LAB}}, ROW)
     unittest.addModuleCleanup(FOREST.__exit__)
@@ -278,6 +283,65 @@ class TestTrouble(Realms):
                 self.refused(client, "host@www.b.example", "On the way to host/www.b.example",
                              f"No KDC of {B} answered", FOREST[B].kdc_host)
             self.assertIn(B, self.asked(client, "host@www.b.example"))
+
+    def conf_of(self, **kdcs):
+        """Realms by their first letters."""
+        names = {realm[0]: realm for realm in (A, TOP, B)}
+        return FOREST.krb5_conf(self.id(), self.HOSTS,
+                                kdcs={names[letter]: hosts for letter, hosts in kdcs.items()})
+
+    def tap(self, realm, **how):
+        tap = Tap(FOREST[realm].port, **how)
+        self.addCleanup(tap.close)
+        return tap, tap.kdc_host.partition("/")[2]
+
+    def service(self):
+        service = Peer(FOREST[B].env(plugin=False, KRB5_KTNAME="FILE:" + FOREST[B].keytab(
+            "trouble.keytab", "host/www.b.example")))
+        self.addCleanup(service.close)
+        return service
+
+    def test_dead_slow_and_lying(self):
+        """Beside each on the way there is one that is as it should be, or it comes at last."""
+        dead = f"127.0.0.1:{free_port()}"
+        slow_tap, slow = self.tap(TOP, before=lambda _: time.sleep(1.5))
+        liar_tap, liar = self.tap(B, edit=lambda reply: b"\x6d" + reply[1:-7])
+        client = self.client(self.conf_of(A=[dead, FOREST[A].kdc_host], E=[slow],
+                                          B=[liar, FOREST[B].kdc_host]))
+        self.assertEqual(establish(client, self.service(), "host@www.b.example")[1]["name"],
+                         f"alice@{A}")
+        self.assertTrue(slow_tap.messages and liar_tap.messages)
+        # What was slow is not asked again: its ticket is kept.
+        asked = len(slow_tap.messages)
+        client.forget(ctx="c")
+        client.init(ctx="c", target="host@ftp.b.example")
+        self.assertEqual(len(slow_tap.messages), asked)
+
+    def test_lies(self):
+        """A reply of the wrong key, to another question, of another realm, or altered, is none; the
+        next realm is not asked, and nothing of it is kept."""
+        old = []
+        self.asked(self.client(self.conf_of(E=[self.tap(
+            TOP, edit=lambda reply: old.append(reply) or reply)[1]]), cache=False),
+            "host@www.b.example")
+        for says, where, edit in (
+                ("it does not decrypt", TOP, lambda reply: old[0]),
+                (f"The KDC of realm {TOP} knows no way to realm {B}", LAB, None),
+                ("it does not decrypt", TOP, lambda reply: reply[:-1] + bytes([reply[-1] ^ 1])),
+                ("the service's name in its ticket is not the one in its encrypted part", TOP,
+                 lambda reply: reply.replace(b"B.EXAMPLE", b"C.EXAMPLE"))):
+            with self.subTest(says):
+                conf = self.conf_of(E=[self.tap(where, edit=edit)[1]])
+                seen = self.refused(self.client(conf), "host@www.b.example",
+                                    "On the way to host/www.b.example", says)
+                self.assertNotIn(B, seen)
+                self.assertNotIn((f"krbtgt/{B}@{TOP}", ""), self.listed(conf))
+
+    def test_in_a_circle(self):
+        """Two real KDCs, each of which says that the other knows the host."""
+        self.assertEqual(self.refused(self.client(), "host@www.ring.test", f"host/www.ring.test@{A}",
+                                      f"of {TOP} refers to a realm that sent us there"),
+                         {A: {"AS-ERROR": 1, "AS": 1, "TGS": 1}, TOP: {"TGS": 1}})
 
     def test_a_key_was_changed(self):
         """A TGT that is kept is refused: the way is walked once more, without a new login."""

@@ -48,11 +48,13 @@ class Forest:
             else:
                 self[name].add(Principal(tgs, password, self.enctypes, preauth=False))
 
-    def krb5_conf(self, name, hosts=(), capaths="", libdefaults=""):
-        """A client's: where all KDCs are. hosts: (host or .domain, realm) for [domain_realm]."""
+    def krb5_conf(self, name, hosts=(), capaths="", libdefaults="", kdcs=None):
+        """A client's: where all KDCs are. hosts: (host or .domain, realm) for [domain_realm]. kdcs:
+        of some realms, what it is to take for their KDCs, as {"A.TEST": ["127.0.0.1:1", ...]}."""
         first = next(iter(self.realms.values()))
-        kdcs = "".join(f"  {r.name} = {{\n    kdc = {r.kdc_host}\n  }}\n"
-                       for r in self.realms.values())
+        lines = {r.name: "".join(f"    kdc = {kdc}\n" for kdc in (kdcs or {}).get(r.name, [r.kdc_host]))
+                 for r in self.realms.values()}
+        told = "".join(f"  {realm} = {{\n{kdc}  }}\n" for realm, kdc in lines.items())
         mapped = "".join(f"  {host} = {realm}\n" for host, realm in hosts)
         return write(first.path(f"krb5.conf.{name}"), f"""[libdefaults]
   default_realm = {first.name}
@@ -61,7 +63,7 @@ class Forest:
   dns_canonicalize_hostname = false
   rdns = false
 {libdefaults}[realms]
-{kdcs}[domain_realm]
+{told}[domain_realm]
 {mapped}[capaths]
 {capaths}""", 0o644)
 

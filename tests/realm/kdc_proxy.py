@@ -2,11 +2,28 @@
 """KDC proxies over HTTPS ([MS-KKDCP]) for tests.
 
 As a program: kdcproxy (the one that FreeIPA has) under wsgiref:  kdc_proxy.py PORT CERT KEY
-As a module: Proxy, in this process, which asks a real KDC and answers as a test wants it."""
+As a module: start() starts that; Proxy, in this process, asks a real KDC and answers as a test wants."""
+import os
 import socket
 import ssl
 import sys
 import threading
+
+
+def start(realm, certificate):
+    """The program in front of the realm's KDC: its port. Raises ImportError where there is no
+    kdcproxy."""
+    import kdcproxy     # noqa: F401
+
+    from kdc import write
+    from process import free_port
+    port = free_port()
+    config = write(realm.path("kdcproxy.conf"), f"[global]\nuse_dns = false\n[{realm.name}]\n"
+                   f"kerberos = kerberos+tcp://{realm.kdc_host}\n")
+    child = realm.start([sys.executable, os.path.abspath(__file__), str(port), *certificate],
+                        "kdcproxy.out", env=dict(os.environ, KDCPROXY_CONFIG=config))
+    child.wait_for_tcp(port)
+    return port
 
 
 def _read_exactly(stream, count):
