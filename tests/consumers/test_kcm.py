@@ -227,6 +227,10 @@ class Whole(Daemon):
         self.assertIn("there is none", self.refused(self.client(cache=f"KCM:{UID}:none")))
         self.assertEqual(sorted(self.collection()), [self.alice, self.bob])
 
+    def others(self):
+        """Programs that obtain a ticket."""
+        return [lambda name: self.tool("kvno", name)]
+
     def test_both_write(self):
         """Nothing of anybody's is lost."""
         self.kinit("alice")
@@ -243,8 +247,8 @@ class Whole(Daemon):
         threads = [threading.Thread(target=run, args=(
             lambda name, c=client: c.init(ctx=name, target=name.replace("/", "@")), names[i:6:2]))
             for i, client in enumerate(clients)]
-        threads.append(threading.Thread(target=run, args=(
-            lambda name: self.tool("kvno", name), names[6:])))
+        threads += [threading.Thread(target=run, args=(what, names[6 + i::len(self.others())]))
+                    for i, what in enumerate(self.others())]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -506,6 +510,10 @@ class TestHeimdal(Whole, Base):
     def heimdal(self, program, *argv, **more):
         return self.tool(os.path.join(peers(), "heimdal", "usr", "bin", program), *argv,
                          LD_LIBRARY_PATH=kcm.libraries(), **more)
+
+    def others(self):
+        return super().others() + [
+            lambda name: self.heimdal("kgetcred", name, cache=f"KCM:{UID}")]
 
     def test_its_own_programs(self):
         cache = f"KCM:{UID}"
