@@ -24,7 +24,9 @@ static int64_t now_us(void)
 
 /* --- is it as we know it? --- */
 
-static bool looks_as_known(struct kb_identity *identity, bool *out_known, bool always)
+enum look { GLANCE /* not in a tight loop */, LOOK, LOOK_CLOSELY /* before a KDC is asked */ };
+
+static bool looks_as_known(struct kb_identity *identity, bool *out_known, enum look how)
 {
     struct kb_cc_stamp stamp, now;
     int64_t us = now_us();
@@ -33,13 +35,14 @@ static bool looks_as_known(struct kb_identity *identity, bool *out_known, bool a
     kb_identity_lock();
     *out_known = identity->cache_known;
     stamp = identity->cache_stamp;
-    look = always || us - identity->cache_looked_us >= KB_LOOK_US;
+    look = how != GLANCE || us - identity->cache_looked_us >= KB_LOOK_US;
     identity->cache_looked_us = look ? us : identity->cache_looked_us;
     kb_identity_unlock();
     if (!*out_known || !look) {
         return *out_known;
     }
-    now = kb_ccache_look(identity->cache);
+    now = how == LOOK_CLOSELY ? kb_ccache_look_closely(identity->cache)
+                              : kb_ccache_look(identity->cache);
     return kb_cc_same_stamp(&stamp, &now);
 }
 
@@ -48,7 +51,7 @@ bool kb_cache_looks_same(struct kb_identity *identity, const struct kb_options *
     bool known;
 
     return (!identity->cache_is_default || kb_cache_is_still_default(identity, options)) &&
-           looks_as_known(identity, &known, true);
+           looks_as_known(identity, &known, LOOK);
 }
 
 bool kb_cache_is_current(struct kb_identity *identity)
@@ -56,7 +59,7 @@ bool kb_cache_is_current(struct kb_identity *identity)
     bool known;
 
     return identity->cache == NULL || identity->cache_write_only ||
-           looks_as_known(identity, &known, false);
+           looks_as_known(identity, &known, GLANCE);
 }
 
 /* --- reading --- */
@@ -308,7 +311,7 @@ static enum kb_status await_reader(struct kb_work *work, struct kb_error *err)
             return kb_work_gave_up(work->wait, st, start_ms,
                                    "for another thread that reads the credentials cache", err);
         }
-        if (looks_as_known(work->identity, &known, true)) {
+        if (looks_as_known(work->identity, &known, LOOK_CLOSELY)) {
             return KB_OK;
         }
     }
@@ -350,7 +353,7 @@ enum kb_status kb_cache_refresh(struct kb_work *work, struct kb_error *err)
     enum kb_status st;
     bool known;
 
-    if (identity->cache == NULL || looks_as_known(identity, &known, true)) {
+    if (identity->cache == NULL || looks_as_known(identity, &known, LOOK_CLOSELY)) {
         return KB_OK;
     }
     st = await_reader(work, err);

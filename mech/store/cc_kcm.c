@@ -60,7 +60,7 @@ static struct kb_cc_stamp stamp_of(const struct kb_kcm_memo *memo)
         {memo->word, memo->word == STAMP_THERE ? memo->generation : UINT64_C(0)}};
 }
 
-static struct kb_cc_stamp look(const struct kb_ccache *cache)
+static struct kb_cc_stamp look_within(const struct kb_ccache *cache, int64_t trusted_ms)
 {
     int64_t now_ms = kb_now_ms();
     struct kb_cc_stamp stamp = {{KB_CC_STAMP_STALE}};
@@ -68,11 +68,21 @@ static struct kb_cc_stamp look(const struct kb_ccache *cache)
 
     pthread_mutex_lock(&lock);
     memo = memo_of(cache);
-    if (memo != NULL && now_ms - memo->asked_ms < KB_KCM_TRUSTED_MS) {
+    if (memo != NULL && now_ms - memo->asked_ms < trusted_ms) {
         stamp = stamp_of(memo);
     }
     pthread_mutex_unlock(&lock);
     return stamp;
+}
+
+static struct kb_cc_stamp look(const struct kb_ccache *cache)
+{
+    return look_within(cache, KB_KCM_TRUSTED_MS);
+}
+
+static struct kb_cc_stamp look_closely(const struct kb_ccache *cache)
+{
+    return look_within(cache, KB_KCM_FRESH_MS);
 }
 
 struct kb_cc_stamp kb_kcm_remember(const struct kb_ccache *cache, const char *name,
@@ -423,4 +433,5 @@ const struct kb_ccache_ops kb_cc_kcm_ops = {.type = "KCM",
                                             .reload = reload,
                                             .owner = owner,
                                             .is_collection = is_collection,
+                                            .look_closely = look_closely,
                                             .asked = true};

@@ -181,6 +181,12 @@ struct kb_cc_stamp kb_ccache_look(const struct kb_ccache *cache)
     return cache->ops->look(cache);
 }
 
+struct kb_cc_stamp kb_ccache_look_closely(const struct kb_ccache *cache)
+{
+    return cache->ops->look_closely != NULL ? cache->ops->look_closely(cache)
+                                            : cache->ops->look(cache);
+}
+
 struct kb_cc_stamp kb_ccache_stamp_without(const struct kb_ccache *cache, enum kb_status st,
                                            const struct kb_cc_stamp *before)
 {

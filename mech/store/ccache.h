@@ -61,6 +61,11 @@ struct kb_cc_stamp {
 #define KB_KCM_TRUSTED_MS 1000
 struct kb_cc_stamp kb_ccache_look(const struct kb_ccache *cache);
 
+/* kb_ccache_look_closely is for who would else ask a KDC: what a KCM daemon said counts for
+ * KB_KCM_FRESH_MS only, so that a ticket which another program put there is seen. */
+#define KB_KCM_FRESH_MS 20
+struct kb_cc_stamp kb_ccache_look_closely(const struct kb_ccache *cache);
+
 /* kb_ccache_stamp_without is the stamp of a cache that could not be loaded: `st` is what
  * kb_ccache_load said, `before` what it looked like before. */
 struct kb_cc_stamp kb_ccache_stamp_without(const struct kb_ccache *cache, enum kb_status st,

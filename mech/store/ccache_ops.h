@@ -44,6 +44,7 @@ struct kb_ccache_ops {
     enum kb_status (*owner)(const struct kb_ccache *cache, struct kb_wait *wait,
                             struct kb_principal **out, struct kb_error *err);
     bool (*is_collection)(const char *rest); /* NULL: never */
+    struct kb_cc_stamp (*look_closely)(const struct kb_ccache *cache); /* NULL: as look */
     bool asked; /* a daemon's, and not looked at: kb_ccache_stamp_without */
 };
 
