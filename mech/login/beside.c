@@ -274,7 +274,9 @@ static enum kb_status take_turn(struct kb_work *work, kb_bytes key, struct kb_er
         }
         /* It was removed meanwhile (kerbside forget): others meet at the next one. */
         kb_beside_close(&held->file);
+        kb_beside_contents_wipe(&held->contents);
         held->open = false;
+        held->seen = false;
         held->num = 0;
         open_for(work);
     }
@@ -342,4 +344,6 @@ void kb_beside_end(struct kb_work *work)
         kb_beside_close(&held->file);
         held->open = false;
     }
+    kb_beside_contents_wipe(&held->contents);
+    held->seen = false;
 }

@@ -35,6 +35,8 @@ struct kb_beside_held {
     struct kb_beside_file file;
     uint32_t locks[KB_BESIDE_HELD];
     size_t num;
+    bool seen; /* what the file held when this call first looked, for learned.c */
+    struct kb_beside_contents contents;
 };
 
 /* kb_beside_lead is called by who leads the flight `key` in this process: it waits for the other

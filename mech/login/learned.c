@@ -154,6 +154,18 @@ void kb_learned_load(struct kb_work *work)
     kb_beside_contents_wipe(&contents);
 }
 
+/* What the file held when this call first looked: hints, which need not be newer. NULL: no memory.
+ */
+static const struct kb_beside_table *table_of(struct kb_work *work)
+{
+    struct kb_beside_held *held = &work->beside;
+
+    if (!held->seen) {
+        held->seen = kb_beside_load(&held->file, &held->contents) != KB_NO_MEMORY;
+    }
+    return held->seen ? &held->contents.table : NULL;
+}
+
 /* That the same KDC was alive later is worth a writing only once it is no longer believed. */
 static bool is_news(const struct fact *fact, const struct kb_beside_table *table, int64_t now)
 {
@@ -189,7 +201,7 @@ static size_t gather(struct kb_work *work, kb_bytes name, const struct kb_beside
 /* Only what a reply that decrypted has shown. What cannot be written is learned again. */
 void kb_learned_keep(struct kb_work *work)
 {
-    struct kb_beside_contents contents;
+    const struct kb_beside_table *table;
     struct kb_beside_record changes[2];
     struct kb_error ignored = {0};
     struct fact facts[2];
@@ -199,32 +211,30 @@ void kb_learned_keep(struct kb_work *work)
     if (work->tgt == NULL && work->file_as == NULL) {
         return;
     }
-    if (kb_beside_load(&work->beside.file, &contents) != KB_NO_MEMORY) {
-        num = gather(work, name_of(work->identity, &name), &contents.table, facts, changes);
+    table = table_of(work);
+    if (table != NULL) {
+        num = gather(work, name_of(work->identity, &name), table, facts, changes);
         if (num > 0) {
             (void)!kb_beside_change(&work->beside.file, changes, num, kb_clock_now(), &ignored);
         }
         kb_buf_wipe(&name);
     }
-    kb_beside_contents_wipe(&contents);
 }
 
 /* --- of a target --- */
 
 size_t kb_learned_realm(struct kb_work *work, kb_bytes target, char out[KB_LEARNED_REALM_MAX])
 {
-    struct kb_beside_contents contents = {0};
+    const struct kb_beside_table *table = work->beside.open ? table_of(work) : NULL;
     struct kb_beside_record record;
     size_t len = 0;
 
-    if (work->beside.open && kb_beside_load(&work->beside.file, &contents) == KB_OK &&
-        kb_beside_find(&contents.table, KB_BESIDE_TARGET, target, &record) &&
+    if (table != NULL && kb_beside_find(table, KB_BESIDE_TARGET, target, &record) &&
         record.value.len < KB_LEARNED_REALM_MAX) {
         len = record.value.len;
         memcpy(out, record.value.ptr, len);
     }
     out[len] = '\0';
-    kb_beside_contents_wipe(&contents);
     return len;
 }
 
@@ -240,5 +250,7 @@ void kb_learned_set_realm(struct kb_work *work, kb_bytes target, kb_bytes realm)
     if (work->beside.open && realm.len < KB_LEARNED_REALM_MAX && target.len <= NAME_MAX_LEN &&
         !kb_equal(kb_bytes_of(known, len), realm)) {
         (void)!kb_beside_change(&work->beside.file, &change, 1, now, &ignored);
+        kb_beside_contents_wipe(&work->beside.contents);
+        work->beside.seen = false;
     }
 }
