@@ -2,11 +2,10 @@
  * and writes to it. Inside login.
  *
  * What it held when it was last read stays with the identity; whether somebody wrote to it since
- * (kinit, kdestroy, another process) costs one stat(2), not in a tight loop; of a KCM: a question once
- * a second, and before a KDC is asked. With another TGT in
- * it, or none any more, the tickets that the process still had are dropped. A failure to write is
- * told in the log: the ticket stays in memory. Any thread; no lock of ours is held over file
- * access.
+ * (kinit, kdestroy, another process) costs one stat(2), not in a tight loop; of a KCM: a question
+ * once a second, and before a KDC is asked. With another TGT in it, or none any more, the tickets
+ * that the process still had are dropped. A failure to write is told in the log: the ticket stays
+ * in memory. Any thread; no lock of ours is held over file access.
  */
 #ifndef KB_LOGIN_CACHE_H
 #define KB_LOGIN_CACHE_H

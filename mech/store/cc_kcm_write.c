@@ -2,8 +2,8 @@
  *
  * The protocol has no locks, so that what others write meanwhile must not be at stake: a new ticket
  * is one STORE, and what it replaces is removed one by one afterwards. A daemon that cannot remove
- * (sssd's) is given the cache anew, in one request if it can (REPLACE), else as MIT's kinit does:
- * INITIALIZE, and STORE for each. */
+ * (sssd's) may have dropped the predecessor itself; else it is given the cache anew, in one request
+ * if it can (REPLACE), else as MIT's kinit does: INITIALIZE, and STORE for each. */
 #include <errno.h>
 
 #include "mech/store/cc_kcm.h"
@@ -95,18 +95,23 @@ static bool is_twin_of_new(const struct prune *prune, const struct kb_cc_record 
            record->renew_till == credential->renew_till;
 }
 
+static size_t num_going(const struct prune *prune, const struct kb_cc_contents *contents)
+{
+    size_t num = 0;
+
+    for (size_t i = 0; i < contents->num; i++) {
+        num += goes(prune, contents, kb_cc_record_at(contents, i));
+    }
+    return num;
+}
+
 static enum kb_status replace(struct kb_kcm *kcm, const char *name,
                               const struct kb_cc_contents *contents, const struct prune *prune)
 {
-    uint32_t num = 0;
-
-    for (size_t i = 0; i < contents->num; i++) {
-        num += !goes(prune, contents, kb_cc_record_at(contents, i));
-    }
     kb_kcm_ask(kcm, KB_KCM_REPLACE, name);
     kb_kcm_put_seconds(&kcm->request, contents->offset);
     kb_cc_put_principal(&kcm->request, contents->owner);
-    kb_kcm_put(&kcm->request, num);
+    kb_kcm_put(&kcm->request, (uint32_t)(contents->num - num_going(prune, contents)));
     for (size_t i = 0; i < contents->num; i++) {
         const struct kb_cc_record *record = kb_cc_record_at(contents, i);
 
@@ -150,14 +155,14 @@ static enum kb_status read_all(struct kb_kcm *kcm, const char *name,
     return st;
 }
 
-/* What is written is what is there right now. */
+/* What is written is what is there right now; newer sssd's have removed a ticket's predecessor. */
 static enum kb_status rewrite(struct kb_kcm *kcm, const char *name,
                               const struct kb_principal *owner, const struct prune *prune)
 {
     struct kb_cc_contents *contents;
     enum kb_status st = read_all(kcm, name, owner, &contents);
 
-    if (st == KB_OK) {
+    if (st == KB_OK && num_going(prune, contents) > 0) {
         st = replace(kcm, name, contents, prune);
         if (st == KB_NOT_FOUND && kb_kcm_is_unknown(kcm->answer.code)) {
             st = store_again(kcm, name, contents, prune);

@@ -43,12 +43,13 @@ struct kb_ccache_ops {
                              struct kb_error *err);
     enum kb_status (*owner)(const struct kb_ccache *cache, struct kb_wait *wait,
                             struct kb_principal **out, struct kb_error *err);
-    bool (*is_collection)(const char *rest); /* NULL: never */
+    bool (*is_collection)(const char *rest);                           /* NULL: never */
     struct kb_cc_stamp (*look_closely)(const struct kb_ccache *cache); /* NULL: as look */
     bool asked; /* a daemon's, and not looked at: kb_ccache_stamp_without */
 };
 
-/* The first word of a stamp of what a daemon has: it could not be asked; it is to be asked again. */
+/* The first word of a stamp of what a daemon has: it could not be asked; it is to be asked again.
+ */
 #define KB_CC_STAMP_LOST 2
 #define KB_CC_STAMP_STALE 3
 

@@ -231,6 +231,27 @@ class Whole(Daemon):
         self.assertIn("there is none", self.refused(self.client(cache=f"KCM:{UID}:none")))
         self.assertEqual(sorted(self.collection()), [self.alice, self.bob])
 
+    def test_processes_at_once(self):
+        """Each logs in, and what is left in the end is one cache that serves the next."""
+        clients = [self.client("alice") for _ in range(6)]
+        failures = []
+
+        def run(client):
+            try:
+                client.init(ctx="c", target="HTTP@localhost")
+            except Exception as failure:            # told to the test
+                failures.append(failure)
+        threads = [threading.Thread(target=run, args=(client,)) for client in clients]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(failures, [])
+        self.assertEqual(self.collection(), [self.alice])
+        self.assertIn(f"krbtgt/{self.realm.name}@{self.realm.name}", self.servers())
+        self.login(self.client("User=" + self.alice))
+        self.login(self.client("User=" + self.alice), requests=0)
+
     def others(self):
         """Programs that obtain a ticket."""
         return [lambda name: self.tool("kvno", name)]
