@@ -6,7 +6,8 @@ set -e
 build="gcc libc6-dev make autoconf automake pkg-config libkrb5-dev libssl-dev"
 demo="$build curl python3 krb5-kdc krb5-admin-server krb5-user apache2-bin libapache2-mod-auth-gssapi"
 check="$demo libcmocka-dev libjansson-dev python3-gssapi openssh-server openssh-client valgrind
-    clang libclang-rt-14-dev lld git iproute2 tinyproxy xz-utils openssl python3-kdcproxy krb5-k5tls bind9 gdb tshark"
+    clang libclang-rt-14-dev lld git iproute2 tinyproxy xz-utils openssl python3-kdcproxy krb5-k5tls bind9 gdb tshark
+    samba samba-ad-provision samba-dsdb-modules samba-vfs-modules ldb-tools"
 bench="$build python3 krb5-kdc krb5-admin-server krb5-user valgrind strace gnuplot-nox"
 case $1 in
 build) wanted=$build ;;
@@ -61,7 +62,8 @@ rm -f "$log"
 
 # A service that came with a package of ours stays off at the next boot as well.
 if [ -d /run/systemd/system ]; then
-    for unit in krb5-kdc:krb5-kdc krb5-admin-server:krb5-admin-server openssh-server:ssh tinyproxy:tinyproxy bind9:named; do
+    for unit in krb5-kdc:krb5-kdc krb5-admin-server:krb5-admin-server openssh-server:ssh tinyproxy:tinyproxy bind9:named \
+        samba:smbd samba:nmbd samba:samba-ad-dc; do
         case " $missing " in
         *" ${unit%:*} "*) $as_root systemctl -q disable "${unit#*:}" || : ;;
         esac
