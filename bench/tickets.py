@@ -162,14 +162,18 @@ class Tickets:
     def large(self):
         figures = self.figures
         figures.title("FILE caches as they are read (bench_cache), first contexts from them")
-        touch = {num: self.ask("touch", self.padded(num))[0] for num in SIZES}
-        find = {num: self.ask("find", self.padded(num), 1000)[0] for num in SIZES}
+        touch, find = ({num: float("inf") for num in SIZES} for _ in range(2))
+        read_on = float("inf")
+        for turn in range(self.rounds):
+            for num in SIZES:
+                touch[num] = min(touch[num], *self.ask("touch", self.padded(num)))
+                find[num] = min(find[num], *self.ask("find", self.padded(num), 1000))
+            growing = shutil.copy(self.padded(5000), self.realm.path("growing"))
+            read_on = min(read_on, self.ask("grow", growing, 200)[1])
         figures.line("first touch of 5,000 tickets, CPU", "ms", touch[5000], bound=15_000_000)
         figures.line("a look-up, 10 tickets", "ns", find[10])
         figures.line("a look-up, 5,000 tickets", "ns", find[5000], bound="as with 10",
                      ok=find[5000] <= 2 * find[10] + 300)
-        shutil.copy(self.padded(5000), self.realm.path("growing"))
-        _, read_on = self.ask("grow", self.realm.path("growing"), 200)
         figures.line("a ticket that others appended to 5,000", "ns", read_on, bound="read on",
                      ok=read_on < touch[5000] / 10)
         for num in (10, 5000):
@@ -191,7 +195,7 @@ class Tickets:
         figures.title("Filling a FILE cache with tickets from a KDC, CPU of the client")
         realm.add(*[Principal(f"service{i}/localhost", preauth=False) for i in range(MANY)])
         best = None
-        for turn in range(2):
+        for turn in range(3):
             path = realm.path(f"filled-{turn}")
             halves = self.filled(self.ours(cache=path), MANY)
             best = halves if best is None or sum(halves) < sum(best) else best
