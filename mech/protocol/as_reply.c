@@ -19,7 +19,9 @@ static enum kb_status check_clear(const struct kb_as *as, const struct kb_kdcrep
 
     if (!kb_as_canonicalized(as) && (!kb_equal(rep->msg.crealm, client->realm) ||
                                      !kb_name_equal(&rep->msg.cname, &client->name))) {
-        return fail(fault, KB_E_KDC_REPLY, "it is for another client");
+        return fail(fault, KB_E_KDC_REPLY,
+                    "it is for another client, or spells its "
+                    "name in another way, which Canonicalize=True takes");
     }
     if (!kb_etype_allowed(policy->etypes, policy->num_etypes, rep->msg.enc_part.etype)) {
         return kb_fault_unasked(fault,

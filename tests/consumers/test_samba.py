@@ -75,6 +75,13 @@ class TestLogins(Case):
                 self.assertEqual(theirs["name"], f"alice@{REALM}")
                 self.assertEqual(client.inquire(ctx="c")["initiator"], f"alice@{REALM}")
 
+    def test_another_spelling(self):
+        """Its own spelling comes back, asked for or not."""
+        for user in (f"alice@{samba.Samba.domain}", "alice@ad.test"):
+            with self.subTest(user=user), self.assertRaises(GSSFailure) as failed:
+                self.client(user).init(ctx="c", target=SERVICE)
+            self.assertIn("Canonicalize=True", failed.exception.text)
+
     def test_names_of_a_service(self):
         """HOST stands for CIFS and others, and short names are registered beside long ones."""
         for target in ("host@dc1", "host@dc1.ad.test", "cifs@dc1", "cifs@dc1.ad.test"):
