@@ -121,8 +121,7 @@ static enum kb_status try_once(struct kb_work *work, const struct wanted *wanted
     }
     st = kb_realms_tgt(work, realm, wanted->hierarchy, &tgt, err);
     if (st != KB_OK) {
-        if (realm.len > 0 &&
-            !kb_equal(realm, kb_identity_principal(work->identity)->realm)) {
+        if (realm.len > 0 && !kb_equal(realm, kb_identity_principal(work->identity)->realm)) {
             kb_error_context(err, "On the way to %s", kb_text_principal(&name, service));
         }
         return st;
@@ -193,12 +192,14 @@ static enum kb_status ask_wanted(struct kb_work *work, const struct wanted *want
     return st == KB_NOT_FOUND ? ask_for(work, wanted, out, err) : st;
 }
 
-/* In the cache, or from the KDC. One whose realm was a guess is filed without one, as MIT does. */
+/* In the cache, or from the KDC. One whose realm was a guess is filed without one, as MIT does; a
+ * realm's TGT was filed by whoever brought it. */
 static enum kb_status find_or_ask(struct kb_work *work, const struct wanted *wanted,
                                   struct kb_credential **out, struct kb_error *err)
 {
     const struct kb_principal *service = wanted->service;
     enum kb_status st = kb_cache_ticket(work, service, wanted->guessed, out);
+    kb_bytes realm;
 
     if (st == KB_OK && (*out)->endtime > work->later_than) {
         return KB_OK;
@@ -206,7 +207,7 @@ static enum kb_status find_or_ask(struct kb_work *work, const struct wanted *wan
     kb_credential_free(*out);
     *out = NULL;
     st = ask_wanted(work, wanted, out, err);
-    if (st == KB_OK) {
+    if (st == KB_OK && !is_a_realms_tgt(work, service, &realm)) {
         kb_principal_free(work->file_as);
         work->file_as =
             wanted->guessed ? kb_principal_new(KB_NONE, &service->name) : kb_principal_ref(service);

@@ -64,6 +64,9 @@ class CommandTest(unittest.TestCase):
             self.assertTrue(result.err.startswith("kerbside: "), result)
         return result
 
+    def servers(self, env):
+        return [t["server"].split("/")[0] for t in self.run_kerbside("list", "--json", env=env).json["tickets"]]
+
     def complains(self, *args, words=(), **more):
         result = self.run_kerbside(*args, **more)
         for word in words:
@@ -266,10 +269,13 @@ class TestLogin(InRealm):
         self.assertAlmostEqual(left.total_seconds(), 86400, delta=120)
 
     def test_tgt(self):
+        env = dict(self.env)
+        env["KERBSIDE_OPTIONS"] += " CredentialsCacheFile=" + self.realm.path("tgt-alone")
         with self.realm.counting() as seen:
-            told = self.run_kerbside("login", "--json").json
+            told = self.run_kerbside("login", "--json", env=env).json
         self.assertEqual(told["server"], "krbtgt/{0}@{0}".format(self.realm.name))
         self.assertEqual(seen["TGS"], 0, dict(seen))
+        self.assertEqual(self.servers(env), ["krbtgt"])
 
     def test_trail_and_log(self):
         text = self.run_kerbside("login", "--trail", "HTTP@localhost").out
@@ -450,9 +456,6 @@ class TestTickets(InRealm):
         subprocess.run(["kvno", "-q", "HTTP/localhost", "host/localhost"], env=env, check=True)
         return dict(self.env, KERBSIDE_OPTIONS=f"User={self.me} CredentialsCacheFile="
                     + env["KRB5CCNAME"])
-
-    def servers(self, env):
-        return [t["server"].split("/")[0] for t in self.run_kerbside("list", "--json", env=env).json["tickets"]]
 
     def test_list_and_forget(self):
         env = self.cache()
