@@ -12,7 +12,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "realm")]
 import harness                                              # noqa: E402
 import netns                                                # noqa: E402
-from kdc import peers                                       # noqa: E402
+from kdc import heimdal_program, peers                      # noqa: E402
 from peer import Peer, establish                            # noqa: E402
 from realm import Principal, Realm                          # noqa: E402
 
@@ -53,12 +53,9 @@ class TestAtOnce(Cache):
         for i in range(0, SERVICES, 2):
             started.append((["kvno", f"s{i}/localhost"], {}))
         if peers():
-            root = os.path.join(peers(), "heimdal", "usr")
-            libs = ":".join(f for f, _, names in os.walk(os.path.join(root, "lib"))
-                            if any(name.startswith("lib") for name in names))
+            kgetcred, env = heimdal_program("kgetcred")
             for i in range(1, SERVICES, 2):
-                started.append(([os.path.join(root, "bin", "kgetcred"), f"s{i}/localhost"],
-                                {"LD_LIBRARY_PATH": libs}))
+                started.append(([kgetcred, f"s{i}/localhost"], env))
         return started
 
     def test_nothing_is_lost(self):

@@ -14,27 +14,12 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "realm")]
 import harness                                              # noqa: E402
+from case import RealmCase                                  # noqa: E402
 from kdc import ENCTYPES, peers, write                      # noqa: E402
-from peer import KRB5, GSSFailure, Peer, establish          # noqa: E402
-from realm import Realm                                     # noqa: E402
+from peer import KRB5, GSSFailure, Peer                     # noqa: E402
 
 
-class Caches(unittest.TestCase):
-    kdc = {}
-
-    @classmethod
-    def setUpClass(cls):
-        if cls.kdc and not peers():
-            raise unittest.SkipTest("no libfaketime (make peers)")
-        cls.realm = Realm(**cls.kdc)
-        cls.realm.__enter__()
-        cls.server = Peer(cls.realm.service_env())
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.server.close()
-        cls.realm.close()
-
+class Caches(RealmCase):
     def setUp(self):
         self.path = self.realm.path("cache." + self.id().rsplit(".", 1)[1])
         self.me = "alice@" + self.realm.name
@@ -50,13 +35,6 @@ class Caches(unittest.TestCase):
         client = Peer(self.realm.env(options=options, **env))
         self.addCleanup(client.close)
         return client
-
-    def login(self, client, target="HTTP@localhost", requests=None, **more):
-        with self.realm.counting() as seen:
-            mine, theirs = establish(client, self.server, target, **more)
-        if requests is not None:
-            self.assertEqual(seen.total, requests, dict(seen))
-        return theirs["name"]
 
     def refused(self, client, *says, target="HTTP@localhost", **more):
         client.forget(ctx="c")
@@ -160,13 +138,6 @@ class TestHeimdal(Caches):
         if not peers():
             raise unittest.SkipTest("no Heimdal (make peers)")
         super().setUpClass()
-
-    def heimdal(self, program, *argv, stdin=""):
-        root = os.path.join(peers(), "heimdal", "usr")
-        libs = ":".join(f for f, _, names in os.walk(os.path.join(root, "lib"))
-                        if any(name.startswith("lib") for name in names))
-        return self.tool(os.path.join(root, "bin", program), *argv, stdin=stdin,
-                         LD_LIBRARY_PATH=libs)
 
     def test_both_ways(self):
         password = self.realm.password_file()
@@ -429,7 +400,7 @@ class TestTrouble(Caches):
 
 class TestClock(Caches):
     """The KDC's clock is ten minutes ahead; the cache says so."""
-    kdc = {"clock_offset": 600}
+    REALM = {"clock_offset": 600}
 
     def test_offset(self):
         self.login_ahead(self.client())

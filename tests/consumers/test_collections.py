@@ -2,7 +2,6 @@
 """Collections of caches in a directory (DIR:): MIT's and Heimdal's programs see what we write there,
 and the reverse; whose cache is used; the primary one; several processes that begin at once."""
 import os
-import re
 import stat
 import subprocess
 import sys
@@ -12,23 +11,12 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "realm")]
 import harness                                              # noqa: E402
+from case import RealmCase                                  # noqa: E402
 from kdc import peers                                       # noqa: E402
-from peer import KRB5, GSSFailure, Peer, establish          # noqa: E402
-from realm import Realm                                     # noqa: E402
+from peer import GSSFailure, Peer                           # noqa: E402
 
 
-class Directory(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.realm = Realm()
-        cls.realm.__enter__()
-        cls.server = Peer(cls.realm.service_env())
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.server.close()
-        cls.realm.close()
-
+class Directory(RealmCase):
     def setUp(self):
         self.dir = self.realm.path("dir." + self.id().rsplit(".", 1)[1])
         self.cache = "DIR:" + self.dir
@@ -45,13 +33,6 @@ class Directory(unittest.TestCase):
         self.addCleanup(client.close)
         return client
 
-    def login(self, client, target="HTTP@localhost", requests=None, **more):
-        with self.realm.counting() as seen:
-            mine, theirs = establish(client, self.server, target, **more)
-        if requests is not None:
-            self.assertEqual(seen.total, requests, dict(seen))
-        return theirs["name"]
-
     def tool(self, *argv, cache=None, stdin="", status=0, **env):
         done = subprocess.run(argv, input=stdin, capture_output=True, text=True,
                               env=self.realm.env(plugin=False, KRB5CCNAME=cache or self.cache,
@@ -61,12 +42,6 @@ class Directory(unittest.TestCase):
 
     def kinit(self, user, **more):
         self.tool("kinit", user, stdin=self.realm.passwords[user] + "\n", **more)
-
-    def heimdal(self, program, *argv, **more):
-        root = os.path.join(peers(), "heimdal", "usr")
-        libs = ":".join(f for f, _, names in os.walk(os.path.join(root, "lib"))
-                        if any(name.startswith("lib") for name in names))
-        return self.tool(os.path.join(root, "bin", program), *argv, LD_LIBRARY_PATH=libs, **more)
 
     def collection(self):
         """klist -l: the principals, the primary one first."""

@@ -7,14 +7,14 @@ import json
 import os
 import subprocess
 import sys
-import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "realm")]
 import harness                                              # noqa: E402
-from kdc import ENCTYPES, peers, write                      # noqa: E402
+from case import RealmCase                                  # noqa: E402
+from kdc import ENCTYPES, write                      # noqa: E402
 from peer import DELEG, MUTUAL, GSSFailure, Peer, establish  # noqa: E402
-from realm import Principal, Realm                          # noqa: E402
+from realm import Principal                          # noqa: E402
 from test_python import Messages                            # noqa: E402
 
 KERBSIDE = os.path.join(os.environ.get("KB_BUILDDIR", os.getcwd()), "cli", "kerbside")
@@ -32,25 +32,13 @@ def is_old(enctype):
 
 
 class Enctypes(Messages):
-    kind = None
-
     @classmethod
-    def setUpClass(cls):
-        if cls.kind == "heimdal" and not peers():
-            raise unittest.SkipTest("no Heimdal (make peers)")
-        cls.realm = Realm(cls.kind, more_enctypes=True)
-        cls.realm.__enter__()
+    def prepare(cls):
         both = (ENCTYPES[2], cls.realm.more[-2])
         cls.realm.add(Principal("both", "b", enctypes=both),
                       Principal("both/localhost", enctypes=both, preauth=False))
         cls.realm.keytab("both.keytab", "both")
         cls.realm.keytab("service.keytab", "both/localhost")
-        cls.server = Peer(cls.realm.service_env())
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.server.close()
-        cls.realm.close()
 
     def options(self, more="", secret="password", user="alice"):
         return f"{self.realm.identity(secret, user)} {self.to_log()} {more}"
@@ -154,7 +142,7 @@ class Enctypes(Messages):
                     self.options(f'EncryptionTypes="DEFAULT {enctype}"', user=user))
                 self.exchange(client, self.server)
                 expected = [("The key of " + theirs["name"], enctype)]
-                if self.kind == "heimdal":      # it gives the TGT's session key the user's enctype
+                if self.realm.kind == "heimdal":      # it gives the TGT's session key the user's enctype
                     expected.append(("The session key of the TGT for " + self.realm.name, enctype))
                 self.assertWarned(self.logged(), *(expected if is_old(enctype) else []))
                 client.close()
@@ -162,7 +150,7 @@ class Enctypes(Messages):
     def test_delegation(self):
         """Heimdal's KDC has no old key for the TGT that is forwarded."""
         for enctype in self.accepted():
-            types = enctype if self.kind == "mit" else f"{enctype},aes"
+            types = enctype if self.realm.kind == "mit" else f"{enctype},aes"
             _, _, theirs = self.log_in(
                 self.options(f"EncryptionTypes={types}", user="user-" + enctype),
                 enctype + "@localhost", flags=DELEG | MUTUAL)
@@ -181,7 +169,7 @@ class Enctypes(Messages):
     def test_service_not_named(self):
         for enctype in filter(is_old, self.realm.more):
             with self.subTest(enctype=enctype):
-                if self.kind == "mit":      # it takes every service to know AES
+                if self.realm.kind == "mit":      # it takes every service to know AES
                     self.log_in(self.options(), enctype + "@localhost")
                     self.assertEqual(self.logged(), [])
                     continue
@@ -204,8 +192,8 @@ class Enctypes(Messages):
         self.assertEqual(self.logged(), [])
 
 
-class TestMIT(Enctypes, unittest.TestCase):
-    kind = "mit"
+class TestMIT(Enctypes, RealmCase):
+    REALM = {"kind": "mit", "more_enctypes": True}
 
     def test_camellia_by_default(self):
         """It is in the list that is asked for where nothing is configured."""
@@ -332,8 +320,8 @@ class TestMIT(Enctypes, unittest.TestCase):
         self.log_in(options + ' EncryptionTypes="DEFAULT rc4"', krb5_conf=conf)
 
 
-class TestHeimdal(Enctypes, unittest.TestCase):
-    kind = "heimdal"
+class TestHeimdal(Enctypes, RealmCase):
+    REALM = {"kind": "heimdal", "more_enctypes": True}
 
     def test_single_des(self):
         """No acceptor of the platform knows it: the ticket is as far as it goes."""

@@ -11,6 +11,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "realm")]
 import harness                                          # noqa: E402
+from case import RealmCase                              # noqa: E402
 from peer import (DELEG, DELEG_POLICY, KRB5, MUTUAL, SPNEGO, GSSFailure, Peer,  # noqa: E402
                   establish)
 from realm import Realm                                 # noqa: E402
@@ -30,18 +31,7 @@ def outer_address():
     return None if address.startswith("127.") else address
 
 
-class WithRealm(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.realm = Realm()
-        cls.realm.__enter__()
-        cls.server = Peer(cls.realm.service_env())
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.server.close()
-        cls.realm.close()
-
+class WithRealm(RealmCase):
     def tap(self):
         tap = Tap(self.realm.port)
         self.addCleanup(tap.close)

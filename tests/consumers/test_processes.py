@@ -13,6 +13,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "realm")]
 import harness                                              # noqa: E402
+from kdc import heimdal_program, peers                      # noqa: E402
 from peer import KRB5, GSSFailure, Peer                     # noqa: E402
 from realm import Realm                                     # noqa: E402
 
@@ -387,6 +388,27 @@ class TestAuto(Processes):
             said = self.said(self.at_once(50, self.auto("password", more=STEADY)))
         self.assertEqual(said, [])
         self.assertEqual(seen.total, 3, dict(seen))
+
+    @unittest.skipUnless(peers(), "no Heimdal (make peers)")
+    def test_heimdals_programs_use_it(self):
+        """And we what they add."""
+        env = self.auto()
+        self.once(env)
+        cache = os.path.join(self.dir, "kerbside", self.files()[0])
+
+        def heimdal(name, *argv):
+            path, more = heimdal_program(name)
+            return subprocess.run([path, *argv], capture_output=True, text=True, check=True,
+                                  env=self.realm.env(plugin=False, KRB5CCNAME=cache, **more)).stdout
+        listed = heimdal("klist.heimdal", "klist")
+        self.assertIn("Principal: alice@" + self.realm.name, listed)
+        self.assertIn("HTTP/localhost@", listed)
+        with self.realm.counting() as seen:
+            heimdal("kgetcred", "other/localhost")
+        self.assertEqual(dict(seen), {"TGS": 1})
+        with self.realm.counting() as seen, Peer(env) as client:
+            client.init(ctx="c", target="other@localhost")
+        self.assertEqual(dict(seen), {})
 
     def test_klist_and_kerbside_see_it(self):
         env = self.auto()

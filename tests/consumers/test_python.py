@@ -9,7 +9,8 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "realm")]
 import harness                                              # noqa: E402
-from kdc import ENCTYPES, peers                             # noqa: E402
+from case import RealmCase                                  # noqa: E402
+from kdc import ENCTYPES                             # noqa: E402
 from peer import (CONF, INTEG, KRB5, MUTUAL, REPLAY, SEQUENCE, SPNEGO,  # noqa: E402
                   GSSFailure, Peer, establish)
 from realm import Realm                                     # noqa: E402
@@ -39,21 +40,6 @@ class Messages:
 
 
 class Against(Messages):
-    kind = None
-
-    @classmethod
-    def setUpClass(cls):
-        if cls.kind == "heimdal" and not peers():
-            raise unittest.SkipTest("no Heimdal (make peers)")
-        cls.realm = Realm(cls.kind)
-        cls.realm.__enter__()
-        cls.server = Peer(cls.realm.service_env())
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.server.close()
-        cls.realm.close()
-
     def client(self, secret="password", user="alice", more=""):
         client = Peer(self.realm.env(options=self.realm.identity(secret, user) + " " + more))
         self.addCleanup(client.close)
@@ -117,7 +103,7 @@ class Against(Messages):
                     # Heimdal's KDC does not say the rounds of an aes-sha2 key when it asks for no
                     # pre-authentication, and has others than RFC 8009's: no client gets in then.
                     more = "EncryptionTypes=aes256-cts-hmac-sha1-96"
-                    client = self.client(secret, user, more if self.kind == "heimdal" else "")
+                    client = self.client(secret, user, more if self.realm.kind == "heimdal" else "")
                     _, theirs = establish(client, self.server, "HTTP@localhost")
                     self.assertEqual(theirs["name"], f"{user}@{self.realm.name}")
                     client.close()
@@ -207,12 +193,12 @@ class Against(Messages):
             client.release_cred(cred="good")
 
 
-class TestMIT(Against, unittest.TestCase):
-    kind = "mit"
+class TestMIT(Against, RealmCase):
+    REALM = {"kind": "mit"}
 
 
-class TestHeimdal(Against, unittest.TestCase):
-    kind = "heimdal"
+class TestHeimdal(Against, RealmCase):
+    REALM = {"kind": "heimdal"}
 
 
 class TestTooLargeForUDP(Messages, unittest.TestCase):

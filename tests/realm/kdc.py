@@ -310,6 +310,14 @@ def peers():
     return None
 
 
+def heimdal_program(name):
+    """(path, what its environment has beside) of one of Heimdal's programs for users."""
+    root = os.path.join(peers(), "heimdal", "usr")
+    libs = ":".join(folder for folder, _, names in os.walk(os.path.join(root, "lib"))
+                    if any(name.startswith("lib") for name in names))
+    return os.path.join(root, "bin", name), {"LD_LIBRARY_PATH": libs}
+
+
 def quote(text):
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
