@@ -20,8 +20,7 @@
 
 #define MAX_REPLY (2u << 20) /* what one exchange may take from the heap */
 
-kb_bytes kb_work_key(const struct kb_target *target, const char *canonical,
-                     struct kb_work_key *key)
+kb_bytes kb_work_key(const struct kb_target *target, const char *canonical, struct kb_work_key *key)
 {
     size_t len = 1 + target->asked.len, more = strlen(canonical);
 
@@ -354,8 +353,8 @@ enum kb_status kb_work_gave_up(const struct kb_wait *wait, enum kb_status st, in
     case KB_ERROR:
         return st;
     case KB_INTERRUPTED:
-        return kb_error_set(err, KB_E_INTERRUPTED, "%s after %s of waiting %s",
-                            kb_wait_cause(wait), took, what);
+        return kb_error_set(err, KB_E_INTERRUPTED, "%s after %s of waiting %s", kb_wait_cause(wait),
+                            took, what);
     case KB_TIMED_OUT:
         return kb_error_set(err, KB_E_TIMEOUT, "Timed out after %s of waiting %s", took, what);
     default:
@@ -394,9 +393,11 @@ static enum kb_status begin(const struct kb_login *login, struct kb_wait *wait,
     return *out != NULL ? kb_cache_refresh(*out, err) : KB_ERROR;
 }
 
+/* *logged_in: the call has logged in already, or tried to; then it does so at most once more, where
+ * there is no TGT. */
 static enum kb_status obtain(const struct kb_login *login, struct kb_wait *wait,
                              const struct kb_target *target, kb_bytes key, bool cache_is_current,
-                             struct kb_credential **out, struct kb_error *err)
+                             bool *logged_in, struct kb_credential **out, struct kb_error *err)
 {
     struct kb_work *work = NULL;
     enum kb_status st = KB_OK;
@@ -412,7 +413,9 @@ static enum kb_status obtain(const struct kb_login *login, struct kb_wait *wait,
         st = KB_ERROR;
     }
     if (st == KB_NOT_FOUND) {
+        work->log_in_tried = *logged_in;
         st = lead(work, target, key, out, err);
+        *logged_in = work->log_in_tried;
     }
     kb_work_free(work);
     return st;
@@ -435,7 +438,7 @@ enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_tar
 {
     struct kb_work_key key_bytes;
     enum kb_status st = KB_NOT_FOUND;
-    bool cache_is_current, due = false;
+    bool cache_is_current, due = false, logged_in;
     char canonical[256];
     struct kb_wait wait;
     kb_bytes key;
@@ -445,23 +448,25 @@ enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_tar
         kb_hostname_now(login, target, canonical, err) != KB_OK) {
         return KB_ERROR;
     }
-    kb_refresh_clock(login);
+    logged_in = kb_refresh_clock(login);
     key = kb_work_key(target, canonical, &key_bytes);
     cache_is_current = kb_cache_is_current(login->identity);
     if (cache_is_current) {
         st = kb_shared_look(kb_identity_shared(login->identity), key,
-                            kb_identity_now(login->identity),
-                            login->options->min_lifetime, out, &due, err);
+                            kb_identity_now(login->identity), login->options->min_lifetime, out,
+                            &due, err);
     }
     if (st == KB_OK && (due || is_too_short(login, key, *out))) {
         kb_refresh_ticket(login, target, key, out);
     }
     if (st == KB_NOT_FOUND) {
         kb_login_start_waiting(login, &wait);
-        st = obtain(login, &wait, target, key, cache_is_current, out, err);
+        st = obtain(login, &wait, target, key, cache_is_current, &logged_in, out, err);
         kb_wait_stop(&wait);
         /* The KDC may have said that the clocks differ, and the service would say so too. */
-        kb_refresh_clock(login);
+        if (!logged_in) {
+            (void)!kb_refresh_clock(login);
+        }
     }
     return st;
 }
@@ -469,7 +474,7 @@ enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_tar
 void kb_login_clock_differs(const struct kb_login *login)
 {
     kb_realm_clock_doubt(login->identity->clock, false);
-    kb_refresh_clock(login);
+    (void)!kb_refresh_clock(login);
 }
 
 enum kb_status kb_login_tgt(const struct kb_login *login, struct kb_credential **out,
@@ -516,8 +521,7 @@ const struct kb_principal *kb_login_client(const struct kb_identity *identity)
 int64_t kb_login_lifetime(struct kb_identity *identity)
 {
     int64_t now = kb_identity_now(identity), left;
-    struct kb_credential *tgt =
-        kb_shared_find(kb_identity_shared(identity), KB_SHARED_TGT, now, 0);
+    struct kb_credential *tgt = kb_shared_find(kb_identity_shared(identity), KB_SHARED_TGT, now, 0);
 
     if (tgt == NULL) {
         return kb_cache_lifetime(identity);

@@ -135,7 +135,8 @@ bool kb_realms_drop(struct kb_work *work)
     }
     kb_cache_refuse(work->identity, tgt);
     kb_shared_drop(shared, key, tgt);
-    return work->refused_kept && (!home || kb_identity_has_secret(work->identity));
+    return work->refused_kept &&
+           (!home || (kb_identity_has_secret(work->identity) && !work->log_in_tried));
 }
 
 /* --- one step --- */

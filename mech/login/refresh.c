@@ -192,6 +192,7 @@ void kb_refresh_tgt(struct kb_work *work, struct kb_credential **tgt)
         }
         /* A call logs in once. */
         work->tgt = refresh.work->tgt != NULL ? kb_credential_ref(refresh.work->tgt) : NULL;
+        work->log_in_tried = work->log_in_tried || refresh.work->log_in_tried;
     }
     end(&refresh, new_one, from, tgt);
 }
@@ -307,17 +308,18 @@ static enum kb_status measure(struct kb_work *work, struct kb_credential **out,
     return st;
 }
 
-void kb_refresh_clock(const struct kb_login *login)
+bool kb_refresh_clock(const struct kb_login *login)
 {
     struct kb_identity *identity = login->identity;
     struct kb_credential *tgt = NULL;
     struct kb_error err = {0};
     struct kb_work *work;
     struct kb_wait wait;
+    bool tried;
 
     if (identity->own_clock || !kb_realm_clock_claim(identity->clock) ||
         !kb_identity_has_secret(identity)) {
-        return;
+        return false;
     }
     kb_login_start_waiting_for(login, patience(login), &wait);
     work = kb_work_new(login, &wait, &err);
@@ -328,7 +330,9 @@ void kb_refresh_clock(const struct kb_login *login)
     } else if (work != NULL) {
         kb_event_clock_not_measured(work->env.events, KB_CLOCK_MEASURE_SECONDS, err.text);
     }
+    tried = work != NULL && work->log_in_tried;
     kb_credential_free(tgt);
     kb_work_free(work);
     kb_wait_stop(&wait);
+    return tried;
 }

@@ -339,8 +339,10 @@ void kb_work_hand_over(struct kb_work *work, kb_bytes key, struct kb_credential 
 enum kb_status kb_work_log_in(struct kb_work *work, struct kb_credential **out,
                               struct kb_error *err)
 {
-    enum kb_status st = fetch_unless_paused(work, out, err);
+    enum kb_status st;
 
+    work->log_in_tried = true;
+    st = fetch_unless_paused(work, out, err);
     if (st == KB_OK) {
         /* Before anybody can have it: the tickets obtained with it are filed behind it. */
         kb_cache_keep(work, (*out)->server, *out, true);

@@ -27,6 +27,7 @@ struct kb_work {
     struct kb_arena arena;              /* what the policy points to */
     struct kb_credential *tgt;          /* what this call logged in for; NULL: it did not */
     bool refreshed_tgt;                 /* or tried to: once in a call */
+    bool log_in_tried;                  /* once in a call */
     bool refreshed_realm;               /* the same of another realm's */
     int64_t later_than; /* of a refresh: when the ticket at hand ends. One from the cache that ends
                            no later is none; 0: any will do */
