@@ -25,7 +25,7 @@ struct kb_derived {
 #define KB_CACHE_REFUSED 4
 
 /* How often at most a secret's source and a cache are looked at: a stat(2) is half a warm call. */
-#define KB_LOOK_US 250
+#define KB_LOOK_US 100
 
 struct kb_identity {
     /* Immutable. */

@@ -113,6 +113,10 @@ struct kb_standing {
 };
 KB_MUST_USE enum kb_status kb_options_standing(struct kb_standing *out);
 
+/* kb_options_standing_lately is the same for the user that the process had in this hundredth of a
+ * second, which saves a system call: for what nobody's identity depends on. */
+KB_MUST_USE enum kb_status kb_options_standing_lately(struct kb_standing *out);
+
 /* kb_options_client makes a principal of a name that a caller gave: KB_NT_SRV_HST stands for
  * service@host, other types for the text form; the default realm (User's, else krb5.conf's) is
  * added, and is empty where none is known. KB_MALFORMED, KB_NO_MEMORY. */

@@ -20,15 +20,23 @@ void kb_decide_start(void)
     (void)pthread_once(&once, start);
 }
 
+static const struct kb_standing without_memory = {
+    .ours = true, .broken = true, .any_identity = true};
+
 struct kb_standing kb_standing_now(void)
 {
     struct kb_standing standing;
 
     kb_decide_start();
-    if (kb_options_standing(&standing) != KB_OK) {
-        standing = (struct kb_standing){.ours = true, .broken = true, .any_identity = true};
-    }
-    return standing;
+    return kb_options_standing(&standing) == KB_OK ? standing : without_memory;
+}
+
+struct kb_standing kb_standing_lately(void)
+{
+    struct kb_standing standing;
+
+    kb_decide_start();
+    return kb_options_standing_lately(&standing) == KB_OK ? standing : without_memory;
 }
 
 static enum kb_whose refuse_disabled(const struct kb_options *options, struct kb_error *err)

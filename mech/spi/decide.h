@@ -23,6 +23,9 @@ void kb_decide_start(void);
  * is somebody else's ticket used instead. */
 struct kb_standing kb_standing_now(void);
 
+/* kb_standing_lately is the same of a hundredth of a second (kb_options_standing_lately). */
+struct kb_standing kb_standing_lately(void);
+
 /* Who asks for an initiator's credential, and with what. */
 struct kb_applicant {
     const struct kb_principal *principal; /* that the caller named; NULL: none */

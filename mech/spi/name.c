@@ -219,7 +219,7 @@ static bool may_wait(const struct kb_gss_name *name)
     struct kb_target target;
     enum reading reading = reading_of(name);
 
-    if (!kb_standing_now().ours) {
+    if (!kb_standing_lately().ours) { /* wrongly so, it is imported later, or for nothing */
         return false;
     }
     if (reading == READ_HOST_BASED) {
