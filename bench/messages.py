@@ -3,7 +3,6 @@
 mechanism and by bare OpenSSL, all taking turns in one run. README.md here says what is measured."""
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 
