@@ -25,6 +25,7 @@
 #include "mech/process.h"
 #include "mech/protocol/krberror.h"
 #include "mech/store/beside_file.h"
+#include "tests/support/identity.h"
 #include "tests/support/place.h"
 
 #define NOW INT64_C(1795462400)
@@ -444,29 +445,20 @@ static void nothing_is_lost_between_two(void **state)
 
 #define PAUSE 900
 
-static struct kb_identity *identity_of(const char *user, const char *password)
+/* With a cache, which the file is beside. */
+static struct kb_identity *cached_identity(const char *user, const char *password)
 {
-    const struct kb_options_query query = {0};
-    const struct kb_options *options;
-    struct kb_identity *identity;
-    struct kb_error err = {0};
-    char text[400];
+    char more[256];
 
-    snprintf(text, sizeof(text),
-             "User=%s@TEST Password=%s KDCHost=127.0.0.1 CredentialsCacheFile=%s", user, password,
-             place_path("cc"));
-    place_env("KERBSIDE_OPTIONS", text);
-    place_renew();
-    assert_int_equal(kb_options_get(&query, &options, &err), KB_OK);
-    assert_int_equal(kb_identity_get(options, &identity, &err), KB_OK);
-    kb_options_put(options);
-    return identity;
+    assert_true(snprintf(more, sizeof(more), "CredentialsCacheFile=%s", place_path("cc")) <
+                (int)sizeof(more));
+    return identity_of(user, password, more);
 }
 
 static bool is_paused_for(const char *user, const char *password, int64_t seconds,
                           struct kb_error *err)
 {
-    struct kb_identity *identity = identity_of(user, password);
+    struct kb_identity *identity = cached_identity(user, password);
     enum kb_status st = kb_pause_check(identity, seconds, kb_now_ms(), err);
 
     kb_identity_put(identity);
@@ -483,7 +475,7 @@ static bool is_paused(const char *user, const char *password)
 static void refuse(const char *user, const char *password, enum kb_error_code code,
                    int32_t kdc_code)
 {
-    struct kb_identity *identity = identity_of(user, password);
+    struct kb_identity *identity = cached_identity(user, password);
     struct kb_error err = {0};
 
     (void)kb_error_set(&err, code, "%s@TEST: KDC 192.0.2.1 refused", user);
@@ -515,7 +507,7 @@ static bool refuse_alice(void)
 
 static bool log_in_as_alice(void)
 {
-    struct kb_identity *identity = identity_of("alice", "bad");
+    struct kb_identity *identity = cached_identity("alice", "bad");
 
     kb_pause_end(identity);
     kb_identity_put(identity);
@@ -567,7 +559,7 @@ static bool revoke_alice(void)
 
 static struct kb_beside_pause pause_of(const char *user, const char *password)
 {
-    struct kb_identity *identity = identity_of(user, password);
+    struct kb_identity *identity = cached_identity(user, password);
     struct kb_beside_pause pause;
 
     assert_int_equal(kb_beside_pause_find(identity, kb_clock_now(), &pause), KB_OK);
@@ -590,7 +582,7 @@ static void short_pauses_double_between_processes(void **state)
  * ended. */
 static void a_clock_that_jumps_lengthens_nothing(void **state)
 {
-    struct kb_identity *identity = identity_of("alice", "bad");
+    struct kb_identity *identity = cached_identity("alice", "bad");
     int64_t now = kb_clock_now(), day = 86400;
     struct kb_beside_pause pause = {.at = now + day, .until = now + day + PAUSE, .length = PAUSE};
     struct kb_error err = {0};

@@ -13,6 +13,7 @@
 #include "mech/login/pause.h"
 #include "mech/process.h"
 #include "mech/protocol/krberror.h"
+#include "tests/support/identity.h"
 #include "tests/support/place.h"
 
 #define PAUSE 900
@@ -33,24 +34,6 @@ static int close_place(void **state)
     return 0;
 }
 
-/* Who `user` is with this password. */
-static struct kb_identity *identity_of(const char *user, const char *password)
-{
-    const struct kb_options_query query = {0};
-    const struct kb_options *options;
-    struct kb_identity *identity;
-    struct kb_error err = {0};
-    char text[200];
-
-    snprintf(text, sizeof(text), "User=%s@TEST Password=%s KDCHost=127.0.0.1", user, password);
-    place_env("KERBSIDE_OPTIONS", text);
-    place_renew();
-    assert_int_equal(kb_options_get(&query, &options, &err), KB_OK);
-    assert_int_equal(kb_identity_get(options, &identity, &err), KB_OK);
-    kb_options_put(options);
-    return identity;
-}
-
 static struct kb_error refusal(enum kb_error_code code, int32_t kdc_code)
 {
     struct kb_error err = {0};
@@ -62,7 +45,7 @@ static struct kb_error refusal(enum kb_error_code code, int32_t kdc_code)
 
 static bool is_paused(const char *user, const char *password, int64_t now_ms)
 {
-    struct kb_identity *identity = identity_of(user, password);
+    struct kb_identity *identity = identity_of(user, password, "");
     struct kb_error err = {0};
     enum kb_status st = kb_pause_check(identity, PAUSE, now_ms, &err);
 
@@ -74,7 +57,7 @@ static bool is_paused(const char *user, const char *password, int64_t now_ms)
 static void refuse(const char *user, const char *password, enum kb_error_code code,
                    int32_t kdc_code, int64_t now_ms)
 {
-    struct kb_identity *identity = identity_of(user, password);
+    struct kb_identity *identity = identity_of(user, password, "");
     struct kb_error err = refusal(code, kdc_code);
 
     kb_pause_after(identity, PAUSE, now_ms, &err);
@@ -83,7 +66,7 @@ static void refuse(const char *user, const char *password, enum kb_error_code co
 
 static void accept_secret(const char *user, const char *password)
 {
-    struct kb_identity *identity = identity_of(user, password);
+    struct kb_identity *identity = identity_of(user, password, "");
 
     kb_pause_end(identity);
     kb_identity_put(identity);
@@ -107,7 +90,7 @@ static void a_pair_is_paused(void **state)
 
 static void the_error_says_when(void **state)
 {
-    struct kb_identity *identity = identity_of("carol", "bad");
+    struct kb_identity *identity = identity_of("carol", "bad", "");
     struct kb_error err = refusal(KB_E_WRONG_PASSWORD, KB_KDC_PREAUTH_FAILED);
 
     (void)state;
