@@ -87,6 +87,13 @@ bool kb_identity_same(const struct kb_identity *a, const struct kb_identity *b)
     return same;
 }
 
+/* Then to look costs no system call, and is done each time. */
+static bool is_variable(const struct kb_options *options)
+{
+    return options->keytab_file == NULL && options->password != NULL &&
+           options->password->kind == KB_SECRET_ENV;
+}
+
 /* A changed secret is another identity at once: the old one's tickets are not for it. */
 static bool is_unchanged(struct kb_identity *identity, const struct kb_options *options,
                          const struct stat *before)
@@ -99,7 +106,7 @@ static bool is_unchanged(struct kb_identity *identity, const struct kb_options *
     if (!kb_identity_has_secret(identity)) {
         return kb_cache_looks_same(identity, options);
     }
-    if (same && identity->keytab == NULL && options->password->kind == KB_SECRET_ENV) {
+    if (same && identity->keytab == NULL && is_variable(options)) {
         same = kb_options_password(options, &password, &ignored) == KB_OK;
         if (same) {
             same = kb_equal_secret(password, identity->password);
@@ -132,7 +139,7 @@ static struct kb_identity *find_fresh(const struct kb_options *options)
     }
     if (identity != NULL && now / 1000 - identity->checked_ms < RECHECK_MS) {
         kb_identity_ref(identity);
-        look = now - identity->looked_us >= KB_LOOK_US;
+        look = now - identity->looked_us >= KB_LOOK_US || is_variable(options);
         identity->looked_us = look ? now : identity->looked_us;
         source = identity->source;
     } else {
