@@ -57,8 +57,7 @@ struct kb_realm_clock {
     _Atomic int64_t basis_us; /* boot_basis_us() when ahead_us was found out */
     _Atomic enum doubt doubt;
     _Atomic int64_t measured_ms;
-    _Atomic int64_t next_ms;        /* it is not to be measured again before, */
-    _Atomic int64_t tried_basis_us; /* unless boot_basis_us() has moved from this */
+    _Atomic int64_t next_ms; /* it is not to be measured again before */
     size_t realm_len;
     uint8_t realm[];
 };
@@ -117,7 +116,6 @@ static struct kb_realm_clock *add(kb_bytes realm)
         }
         clock->realm_len = realm.len;
         atomic_init(&clock->basis_us, boot_basis_us());
-        atomic_init(&clock->tried_basis_us, clock->basis_us);
         clock->next = clocks;
         clocks = clock;
     }
@@ -171,7 +169,6 @@ void kb_realm_clock_set(struct kb_realm_clock *clock, int64_t ahead_us, bool mea
         atomic_store(&clock->known, MEASURED);
         atomic_store(&clock->ahead_us, ahead_us);
         atomic_store(&clock->basis_us, boot_basis_us());
-        atomic_store(&clock->tried_basis_us, clock->basis_us);
         atomic_store(&clock->doubt, NONE);
         atomic_store(&clock->measured_ms, kb_now_ms());
     } else if (atomic_compare_exchange_strong(&clock->known, &none, TOLD) || in_doubt(clock)) {
@@ -197,41 +194,41 @@ static bool is_fresh(const struct kb_realm_clock *clock, int64_t now_ms)
            now_ms - atomic_load(&clock->measured_ms) < KB_CLOCK_MEASURE_SECONDS * 1000;
 }
 
-/* The system's clock was set by somebody: mostly to put it right. Where by that it would go as the
- * realm's does, or nearer to it, that is what happened, and is assumed until it is measured. Else
- * it may have been put right after it had stood still with the machine. */
-static bool claim_step(struct kb_realm_clock *clock, int64_t basis_us, int64_t now_ms)
+void kb_realm_clock_notice(struct kb_realm_clock *clock)
 {
-    int64_t now_us = boot_basis_us(), ahead_us = atomic_load(&clock->ahead_us);
-    int64_t guess_us = ahead_us - (now_us - atomic_load(&clock->basis_us));
+    int64_t basis_us = atomic_load_explicit(&clock->basis_us, memory_order_relaxed);
+    int64_t now_us, ahead_us, guess_us;
 
-    if (!atomic_compare_exchange_strong(&clock->tried_basis_us, &basis_us, now_us)) {
-        return false;
+    if (!was_set(basis_us)) {
+        return;
     }
+    now_us = boot_basis_us();
+    ahead_us = atomic_load(&clock->ahead_us);
+    guess_us = ahead_us - (now_us - basis_us);
+    if (!atomic_compare_exchange_strong(&clock->basis_us, &basis_us, now_us)) {
+        return; /* another thread has noticed */
+    }
+    /* Mostly a clock is set to put it right. Where by that it would go as the realm's does, or
+     * nearer to it, that is what happened. Else it may have been put right after it had stood still
+     * with the machine. */
     if (llabs(guess_us) < llabs(ahead_us)) {
         atomic_store(&clock->ahead_us, guess_us);
     }
-    atomic_store(&clock->basis_us, now_us);
+    atomic_store(&clock->next_ms, 0); /* nobody can forge that */
     atomic_store(&clock->doubt, A_KDCS);
-    atomic_store(&clock->next_ms, now_ms + KB_CLOCK_MEASURE_SECONDS * 1000);
-    return true;
 }
 
 bool kb_realm_clock_claim(struct kb_realm_clock *clock)
 {
-    int64_t now_ms, next_ms, basis_us;
+    enum doubt doubt = atomic_load_explicit(&clock->doubt, memory_order_relaxed);
+    int64_t now_ms, next_ms;
 
-    if (!in_doubt(clock)) {
+    if (doubt == NONE) {
         return false;
     }
     now_ms = kb_now_ms();
     next_ms = atomic_load(&clock->next_ms);
-    basis_us = atomic_load(&clock->tried_basis_us);
-    if (was_set(basis_us)) { /* which nobody can forge */
-        return claim_step(clock, basis_us, now_ms);
-    }
-    return now_ms >= next_ms &&
-           (atomic_load(&clock->doubt) == A_KDCS || !is_fresh(clock, now_ms)) &&
+    return now_ms >= next_ms && (doubt == A_KDCS || !is_fresh(clock, now_ms)) &&
            atomic_compare_exchange_strong(&clock->next_ms, &next_ms,
                                           now_ms + KB_CLOCK_MEASURE_SECONDS * 1000);
 }

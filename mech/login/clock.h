@@ -27,15 +27,15 @@ void kb_realm_clock_set(struct kb_realm_clock *clock, int64_t ahead_us, bool mea
 int64_t kb_realm_clock_ahead(const struct kb_realm_clock *clock); /* 0 until it is known */
 
 /* How far it is ahead becomes wrong when a clock is set: the system's own, which shows (it moved
- * against CLOCK_BOOTTIME by more than KB_CLOCK_STEP_SECONDS), or the realm's, which a KDC or a
- * service tells: kb_realm_clock_doubt. In doubt a new login is to measure it, and until then what a
- * cache says replaces it too. kb_realm_clock_claim tells whether this thread is to log in for that:
- * once when the system's clock was set (when it also guesses anew how far the realm's is ahead,
- * where that makes it less), else once a minute at most, since what a KDC or a service says can be
- * forged; on a service's word not within a minute of a measurement either: then its own clock is to
- * blame. */
+ * against CLOCK_BOOTTIME by more than KB_CLOCK_STEP_SECONDS): kb_realm_clock_notice, which then
+ * also guesses anew; or the realm's, which a KDC or a service tells: kb_realm_clock_doubt. In doubt
+ * a new login is to measure it, and until then what a cache says replaces it too.
+ * kb_realm_clock_claim tells whether this thread is to log in for that: at once when the system's
+ * clock was set, else once a minute at most, since what a KDC or a service says can be forged; on a
+ * service's word not within a minute of a measurement either: then its own clock is to blame. */
 #define KB_CLOCK_STEP_SECONDS 30
 #define KB_CLOCK_MEASURE_SECONDS 60
+void kb_realm_clock_notice(struct kb_realm_clock *clock);
 void kb_realm_clock_doubt(struct kb_realm_clock *clock, bool by_kdc);
 KB_MUST_USE bool kb_realm_clock_claim(struct kb_realm_clock *clock);
 

@@ -284,7 +284,7 @@ enum kb_status kb_work_drive(struct kb_work *work, struct kb_fetch *fetch, struc
     while (step == KB_SEND) {
         step = exchange(work, fetch, &send, err);
     }
-    if (kb_fetch_clock_differs(fetch)) {
+    if (kb_fetch_clock_differs(fetch) && !work->log_in_tried) { /* else it was measured just now */
         kb_realm_clock_doubt(work->identity->clock, true);
     }
     if (step == KB_DONE) {
@@ -393,8 +393,7 @@ static enum kb_status begin(const struct kb_login *login, struct kb_wait *wait,
     return *out != NULL ? kb_cache_refresh(*out, err) : KB_ERROR;
 }
 
-/* *logged_in: the call has logged in already, or tried to; then it does so at most once more, where
- * there is no TGT. */
+/* *logged_in: the call has logged in, or tried to. */
 static enum kb_status obtain(const struct kb_login *login, struct kb_wait *wait,
                              const struct kb_target *target, kb_bytes key, bool cache_is_current,
                              bool *logged_in, struct kb_credential **out, struct kb_error *err)
@@ -413,7 +412,6 @@ static enum kb_status obtain(const struct kb_login *login, struct kb_wait *wait,
         st = KB_ERROR;
     }
     if (st == KB_NOT_FOUND) {
-        work->log_in_tried = *logged_in;
         st = lead(work, target, key, out, err);
         *logged_in = work->log_in_tried;
     }
@@ -438,7 +436,7 @@ enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_tar
 {
     struct kb_work_key key_bytes;
     enum kb_status st = KB_NOT_FOUND;
-    bool cache_is_current, due = false, logged_in;
+    bool cache_is_current, due = false, logged_in = false;
     char canonical[256];
     struct kb_wait wait;
     kb_bytes key;
@@ -448,7 +446,7 @@ enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_tar
         kb_hostname_now(login, target, canonical, err) != KB_OK) {
         return KB_ERROR;
     }
-    logged_in = kb_refresh_clock(login);
+    kb_realm_clock_notice(login->identity->clock);
     key = kb_work_key(target, canonical, &key_bytes);
     cache_is_current = kb_cache_is_current(login->identity);
     if (cache_is_current) {
@@ -458,15 +456,16 @@ enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_tar
     }
     if (st == KB_OK && (due || is_too_short(login, key, *out))) {
         kb_refresh_ticket(login, target, key, out);
+        logged_in = true; /* it may have */
     }
     if (st == KB_NOT_FOUND) {
         kb_login_start_waiting(login, &wait);
         st = obtain(login, &wait, target, key, cache_is_current, &logged_in, out, err);
         kb_wait_stop(&wait);
-        /* The KDC may have said that the clocks differ, and the service would say so too. */
-        if (!logged_in) {
-            (void)!kb_refresh_clock(login);
-        }
+    }
+    /* Before the service says that the clocks differ. A call logs in once, for whatever reason. */
+    if (!logged_in) {
+        kb_refresh_clock(login);
     }
     return st;
 }
@@ -474,7 +473,7 @@ enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_tar
 void kb_login_clock_differs(const struct kb_login *login)
 {
     kb_realm_clock_doubt(login->identity->clock, false);
-    (void)!kb_refresh_clock(login);
+    kb_refresh_clock(login);
 }
 
 enum kb_status kb_login_tgt(const struct kb_login *login, struct kb_credential **out,

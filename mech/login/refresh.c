@@ -225,6 +225,7 @@ void kb_refresh_realm(struct kb_work *work, kb_bytes key, kb_bytes realm, bool h
             home->endtime > refresh.old->endtime) {
             (void)!kb_realms_tgt(refresh.work, realm, hierarchy, &found, &refresh.error);
         }
+        work->log_in_tried = work->log_in_tried || refresh.work->log_in_tried;
         kb_credential_free(home);
     }
     end(&refresh, found.credential, KB_FLIGHT_FETCHED, tgt);
@@ -308,18 +309,17 @@ static enum kb_status measure(struct kb_work *work, struct kb_credential **out,
     return st;
 }
 
-bool kb_refresh_clock(const struct kb_login *login)
+void kb_refresh_clock(const struct kb_login *login)
 {
     struct kb_identity *identity = login->identity;
     struct kb_credential *tgt = NULL;
     struct kb_error err = {0};
     struct kb_work *work;
     struct kb_wait wait;
-    bool tried;
 
     if (identity->own_clock || !kb_realm_clock_claim(identity->clock) ||
         !kb_identity_has_secret(identity)) {
-        return false;
+        return;
     }
     kb_login_start_waiting_for(login, patience(login), &wait);
     work = kb_work_new(login, &wait, &err);
@@ -330,9 +330,7 @@ bool kb_refresh_clock(const struct kb_login *login)
     } else if (work != NULL) {
         kb_event_clock_not_measured(work->env.events, KB_CLOCK_MEASURE_SECONDS, err.text);
     }
-    tried = work != NULL && work->log_in_tried;
     kb_credential_free(tgt);
     kb_work_free(work);
     kb_wait_stop(&wait);
-    return tried;
 }
