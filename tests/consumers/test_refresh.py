@@ -145,7 +145,8 @@ class TestRefresh(Refreshed):
             least, _ = self.no_failure(clock, 3 * DAY)
         self.assertGreater(least, 10 * HOUR * 0.15 - 900)
         self.assertIn(seen["AS"], range(8, 12), dict(seen))
-        self.assertEqual(seen["TGS"], 2 * seen["AS"], dict(seen))
+        # When each is due is drawn: the last ones may be yet to come.
+        self.assertIn(seen["TGS"], range(2 * seen["AS"] - 2, 2 * seen["AS"] + 1), dict(seen))
 
     def test_processes_with_one_cache(self):
         """What one of them has refreshed, the others take from there."""
