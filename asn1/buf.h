@@ -31,8 +31,8 @@ void kb_buf_vprintf(struct kb_buf *buf, const char *format, va_list args) KB_PRI
  * a log. */
 void kb_buf_add_escaped(struct kb_buf *buf, kb_bytes text);
 
-/* kb_buf_add_json appends it as a JSON string, in quotes. Text that is UTF-8 comes back exactly; JSON
- * has no other bytes: those are told as \\xNN in it. */
+/* kb_buf_add_json appends it as a JSON string, in quotes. Text that is UTF-8 comes back exactly;
+ * JSON has no other bytes: those are told as \\xNN in it. */
 void kb_buf_add_json(struct kb_buf *buf, kb_bytes text);
 
 /* kb_buf_str is the contents as a C string: never NULL, "" after an error. */

@@ -14,8 +14,8 @@
  *                              third the CPU of the first and of the second half of the first time
  *   bench_init load            the first call that loads mechanisms, and no login: time, memory
  *
- * Options in front: -s through SPNEGO; -c one credential for all calls, acquired before; -u USER the
- * same by that name.
+ * Options in front: -s through SPNEGO; -c one credential for all calls, acquired before; -u USER
+ * the same by that name.
  *
  * bench_peer is the same program with the library that BENCH_GSSAPI names, Heimdal's. */
 #include <gssapi/gssapi_ext.h>
@@ -35,7 +35,8 @@ static char krb5_oid[] = "\x2a\x86\x48\x86\xf7\x12\x01\x02\x02"; /* 1.2.840.1135
 static gss_OID_desc krb5_mech = {sizeof(krb5_oid) - 1, krb5_oid};
 static char spnego_oid[] = "\x2b\x06\x01\x05\x05\x02"; /* 1.3.6.1.5.5.2 */
 static gss_OID_desc spnego_mech = {sizeof(spnego_oid) - 1, spnego_oid};
-static char host_based_oid[] = "\x2a\x86\x48\x86\xf7\x12\x01\x02\x01\x04"; /* GSS_C_NT_HOSTBASED_SERVICE */
+static char host_based_oid[] =
+    "\x2a\x86\x48\x86\xf7\x12\x01\x02\x01\x04"; /* GSS_C_NT_HOSTBASED_SERVICE */
 static gss_OID_desc host_based = {sizeof(host_based_oid) - 1, host_based_oid};
 static char user_name_oid[] = "\x2a\x86\x48\x86\xf7\x12\x01\x02\x01\x01"; /* GSS_C_NT_USER_NAME */
 static gss_OID_desc user_name = {sizeof(user_name_oid) - 1, user_name_oid};

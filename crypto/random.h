@@ -3,9 +3,9 @@
  * Whoever needs random bytes (nonces, confounders, subkeys) is handed a kb_rng; so one recorded
  * seed gives one transcript in a test. kb_rng_system is the real one: pools filled by getrandom(2)
  * in a page that the kernel wipes in a forked child, so no two processes draw the same bytes and
- * most draws cost no system call; what was drawn is overwritten in the pool. There are four, so that
- * threads which send messages side by side do not wait for each other.
- * kb_rng_system may be used by any thread at any time; it loads no OpenSSL. */
+ * most draws cost no system call; what was drawn is overwritten in the pool. There are four, so
+ * that threads which send messages side by side do not wait for each other. kb_rng_system may be
+ * used by any thread at any time; it loads no OpenSSL. */
 #ifndef KB_RANDOM_H
 #define KB_RANDOM_H
 

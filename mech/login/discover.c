@@ -9,8 +9,9 @@
 
 #define NUM_QUESTIONS 3
 #define MAX_CANDIDATES ((size_t)2 * KB_DNS_MAX_RECORDS)
-#define MAX_REALM 230  /* leaves room for the labels in front */
-#define PATIENCE_MS 1000 /* with the rest, once there are records: some servers drop URI questions */
+#define MAX_REALM 230 /* leaves room for the labels in front */
+#define PATIENCE_MS                                                                                \
+    1000 /* with the rest, once there are records: some servers drop URI questions */
 #define NUM_TRANSPORTS 3
 
 enum { BY_UDP = 1, BY_TCP = 2, BY_HTTPS = 4 };
@@ -77,8 +78,8 @@ static bool is_domain(kb_bytes name)
     return labels >= 2;
 }
 
-static enum kb_status put_question(struct search *search, enum kb_dns_type type,
-                                   unsigned transport, const char *prefix)
+static enum kb_status put_question(struct search *search, enum kb_dns_type type, unsigned transport,
+                                   const char *prefix)
 {
     struct question *question = &search->questions[search->num_questions];
     kb_bytes realm = search->what->realm;
@@ -261,15 +262,14 @@ static bool is_enough(struct search *search, int64_t now_ms)
 static enum kb_status wait_for_answers(struct search *search)
 {
     struct kb_wait *wait = search->what->wait;
-    int64_t end_ms = wait->deadline_ms == INT64_MAX ? search->start_ms + KB_RESOLVE_LIFE_MS
-                                                    : INT64_MAX;
+    int64_t end_ms =
+        wait->deadline_ms == INT64_MAX ? search->start_ms + KB_RESOLVE_LIFE_MS : INT64_MAX;
     enum kb_status st = KB_OK;
 
     for (take_answers(search); st == KB_OK && !is_enough(search, kb_now_ms());
          take_answers(search)) {
         struct pollfd fds[NUM_QUESTIONS + KB_WAIT_FDS];
-        int64_t until_ms =
-            search->first_ms != INT64_MAX ? search->first_ms + PATIENCE_MS : end_ms;
+        int64_t until_ms = search->first_ms != INT64_MAX ? search->first_ms + PATIENCE_MS : end_ms;
         size_t num = 0;
         int ready;
 
@@ -344,8 +344,8 @@ static enum kb_status make_words(struct search *search, struct kb_arena *arena,
     for (*out_num = 0; *out_num < search->num && *out_num < max; (*out_num)++) {
         const struct kb_dns_rank *rank = &ranks[*out_num];
 
-        out[*out_num] = (struct kb_discovered){make_word(&search->found[rank->index], arena),
-                                               rank->priority};
+        out[*out_num] =
+            (struct kb_discovered){make_word(&search->found[rank->index], arena), rank->priority};
         if (out[*out_num].word == NULL) {
             return kb_error_set(err, KB_E_NO_MEMORY, "No memory for the list of KDCs");
         }

@@ -29,11 +29,11 @@ struct kb_discovered {
 };
 
 /* kb_discover_kdcs makes words of what it finds, best first, in `arena`. *how (in `arena` as well;
- * "" when memory is short) says what was asked and what came of it. KB_OK; KB_NOT_FOUND: there are none; KB_ERROR: the deadline, an interrupt, memory. */
+ * "" when memory is short) says what was asked and what came of it. KB_OK; KB_NOT_FOUND: there are
+ * none; KB_ERROR: the deadline, an interrupt, memory. */
 KB_MUST_USE enum kb_status kb_discover_kdcs(const struct kb_discovery *what, struct kb_arena *arena,
-                                            struct kb_discovered *out, size_t max,
-                                            size_t *out_num, const char **how,
-                                            struct kb_error *err);
+                                            struct kb_discovered *out, size_t max, size_t *out_num,
+                                            const char **how, struct kb_error *err);
 
 /* kb_discover_realm: KB_OK, KB_NOT_FOUND; KB_TIMED_OUT, KB_INTERRUPTED, KB_NO_MEMORY. */
 KB_MUST_USE enum kb_status kb_discover_realm(kb_bytes host, struct kb_wait *wait, char out[256]);

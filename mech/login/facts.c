@@ -123,8 +123,7 @@ bool kb_facts_text(struct kb_identity *identity, const char *name, char out[KB_F
 static bool is_name(const struct kb_options *options, const struct kb_kdc_word *word)
 {
     return word->kind != KB_KDC_UNIX && word->kind != KB_KDC_HTTPS &&
-           options->firewall_host == NULL &&
-           kb_host_family(word->host) == 0;
+           options->firewall_host == NULL && kb_host_family(word->host) == 0;
 }
 
 /* The word as it was, with `address` in place of its host. */

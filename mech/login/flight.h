@@ -1,5 +1,5 @@
-/* flight.h - where a thread begins to fetch a ticket for all that want it, and where it has done so:
- * store/shared.h's flights, with an error for a person. Inside login.
+/* flight.h - where a thread begins to fetch a ticket for all that want it, and where it has done
+ * so: store/shared.h's flights, with an error for a person. Inside login.
  *
  * What `key` stands for is the caller's: KB_SHARED_TGT, or what a target was asked for as. */
 #ifndef KB_FLIGHT_H

@@ -49,8 +49,7 @@ static bool is_reverse(const struct kb_login *login)
     return kb_krb5conf_bool(login->options->krb5conf, KB_NONE, "rdns", false);
 }
 
-void kb_hostname_recall(const struct kb_login *login, const struct kb_target *target,
-                        char out[256])
+void kb_hostname_recall(const struct kb_login *login, const struct kb_target *target, char out[256])
 {
     out[0] = '\0';
     if (counts(login, target)) {

@@ -68,7 +68,8 @@ struct kb_shared *kb_identity_shared(const struct kb_identity *identity);
 struct kb_key_source kb_identity_keys(struct kb_identity *identity);
 
 /* kb_identity_etypes narrows `etypes` to those that the identity has keys for (a keytab, those of
- * its newest kvno first; a password has all); *err (KB_E_KEYTAB_NO_KEY) shows both sides where none is left. `out` has room for num.
+ * its newest kvno first; a password has all); *err (KB_E_KEYTAB_NO_KEY) shows both sides where none
+ * is left. `out` has room for num.
  */
 KB_MUST_USE enum kb_status kb_identity_etypes(const struct kb_identity *identity,
                                               const int32_t *etypes, size_t num, int32_t *out,

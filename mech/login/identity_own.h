@@ -1,6 +1,7 @@
 /* identity_own.h - the inside of kb_identity, shared by identity.c (making one of options),
  * identity_find.c (the list of those that are there, and its lock), identity_keys.c (keys and what
- * was learned), identity_keytab.c (keytabs as files) and identity_digest.c (what the secret is known by). */
+ * was learned), identity_keytab.c (keytabs as files) and identity_digest.c (what the secret is
+ * known by). */
 #ifndef KB_IDENTITY_OWN_H
 #define KB_IDENTITY_OWN_H
 

@@ -1,11 +1,11 @@
 /* learned.h - what one process learned of a principal, a realm or a target, once a reply had
  * decrypted, kept beside the credentials cache for the next: it then asks right the first time.
  *
- * Of a principal the enctype, salt and parameters of its key, and the realm that knows it; of its realm which KDC answered, and
- * that UDP was too small; of a target the realm that it was found in. No secrets, and hints only:
- * what is read here chooses what is asked first, never what is believed, and is checked as what a
- * KDC says (allowed enctypes, rounds of string-to-key). Kept for a month; which KDC is alive, for a
- * day. Any thread. */
+ * Of a principal the enctype, salt and parameters of its key, and the realm that knows it; of its
+ * realm which KDC answered, and that UDP was too small; of a target the realm that it was found in.
+ * No secrets, and hints only: what is read here chooses what is asked first, never what is
+ * believed, and is checked as what a KDC says (allowed enctypes, rounds of string-to-key). Kept for
+ * a month; which KDC is alive, for a day. Any thread. */
 #ifndef KB_LEARNED_H
 #define KB_LEARNED_H
 

@@ -10,8 +10,8 @@
 void kb_locate_init(struct kb_locate *locate, const struct kb_options *options, kb_bytes realm,
                     struct kb_wait *wait, struct kb_events *events)
 {
-    *locate = (struct kb_locate){
-        .options = options, .realm = realm, .wait = wait, .events = events};
+    *locate =
+        (struct kb_locate){.options = options, .realm = realm, .wait = wait, .events = events};
     kb_arena_init(&locate->arena, NULL, 0, MAX_ARENA);
 }
 

@@ -1,8 +1,8 @@
 /* locate.h - where the KDCs of a realm are: KDCHost for the user's own realm, else krb5.conf's kdc
- * lines, else DNS (discover.h) unless dns_lookup_kdc is false. Its primary KDC: PrimaryKDC likewise,
- * else, where KDCHost does not stand in for krb5.conf, that one's primary_kdc (master_kdc); DNS is
- * asked for it where DNS said where the others are.
- * The strings that it hands out live as long as the kb_locate. One thread at a time. */
+ * lines, else DNS (discover.h) unless dns_lookup_kdc is false. Its primary KDC: PrimaryKDC
+ * likewise, else, where KDCHost does not stand in for krb5.conf, that one's primary_kdc
+ * (master_kdc); DNS is asked for it where DNS said where the others are. The strings that it hands
+ * out live as long as the kb_locate. One thread at a time. */
 #ifndef KB_LOCATE_H
 #define KB_LOCATE_H
 

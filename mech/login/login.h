@@ -20,7 +20,8 @@ struct kb_login {
     struct kb_identity *identity;
     struct kb_listener *listener;   /* the credential's callbacks, borrowed; NULL: none */
     struct kb_interrupt *interrupt; /* the credential's, borrowed; NULL: none */
-    int64_t wanted_life; /* seconds that the ticket should have left, if the KDC gives them; 0: any */
+    int64_t
+        wanted_life; /* seconds that the ticket should have left, if the KDC gives them; 0: any */
 };
 
 /* kb_login_start_waiting begins the waiting of a call, with all that may disturb it: Timeout, the

@@ -124,5 +124,5 @@ kb_bytes kb_path_of_host(kb_bytes host, char buf[256])
     buf[host.len] = '\0';
     domain = parent_of(kb_bytes_of(buf, host.len));
     return memchr(buf, ':', host.len) != NULL || inet_pton(AF_INET, buf, &address) == 1 ? KB_NONE
-                                                                                       : domain;
+                                                                                        : domain;
 }

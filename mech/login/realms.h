@@ -59,10 +59,10 @@ kb_bytes kb_realms_learned(struct kb_work *work, const struct kb_target *target,
 void kb_realms_learn(struct kb_work *work, const struct kb_target *target,
                      const struct kb_credential *ticket, bool was_elsewhere);
 
-/* kb_realms_suggested is the realm that a host may be in where nobody says so: with dns_lookup_realm
- * what DNS says; else by krb5.conf's realm_try_domains the first of the host's own name and its
- * domains that has KDCs; else its domain, or default_realm where it has none. In upper case (but
- * DNS's), in `buf` or lent. KB_NONE: none. */
+/* kb_realms_suggested is the realm that a host may be in where nobody says so: with
+ * dns_lookup_realm what DNS says; else by krb5.conf's realm_try_domains the first of the host's own
+ * name and its domains that has KDCs; else its domain, or default_realm where it has none. In upper
+ * case (but DNS's), in `buf` or lent. KB_NONE: none. */
 kb_bytes kb_realms_suggested(struct kb_work *work, kb_bytes host, char buf[256]);
 
 /* kb_realms_is_no_way: the error says that a service or the way to it is not known. */

@@ -14,8 +14,8 @@ kb_bytes kb_realms_learned(struct kb_work *work, const struct kb_target *target,
     char canonical[256];
 
     kb_hostname_recall(work->login, target, canonical);
-    last = kb_shared_find(kb_identity_shared(work->identity),
-                          kb_work_key(target, canonical, &key), 0, INT64_MIN / 2);
+    last = kb_shared_find(kb_identity_shared(work->identity), kb_work_key(target, canonical, &key),
+                          0, INT64_MIN / 2);
     if (last != NULL && last->server->realm.len < 256 &&
         !kb_equal(last->server->realm, last->client->realm)) {
         memcpy(buf, last->server->realm.ptr, last->server->realm.len);

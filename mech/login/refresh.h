@@ -17,9 +17,10 @@
 
 #include "mech/login/work.h"
 
-/* kb_refresh_at is when a ticket is due, by the KDC's clock: between 75 and 85 % of what can be used
- * of its life, which ends `min_life` seconds early. `now` (the KDC's clock) for one that it has just
- * given; INT64_MIN for an older one, whose life began when the KDC says. KB_NEVER: no life. */
+/* kb_refresh_at is when a ticket is due, by the KDC's clock: between 75 and 85 % of what can be
+ * used of its life, which ends `min_life` seconds early. `now` (the KDC's clock) for one that it
+ * has just given; INT64_MIN for an older one, whose life began when the KDC says. KB_NEVER: no
+ * life. */
 int64_t kb_refresh_at(const struct kb_credential *credential, int64_t min_life, int64_t now);
 
 /* kb_refresh_ticket refreshes the ticket under `key`, which kb_shared_look found due; the new one

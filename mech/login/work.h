@@ -24,11 +24,11 @@ struct kb_work {
     int32_t as_etypes[KB_WORK_MAX_ETYPES]; /* those that the identity has keys for */
     size_t num_as_etypes;
     struct kb_hint_buf hint_bytes;
-    struct kb_arena arena;              /* what the policy points to */
-    struct kb_credential *tgt;          /* what this call logged in for; NULL: it did not */
-    bool refreshed_tgt;                 /* or tried to: once in a call */
-    bool log_in_tried;                  /* once in a call */
-    bool refreshed_realm;               /* the same of another realm's */
+    struct kb_arena arena;     /* what the policy points to */
+    struct kb_credential *tgt; /* what this call logged in for; NULL: it did not */
+    bool refreshed_tgt;        /* or tried to: once in a call */
+    bool log_in_tried;         /* once in a call */
+    bool refreshed_realm;      /* the same of another realm's */
     int64_t later_than; /* of a refresh: when the ticket at hand ends. One from the cache that ends
                            no later is none; 0: any will do */
     const struct kb_principal *file_as; /* the name of the ticket that this call brought, for the

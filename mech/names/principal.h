@@ -1,8 +1,8 @@
 /* principal.h - principal names: parsed, printed, compared. RFC 4120 6; MIT's text form.
  *
  * A kb_principal is immutable, counted and one heap block; any number of threads may read it. Its
- * `name` is the very struct that the codec encodes. Text form: components joined by `/`, `@` and the
- * realm, with `\` before `/`, `@`, `\`, and \n \t \b \0 for those (MIT's krb5_parse_name). */
+ * `name` is the very struct that the codec encodes. Text form: components joined by `/`, `@` and
+ * the realm, with `\` before `/`, `@`, `\`, and \n \t \b \0 for those (MIT's krb5_parse_name). */
 #ifndef KB_PRINCIPAL_H
 #define KB_PRINCIPAL_H
 
@@ -33,8 +33,8 @@ struct kb_principal *kb_principal_new(kb_bytes realm, const kb_principal_name *n
  * With KB_NT_ENTERPRISE the whole text up to an unescaped second `@` is one component. With
  * KB_NT_PRINCIPAL the type is inferred as MIT does (krbtgt/X, WELLKNOWN/X). KB_MALFORMED for an
  * empty name, a trailing backslash, a NUL, two realms, a `/` in the realm. */
-KB_MUST_USE enum kb_status kb_principal_parse(kb_bytes text, int32_t name_type, kb_bytes default_realm,
-                                              struct kb_principal **out);
+KB_MUST_USE enum kb_status kb_principal_parse(kb_bytes text, int32_t name_type,
+                                              kb_bytes default_realm, struct kb_principal **out);
 
 /* kb_principal_service makes service/host@realm of type NT_SRV_HST (host may be KB_NONE). */
 struct kb_principal *kb_principal_service(kb_bytes service, kb_bytes host, kb_bytes realm);

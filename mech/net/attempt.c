@@ -72,8 +72,8 @@ static void close_attempt(const struct kb_race *race, struct kb_attempt *attempt
     attempt->end_ms = race->now_ms;
 }
 
-/* A connection that was kept may have been closed by the KDC meanwhile: that is no failure. (No proof
- * is sent on it: lanes.c.) */
+/* A connection that was kept may have been closed by the KDC meanwhile: that is no failure. (No
+ * proof is sent on it: lanes.c.) */
 static bool is_outdated(const struct kb_race *race, const struct kb_attempt *attempt)
 {
     return attempt->reused && attempt->conn.in_len == 0 &&

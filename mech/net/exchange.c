@@ -102,8 +102,8 @@ static struct kb_places *places_for(struct kb_net_session *net, const struct kb_
     return kb_places_of(net, send->realm, false, err);
 }
 
-/* None of the realm's KDCs could be reached. If we know of them from a while ago, the network may be
- * another one by now; a proof is left to the machine, which asks without one next. */
+/* None of the realm's KDCs could be reached. If we know of them from a while ago, the network may
+ * be another one by now; a proof is left to the machine, which asks without one next. */
 static bool look_again(struct kb_net_session *net, const struct kb_race *race,
                        const struct kb_error *err)
 {

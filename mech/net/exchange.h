@@ -36,7 +36,7 @@ struct kb_kdc {
                                      up to the first NULL; none: whom the system trusts */
     unsigned priority; /* lower ones are asked first; of one priority, those that are known to be
                           fast, else in the order of the list */
-    bool absolute; /* the name is whole, as DNS gave it: no search domain is tried */
+    bool absolute;     /* the name is whole, as DNS gave it: no search domain is tried */
 };
 
 enum kb_family { KB_FAMILY_ANY, KB_FAMILY_IPV4, KB_FAMILY_IPV6 };
@@ -59,8 +59,8 @@ struct kb_socket_options {
     const char *firewall_data; /* NULL: none */
 };
 
-/* Tells the kb_locate_fn below that none of its KDCs could be reached. True: it was something remembered, so that asking
- * again may say something else. */
+/* Tells the kb_locate_fn below that none of its KDCs could be reached. True: it was something
+ * remembered, so that asking again may say something else. */
 typedef bool (*kb_relocate_fn)(void *ctx, kb_bytes realm);
 
 /* From the options; copied. */

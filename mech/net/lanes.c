@@ -96,8 +96,8 @@ void kb_lanes_init(struct kb_race *race)
     struct kb_place *sorted[KB_MAX_KDCS], *own;
     size_t num;
 
-    /* Its KDC may have closed it, or be about to (MIT's does, after each answer). A proof that is lost
-     * so would count as judged: it has a connection of its own. */
+    /* Its KDC may have closed it, or be about to (MIT's does, after each answer). A proof that is
+     * lost so would count as judged: it has a connection of its own. */
     if (race->net->kept.place != NULL &&
         (race->send->proof || !kb_conn_is_idle(&race->net->kept.conn))) {
         kb_kept_drop(race->net);

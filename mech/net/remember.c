@@ -166,12 +166,11 @@ static int64_t life_of_records(const struct kb_dns_records *records)
 static int64_t life_of(const struct kb_asked *asked, const struct kb_resolved *answer)
 {
     if (asked->type != 0) {
-        return answer->records != NULL             ? life_of_records(answer->records)
-               : answer->error == HOST_NOT_FOUND ||
-                       answer->error == NO_DATA ? KB_NEGATIVE_LIFE_MS
-                                                : KB_FAILED_LIFE_MS;
+        return answer->records != NULL ? life_of_records(answer->records)
+               : answer->error == HOST_NOT_FOUND || answer->error == NO_DATA ? KB_NEGATIVE_LIFE_MS
+                                                                             : KB_FAILED_LIFE_MS;
     }
-    return answer->error == 0                                            ? KB_NAME_LIFE_MS
+    return answer->error == 0                                           ? KB_NAME_LIFE_MS
            : answer->error == EAI_NONAME || answer->error == EAI_NODATA ? KB_NEGATIVE_LIFE_MS
                                                                         : KB_FAILED_LIFE_MS;
 }

@@ -27,8 +27,8 @@ struct kb_resolve {
     bool dropped;     /* nobody waits any more: the helper frees it. Guarded by lock */
     int fd;           /* eventfd; -1: none was needed */
     unsigned flags;
-    int type;            /* of records of DNS; 0: addresses */
-    unsigned generation; /* of what is remembered, when it was asked */
+    int type;                  /* of records of DNS; 0: addresses */
+    unsigned generation;       /* of what is remembered, when it was asked */
     struct kb_resolved answer; /* the helper's while RUNNING, then the asker's */
     char host[];
 };
@@ -135,10 +135,10 @@ static void ask_records(struct kb_resolve *question)
     if (len >= 0) {
         kb_bytes bytes = kb_bytes_of(reply, len < MAX_REPLY ? (size_t)len : MAX_REPLY);
 
-        answer->error = kb_dns_parse(bytes, (enum kb_dns_type)question->type, &answer->records) ==
-                                KB_OK
-                            ? 0
-                            : NO_RECOVERY;
+        answer->error =
+            kb_dns_parse(bytes, (enum kb_dns_type)question->type, &answer->records) == KB_OK
+                ? 0
+                : NO_RECOVERY;
     }
     free(reply);
 }

@@ -26,7 +26,7 @@ enum kb_resolve_flags {
     KB_RESOLVE_REVERSE = 2,   /* and the name of the first address in place of it */
     KB_RESOLVE_IPV4 = 4,      /* addresses of this family only; at most one of the two */
     KB_RESOLVE_IPV6 = 8,
-    KB_RESOLVE_UNIX = 16, /* `host` is the path of a UNIX socket */
+    KB_RESOLVE_UNIX = 16,     /* `host` is the path of a UNIX socket */
     KB_RESOLVE_ABSOLUTE = 32, /* the name is whole: no search domain is tried */
 };
 

@@ -1,10 +1,11 @@
-/* ap.h - the AP exchange and the security context that comes of it. RFC 4120 3.2, 5.5; RFC 4121 4.1.
+/* ap.h - the AP exchange and the security context that comes of it. RFC 4120 3.2, 5.5; RFC
+ * 4121 4.1.
  *
- * kb_ap is one initiator context: made from a service ticket, it gives the AP-REQ, takes the AP-REP,
- * and then holds keys, flags, sequence numbers and the replay window for mech/protocol/token. It
- * leans on no credential: it keeps references on the keys it needs.
- * Before it is established one thread at a time; afterwards its messages may be made and taken by
- * several threads at once (token.h). No heap beyond the object while it is half open. */
+ * kb_ap is one initiator context: made from a service ticket, it gives the AP-REQ, takes the
+ * AP-REP, and then holds keys, flags, sequence numbers and the replay window for
+ * mech/protocol/token. It leans on no credential: it keeps references on the keys it needs. Before
+ * it is established one thread at a time; afterwards its messages may be made and taken by several
+ * threads at once (token.h). No heap beyond the object while it is half open. */
 #ifndef KB_AP_H
 #define KB_AP_H
 
@@ -14,8 +15,8 @@
 #include "mech/report/error.h"
 
 /* The flags of the RFC 4121 checksum, which are GSS-API's. DELEG goes out where there is a TGT to
- * forward, DELEG_POLICY (RFC 5896) never: it is GSS-API's own. TRANS is the caller's to ask for, who
- * knows whether contexts can be exported. */
+ * forward, DELEG_POLICY (RFC 5896) never: it is GSS-API's own. TRANS is the caller's to ask for,
+ * who knows whether contexts can be exported. */
 #define KB_GSS_DELEG 0x1u
 #define KB_GSS_MUTUAL 0x2u
 #define KB_GSS_REPLAY 0x4u
@@ -39,14 +40,14 @@ struct kb_ap_request {
     /* The mechanism's OID (DER contents), constant memory that outlives the context: messages of
      * RFC 1964 are framed by it. Empty: krb5's. */
     kb_bytes mech;
-    uint32_t flags;                   /* KB_GSS_*: what is asked of the peer and granted */
+    uint32_t flags; /* KB_GSS_*: what is asked of the peer and granted */
     const struct kb_channel_bindings *bindings; /* NULL: none */
-    bool bindings_required; /* GSS_C_CHANNEL_BOUND_FLAG: KERB_AP_OPTIONS_CBT */
+    bool bindings_required;                     /* GSS_C_CHANNEL_BOUND_FLAG: KERB_AP_OPTIONS_CBT */
     /* Ours, best first: with mutual authentication offered to the acceptor (RFC 4537) where the
      * session key's is not the best; an acceptor subkey of any other is refused. */
     const int32_t *etypes;
     size_t num_etypes;
-    int64_t clock_offset; /* microseconds */
+    int64_t clock_offset;            /* microseconds */
     struct kb_credential *forwarded; /* the TGT that the service gets; NULL: none */
 };
 
@@ -54,7 +55,8 @@ struct kb_ap;
 
 /* kb_ap_new makes the context and its AP-REQ (bare, not framed; in `arena`). */
 KB_MUST_USE enum kb_status kb_ap_new(const struct kb_env *env, const struct kb_ap_request *request,
-                                     struct kb_arena *arena, struct kb_ap **out, kb_bytes *out_ap_req);
+                                     struct kb_arena *arena, struct kb_ap **out,
+                                     kb_bytes *out_ap_req);
 void kb_ap_free(struct kb_ap *ap); /* wipes; NULL is accepted */
 
 /* kb_ap_reply takes the acceptor's answer (bare AP-REP, or KRB-ERROR). With DCE_STYLE a third leg
@@ -62,10 +64,11 @@ void kb_ap_free(struct kb_ap *ap); /* wipes; NULL is accepted */
  * the service said: KB_E_TICKET_EXPIRED where a new ticket would help, with the KRB-ERROR's code in
  * kdc_code. After a failure the context is good for nothing but to be freed. */
 KB_MUST_USE enum kb_status kb_ap_reply(struct kb_ap *ap, const struct kb_env *env, kb_bytes token,
-                                       struct kb_arena *arena, kb_bytes *out_token, struct kb_error *err);
+                                       struct kb_arena *arena, kb_bytes *out_token,
+                                       struct kb_error *err);
 
 bool kb_ap_established(const struct kb_ap *ap);
-uint32_t kb_ap_flags(const struct kb_ap *ap); /* KB_GSS_*, as granted */
+uint32_t kb_ap_flags(const struct kb_ap *ap);  /* KB_GSS_*, as granted */
 int64_t kb_ap_endtime(const struct kb_ap *ap); /* of the ticket, UTC seconds, local clock */
 const struct kb_principal *kb_ap_client(const struct kb_ap *ap);
 const struct kb_principal *kb_ap_server(const struct kb_ap *ap);

@@ -6,10 +6,10 @@
  * the key is known to fit; a refused one is followed by a second only if the KDC then names another
  * salt, parameters or enctype. Times in unprotected errors serve the one retry that they cause.
  * With canonicalize, or an enterprise name, the KDC may refer the client to another realm (RFC 6806
- * 7), at most KB_AS_MAX_REALMS in a row and to none twice, and may write its name its own way. Where
- * that led before (hint.realm) is asked at once, and the realm in the user's name if it no longer
- * knows the user there. A first request has no proof where the KDC might be that of another realm.
- * String-to-key never costs more than policy.max_iterations in one login.
+ * 7), at most KB_AS_MAX_REALMS in a row and to none twice, and may write its name its own way.
+ * Where that led before (hint.realm) is asked at once, and the realm in the user's name if it no
+ * longer knows the user there. A first request has no proof where the KDC might be that of another
+ * realm. String-to-key never costs more than policy.max_iterations in one login.
  *
  * Owns an arena (wiped by kb_as_free), borrows what kb_as_request points to until then, and a reply
  * only until the step returns. One thread at a time. */

@@ -33,8 +33,8 @@ struct kb_credential {
     _Atomic unsigned refs;
 };
 
-/* kb_credential_new copies `ticket` and `addresses` and takes references on the rest of *parts; NULL when memory is
- * short. */
+/* kb_credential_new copies `ticket` and `addresses` and takes references on the rest of *parts;
+ * NULL when memory is short. */
 struct kb_credential *kb_credential_new(const struct kb_credential *parts);
 struct kb_credential *kb_credential_ref(struct kb_credential *credential);
 void kb_credential_free(struct kb_credential *credential); /* NULL is accepted */

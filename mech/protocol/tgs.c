@@ -113,8 +113,8 @@ static enum kb_step ask(struct kb_tgs *tgs, int64_t offset, bool canonicalize,
 static bool was_visited(const struct kb_tgs *tgs, kb_bytes realm)
 {
     const struct kb_credential *first = tgs->request.tgt;
-    bool visited = kb_equal(realm, first->client->realm) ||
-                   kb_equal(realm, first->server->realm) || kb_equal(realm, tgs->realm);
+    bool visited = kb_equal(realm, first->client->realm) || kb_equal(realm, first->server->realm) ||
+                   kb_equal(realm, tgs->realm);
 
     for (size_t i = 0; i < tgs->num_referrals && !visited; i++) {
         visited = kb_equal(tgs->referrals[i]->server->realm, realm);

@@ -6,8 +6,8 @@
  * sname is the one asked for, or krbtgt/X (a referral: X not visited yet, at most ten realms), or
  * another service of the same KDC (an alias). The ticket's own enctype is the service's business.
  *
- * Where krbtgt/X itself is asked for, the KDC may answer with the TGT of a realm that is nearer to X
- * (RFC 4120 3.3.1): that ends the exchange, and whoever asked decides how to go on.
+ * Where krbtgt/X itself is asked for, the KDC may answer with the TGT of a realm that is nearer to
+ * X (RFC 4120 3.3.1): that ends the exchange, and whoever asked decides how to go on.
  *
  * That a service is trusted with the user's tickets (ok-as-delegate) is a realm's word. It is
  * believed only where all realms on the way to it have the flag in their TGTs, as MIT's client
@@ -31,7 +31,7 @@ struct kb_tgs_request {
     bool primary;         /* ask the realms' primary KDCs, where there are any */
     bool forwarded; /* a TGT to be handed on: `service` is the one that `tgt` is for (RFC 4120 2.6),
                        and what comes holds at every address */
-    bool renew;     /* `service` is the one that `tgt` is for: its life begins again (RFC 4120 2.3) */
+    bool renew; /* `service` is the one that `tgt` is for: its life begins again (RFC 4120 2.3) */
 };
 
 struct kb_tgs;

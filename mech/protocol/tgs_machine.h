@@ -31,8 +31,8 @@ struct kb_tgs {
     struct kb_error error;
     const char *peer; /* who sent the reply in hand */
 
-    struct kb_credential *tgt; /* that we ask with now: krbtgt/realm@... */
-    kb_bytes realm;            /* whose KDC we ask; points into tgt */
+    struct kb_credential *tgt;                          /* that we ask with now: krbtgt/realm@... */
+    kb_bytes realm;                                     /* whose KDC we ask; points into tgt */
     struct kb_credential *referrals[KB_TGS_MAX_REALMS]; /* that were followed */
     size_t num_referrals;
     bool retried; /* this realm was asked again because of an error (clock, REPEAT) */

@@ -68,9 +68,9 @@ static inline struct kb_piece sign_piece(kb_bytes bytes)
     return kb_piece_sign(bytes);
 }
 
-/* Direction, and the acceptor's subkey where it asserted one (RFC 4121 2): as MIT answers it, a token
- * that fails here is one whose signature does not verify. Other flags are ignored (4.2.2), though
- * covered by the MAC; so is, as with MIT, that of a subkey that there is not. */
+/* Direction, and the acceptor's subkey where it asserted one (RFC 4121 2): as MIT answers it, a
+ * token that fails here is one whose signature does not verify. Other flags are ignored (4.2.2),
+ * though covered by the MAC; so is, as with MIT, that of a subkey that there is not. */
 static inline bool flags_fit(const struct kb_ap *ap, const struct header *header)
 {
     uint8_t wanted = flags_of(ap, !ap->acceptor);
@@ -133,7 +133,8 @@ static inline enum kb_status read_mic(const struct kb_ap *ap, kb_bytes token, kb
     if (header.token_id != TOK_MIC || header.ec != 0xffff || header.rrc != 0xffff) {
         return KB_MALFORMED;
     }
-    /* Sealed SHALL NOT be set in MIC tokens (4.2.2). A checksum of another length does not verify. */
+    /* Sealed SHALL NOT be set in MIC tokens (4.2.2). A checksum of another length does not verify.
+     */
     if (!flags_fit(ap, &header) || (header.flags & FLAG_SEALED) != 0 || r.rest.len != mac_len) {
         return KB_BAD_INTEGRITY;
     }

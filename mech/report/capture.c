@@ -83,10 +83,10 @@ static struct kb_flow flow_of(const struct sockaddr *local, const struct sockadd
 
 /* --- streams ---
  * A connection is shown as one for each request and its reply, also where it carries several
- * (net/transport.h); a dissector then remarks that ports are used again. Between the two is kept what
- * the reply acknowledges: half a hash of the connection, and the sequence number. The peer's own
- * number is made of that one. Where two connections meet in a slot one of them loses its number,
- * which costs a remark of the dissector's. No lock: a fork may come at any time. */
+ * (net/transport.h); a dissector then remarks that ports are used again. Between the two is kept
+ * what the reply acknowledges: half a hash of the connection, and the sequence number. The peer's
+ * own number is made of that one. Where two connections meet in a slot one of them loses its
+ * number, which costs a remark of the dissector's. No lock: a fork may come at any time. */
 static _Atomic uint64_t slots[128];
 
 static uint64_t hash_of(const struct kb_flow *flow)

@@ -1,10 +1,10 @@
 /* error.h - the error object: what failed, with whom, what they said, what to do.
  *
- * Filled by the layer that knows with whom we spoke, passed up by one road, turned into a GSS major,
- * a minor and one line by mech/spi/status. Its kinds are the rows of error.def; a row gives the GSS
- * minor (KB_MINOR_BASE + its number: a bounded set, SPI.md 4), the GSS major, the reference's
- * number for the Error event, a generic text and the hint that ends the line.
- * A kb_error is the caller's memory (its stack), zero-initialised; one thread at a time. */
+ * Filled by the layer that knows with whom we spoke, passed up by one road, turned into a GSS
+ * major, a minor and one line by mech/spi/status. Its kinds are the rows of error.def; a row gives
+ * the GSS minor (KB_MINOR_BASE + its number: a bounded set, SPI.md 4), the GSS major, the
+ * reference's number for the Error event, a generic text and the hint that ends the line. A
+ * kb_error is the caller's memory (its stack), zero-initialised; one thread at a time. */
 #ifndef KB_ERROR_H
 #define KB_ERROR_H
 
@@ -31,8 +31,8 @@ struct kb_error {
     char text[960];    /* what failed, with whom, what they said; no hint, no final stop */
 };
 
-/* kb_error_set makes *err the given kind with a sentence; a no-op if it holds one already (the first
- * cause stays) or if err is NULL. Foreign text in the arguments must have been escaped
+/* kb_error_set makes *err the given kind with a sentence; a no-op if it holds one already (the
+ * first cause stays) or if err is NULL. Foreign text in the arguments must have been escaped
  * (kb_buf_add_escaped). Always returns KB_ERROR, so `return kb_error_set(...)` reads well. */
 enum kb_status kb_error_set(struct kb_error *err, enum kb_error_code code, const char *format, ...)
     KB_PRINTF(3, 4);
@@ -49,7 +49,8 @@ enum kb_status kb_error_status(struct kb_error *err, enum kb_error_code code, en
 /* kb_error_copy passes an error on that was kept; as kb_error_set, the first cause stays. */
 enum kb_status kb_error_copy(struct kb_error *err, const struct kb_error *from);
 
-/* kb_error_cause notes the errno of the system call behind an error whose sentence has it already. */
+/* kb_error_cause notes the errno of the system call behind an error whose sentence has it already.
+ */
 void kb_error_cause(struct kb_error *err, int sys_errno);
 
 /* kb_error_context puts "context: " in front of the sentence. */
@@ -61,8 +62,8 @@ void kb_error_line(const struct kb_error *err, struct kb_buf *out);
 /* Columns of error.def. */
 const char *kb_error_text(enum kb_error_code code);
 const char *kb_error_hint(enum kb_error_code code);
-uint32_t kb_error_major(enum kb_error_code code);  /* a GSS routine error */
-int kb_error_reference(enum kb_error_code code);   /* component-reference.txt; see reference.h */
+uint32_t kb_error_major(enum kb_error_code code); /* a GSS routine error */
+int kb_error_reference(enum kb_error_code code);  /* component-reference.txt; see reference.h */
 
 /* GSS minor codes: KB_MINOR_BASE + kb_error_code. "KB" in ASCII, away from errno, com_err tables
  * and the mechglue's own numbers. */

@@ -62,8 +62,8 @@ void kb_log(struct kb_events *events, unsigned level, const char *format, ...) K
 void kb_trail(struct kb_events *events, enum kb_direction direction, const char *peer,
               kb_bytes message);
 
-/* kb_trail_part shows, between the messages, the part of `peer`'s message that was decrypted: a value
- * of `type` (asn1/types.h), keys masked. */
+/* kb_trail_part shows, between the messages, the part of `peer`'s message that was decrypted: a
+ * value of `type` (asn1/types.h), keys masked. */
 void kb_trail_part(struct kb_events *events, const char *peer, const struct kb_type *type,
                    const void *value);
 

@@ -51,9 +51,9 @@ OM_uint32 kb_initiate(OM_uint32 *minor, struct kb_gss_ctx *ctx, const struct kb_
 OM_uint32 kb_initiate_reply(OM_uint32 *minor, struct kb_gss_ctx *ctx, gss_buffer_t in,
                             gss_buffer_t out);
 
-/* kb_ctx_limit notes the lifetime that the program asks for, in seconds; 0 and GSS_C_INDEFINITE: any.
- * The context tells no longer one (its messages do not end with it, as the platform's do not), and
- * a ticket that would end before may be replaced by a longer one. */
+/* kb_ctx_limit notes the lifetime that the program asks for, in seconds; 0 and GSS_C_INDEFINITE:
+ * any. The context tells no longer one (its messages do not end with it, as the platform's do not),
+ * and a ticket that would end before may be replaced by a longer one. */
 void kb_ctx_limit(struct kb_gss_ctx *ctx, struct kb_login *login, OM_uint32 time_req);
 
 /* kb_ctx_endtime is when the ticket ends, or what the program asked for does: UTC seconds, local

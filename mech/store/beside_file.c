@@ -16,7 +16,7 @@
     (INT64_C(1) << 30) /* beyond the table; all stay below 2^31, for old file servers */
 #define TURN_MS 2
 #define NUM_MARKS 256
-#define MAX_READS 3 /* of a table that is being written */
+#define MAX_READS 3     /* of a table that is being written */
 #define FIRST_ROOM 1024 /* bytes of a slot; of most tables that is all */
 
 /* --- locks --- */

@@ -2,8 +2,8 @@
  *
  * Each thread initiates to every target, beginning at another one, ROUNDS times, from a cold start
  * and with stacks of 64 KiB. It says what failed and exits 1; with `time`, how many milliseconds
- * passed from when all could begin until the last had its token, and how many of CPU. Built with the sanitizers that the
- * plugin is built with, it shows what a real program's threads do to it. */
+ * passed from when all could begin until the last had its token, and how many of CPU. Built with
+ * the sanitizers that the plugin is built with, it shows what a real program's threads do to it. */
 #include "config.h"
 #include <gssapi/gssapi_ext.h>
 #include <pthread.h>

@@ -1,5 +1,5 @@
-/* forge.h - tokens of RFC 4121 with whatever in them, and valid: made with the keys of an acceptor's
- * lucid context by the platform's libkrb5. Times nobody: one thread. */
+/* forge.h - tokens of RFC 4121 with whatever in them, and valid: made with the keys of an
+ * acceptor's lucid context by the platform's libkrb5. Times nobody: one thread. */
 #ifndef KB_TEST_FORGE_H
 #define KB_TEST_FORGE_H
 
@@ -12,7 +12,8 @@
 enum forge_kind { FORGE_SEAL, FORGE_SIGN, FORGE_MIC, FORGE_KINDS };
 
 /* What stands in a token. `inner_*` are the sealed header's; the filler of a sealed message is
- * `fill` bytes long, whatever `ec` says. A signed one's checksum is of a header with EC and RRC 0. */
+ * `fill` bytes long, whatever `ec` says. A signed one's checksum is of a header with EC and RRC 0.
+ */
 struct forge {
     enum forge_kind kind;
     const gss_krb5_lucid_key_t *key;
@@ -21,7 +22,7 @@ struct forge {
     uint8_t flags, inner_flags, filler, inner_filler;
     uint64_t seq, inner_seq;
     size_t fill, lacks; /* lacks: so much of the sealed header's end is not there */
-    size_t rotate; /* by how much the token is rotated to the right */
+    size_t rotate;      /* by how much the token is rotated to the right */
     gss_buffer_desc message;
 };
 

@@ -11,9 +11,9 @@
 extern struct loop l;  /* the contexts; the initiator's is tested */
 extern size_t mac_len; /* of a checksum in them */
 
-/* By which call tokens are taken: gss_unwrap and gss_verify_mic, where COARSE makes all errors one; or
- * their iov forms, coarse too, with a whole token, into its own memory or into new, or with a token
- * in parts. */
+/* By which call tokens are taken: gss_unwrap and gss_verify_mic, where COARSE makes all errors one;
+ * or their iov forms, coarse too, with a whole token, into its own memory or into new, or with a
+ * token in parts. */
 extern enum via { FLAT, COARSE, STREAM, ALLOCATED, PARTS } via;
 
 extern const char *const kind_names[];
@@ -22,9 +22,9 @@ extern const char *const kind_names[];
 void note(OM_uint32 major);
 void end_notes(void);
 
-/* next_of walks from 0 to `last`, the end of a range of 4,096 or more: the first and the last 300 one
- * by one, where what could be miscounted lies, and between them every 37th; with KB_TEST_WHOLE in the
- * environment, each. */
+/* next_of walks from 0 to `last`, the end of a range of 4,096 or more: the first and the last 300
+ * one by one, where what could be miscounted lies, and between them every 37th; with KB_TEST_WHOLE
+ * in the environment, each. */
 unsigned next_of(unsigned last, unsigned number);
 
 gss_buffer_desc message_of(size_t len); /* lent, one at a time */

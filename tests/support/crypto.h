@@ -49,8 +49,8 @@ static inline void use_mode(void)
     }
 }
 
-/* The FIPS provider has AES and SHA; Camellia and what is older it has not. RC4 is where openssl.cnf
- * has the legacy provider. */
+/* The FIPS provider has AES and SHA; Camellia and what is older it has not. RC4 is where
+ * openssl.cnf has the legacy provider. */
 static inline bool lacks(int32_t etype)
 {
     if (kb_provider_mode() == KB_CRYPTO_SYSTEM && etype == KB_ENCTYPE_RC4_HMAC) {

@@ -36,8 +36,8 @@ void wire_each(const char *folder, void (*each)(struct wire *wire, void *ctx), v
 /* wire_file reads any file below $KB_SRCDIR, as "tests/wire/files/mit-one.keytab"; free its ptr. */
 kb_bytes wire_file(const char *path);
 
-/* wire_stride is by how much a loop over every bit or byte goes on: 1, or KB_TEST_STRIDE, where a run
- * is slow (valgrind) and the whole loop runs elsewhere. */
+/* wire_stride is by how much a loop over every bit or byte goes on: 1, or KB_TEST_STRIDE, where a
+ * run is slow (valgrind) and the whole loop runs elsewhere. */
 size_t wire_stride(void);
 
 /* A kb_rng that gives recorded bytes: the nth draw is the nth string added, which must have the

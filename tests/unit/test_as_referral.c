@@ -231,8 +231,7 @@ static void lab_again(struct lab *lab, bool enterprise, const char *realm)
     lab_init(lab, true, enterprise);
     kb_as_free(lab->as);
     lab->request.first_proof = true;
-    lab->request.hint =
-        (struct kb_key_hint){18, KB_LIT(MINIKDC_SALT), {rounds, 4}, kb_str(realm)};
+    lab->request.hint = (struct kb_key_hint){18, KB_LIT(MINIKDC_SALT), {rounds, 4}, kb_str(realm)};
     lab->as = kb_as_new(&lab->client.env, &lab->request);
     assert_non_null(lab->as);
     lab->step = kb_as_step(lab->as, KB_NONE, "", &lab->send);

@@ -22,8 +22,7 @@ static void use_modules(void)
 {
     char path[4096];
 
-    assert_true(snprintf(path, sizeof(path), "%s/tests/support", build_dir()) <
-                (int)sizeof(path));
+    assert_true(snprintf(path, sizeof(path), "%s/tests/support", build_dir()) < (int)sizeof(path));
     assert_int_equal(setenv("OPENSSL_MODULES", path, 1), 0);
 }
 

@@ -45,8 +45,8 @@ static int answer(const char *name, int type, uint8_t *reply, int max, int *out_
             usleep(1000);
         }
         if (rows[i].data != NULL) {
-            uint8_t head[11] = {0, (uint8_t)(type >> 8), (uint8_t)type, 0, 1, 0, 0, 1, 0, 0,
-                                (uint8_t)rows[i].len};
+            uint8_t head[11] = {0, (uint8_t)(type >> 8), (uint8_t)type, 0, 1, 0, 0, 1, 0,
+                                0, (uint8_t)rows[i].len};
 
             memcpy(reply + len, head, sizeof(head));
             memcpy(reply + len + sizeof(head), rows[i].data, rows[i].len);
@@ -220,8 +220,8 @@ static void silence(void **state)
 
 static void what_is_not_asked(void **state)
 {
-    static const char *const realms[] = {"TEST", "", "A.", ".A", "A..TEST", "192.0.2.1", "A/B.TEST",
-                                         "A TEST.X", "1.2"};
+    static const char *const realms[] = {"TEST",      "",         "A.",       ".A", "A..TEST",
+                                         "192.0.2.1", "A/B.TEST", "A TEST.X", "1.2"};
     static const char *const none[] = {NULL};
 
     (void)state;

@@ -43,7 +43,8 @@ static void begin(struct maker *maker)
 
     maker->len = maker->num = 0;
     put(maker, header, sizeof(header));
-    put(maker, NAME("\x09_kerberos\x04_udp\x01" "a\x04test"));
+    put(maker, NAME("\x09_kerberos\x04_udp\x01"
+                    "a\x04test"));
     put16(maker, 33);
     put16(maker, 1);
 }
@@ -157,7 +158,8 @@ static void wrong_targets(void **state)
         {"\3kdc", 4},
         {NAME("\3k c\1a")},
         {NAME("\3k\0c\1a")},
-        {NAME("\x40" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")},
+        {NAME("\x40"
+              "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")},
     };
     struct maker *maker = *state;
 
@@ -322,9 +324,12 @@ static void failures_live_shortly(void **state)
         int type, error;
         int64_t life_ms;
     } rows[] = {
-        {KB_DNS_SRV, HOST_NOT_FOUND, 10000}, {KB_DNS_SRV, NO_DATA, 10000},
-        {KB_DNS_SRV, TRY_AGAIN, 1000},       {KB_DNS_SRV, NO_RECOVERY, 1000},
-        {0, EAI_NONAME, 10000},              {0, EAI_AGAIN, 1000},
+        {KB_DNS_SRV, HOST_NOT_FOUND, 10000},
+        {KB_DNS_SRV, NO_DATA, 10000},
+        {KB_DNS_SRV, TRY_AGAIN, 1000},
+        {KB_DNS_SRV, NO_RECOVERY, 1000},
+        {0, EAI_NONAME, 10000},
+        {0, EAI_AGAIN, 1000},
         {0, 0, 30000},
     };
 

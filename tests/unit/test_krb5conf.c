@@ -112,8 +112,8 @@ static const char realms[] =
 
 static void kdcs_are_listed_in_order(void **state)
 {
-    static const char *const wanted[] = {"k1:88", "tcp/k2", "https://p/KdcProxy",
-                                         "[2001:db8::1]:750", "k3", "k4"};
+    static const char *const wanted[] = {
+        "k1:88", "tcp/k2", "https://p/KdcProxy", "[2001:db8::1]:750", "k3", "k4"};
     const struct kb_krb5conf *conf = parse(realms);
     kb_opt_LIST kdcs = kb_krb5conf_kdcs(conf, KB_LIT("A.TEST"));
 
@@ -457,10 +457,8 @@ static void lists_of_realms(void **state)
                      KB_NOT_FOUND);
     assert_string_equal(kb_krb5conf_http_anchor(conf, KB_LIT("A"), 1), "DIR:/b");
     assert_null(kb_krb5conf_http_anchor(conf, KB_LIT("A"), 2));
-    assert_true(
-        kb_krb5conf_realm_bool(conf, KB_LIT("A"), "disable_encrypted_timestamp", false));
-    assert_false(
-        kb_krb5conf_realm_bool(conf, KB_LIT("E"), "disable_encrypted_timestamp", false));
+    assert_true(kb_krb5conf_realm_bool(conf, KB_LIT("A"), "disable_encrypted_timestamp", false));
+    assert_false(kb_krb5conf_realm_bool(conf, KB_LIT("E"), "disable_encrypted_timestamp", false));
     kb_krb5conf_put(conf);
 }
 

@@ -150,7 +150,8 @@ static const char *const files[] = {
     "[a]\n = 1\n",
     "[a]\n x\n",
     "[a]\n x = = 1\n x =\t\t2 = 3\n",
-    "[a]\n x = \"1 2\" 3\n x = \"\"\n x = \"a\\\"b\\n\\t\\b\\\\\\q\" \n x = \"open  \n x = \"open\\\n",
+    "[a]\n x = \"1 2\" 3\n x = \"\"\n x = \"a\\\"b\\n\\t\\b\\\\\\q\" \n x = \"open  \n x = "
+    "\"open\\\n",
     "[a]\n x = '1'\n x = a \"b\" c\n",
     "[a]\n x = 1 # no comment\n # y = 2\n ; y = 3\n#y = 4\n",
     "[a]\n\v\f x = 1\f\n",
@@ -198,8 +199,8 @@ static void write_file(const char *name, const char *text, size_t len)
 static void corpus(void **state)
 {
     static const char f1[] = "ignored = 1\n[a]\n x = f1\n s = {\n  x = f1\n }\n[b]\n x = f1\n";
-    static const char *const in_directory[] = {"z",      "a.conf",  ".hidden.conf", "b.conf~",
-                                               "c.rpmnew", "d-1_Z", "B"};
+    static const char *const in_directory[] = {
+        "z", "a.conf", ".hidden.conf", "b.conf~", "c.rpmnew", "d-1_Z", "B"};
 
     (void)state;
     assert_int_equal(mkdir(place_path("d"), 0700), 0);
@@ -234,7 +235,8 @@ static void corpus(void **state)
 /* MIT reads lines into a buffer of 2,048 bytes, as C strings. */
 static void long_lines(void **state)
 {
-    static const char with_nul[] = "[a]\n x = 1\0" "2\n y = 3\n";
+    static const char with_nul[] = "[a]\n x = 1\0"
+                                   "2\n y = 3\n";
     char text[6000], name[32], path[300];
 
     (void)state;
@@ -265,11 +267,10 @@ static uint32_t draw(uint32_t num)
 static void by_chance(void **state)
 {
     static const char *const lines[] = {
-        "[a]",      "[b]",   "[a]*",     "[b] ",       " x = 1",      "x=2",
-        "\tx* = 3", "y = 4", " y=\t5 ",  " s = {",     "s* = {",      "t = {",
-        "}",        " }",    "}*",       "  }* ",      "s =",         "{",
-        "# x = 6",  ";",     "",         " x = \"7\"", "x = \"8 ",    "s = 9",
-        "x y = 1",  "z",     "x = {\r",  "}\r",        " s =\t{\t ",  "[realms]",
+        "[a]",     "[b]",    "[a]*",    "[b] ",  " x = 1",     "x=2",        "\tx* = 3", "y = 4",
+        " y=\t5 ", " s = {", "s* = {",  "t = {", "}",          " }",         "}*",       "  }* ",
+        "s =",     "{",      "# x = 6", ";",     "",           " x = \"7\"", "x = \"8 ", "s = 9",
+        "x y = 1", "z",      "x = {\r", "}\r",   " s =\t{\t ", "[realms]",
     };
 
     (void)state;

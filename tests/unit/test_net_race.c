@@ -515,7 +515,8 @@ static void the_log_tells_the_way(void **state)
     snprintf(line, sizeof(line), "127.0.0.1:%u udp: its answer is too big for UDP, asking over TCP",
              (unsigned)pair.b.port);
     assert_non_null(strstr(log, line));
-    snprintf(line, sizeof(line), "127.0.0.1:%u tcp: answered by a message of ", (unsigned)pair.b.port);
+    snprintf(line, sizeof(line), "127.0.0.1:%u tcp: answered by a message of ",
+             (unsigned)pair.b.port);
     assert_non_null(strstr(log, line));
     close(fd);
     unlink(path);

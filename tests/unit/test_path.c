@@ -92,9 +92,15 @@ static void hosts_suggest_realms(void **state)
     static const struct {
         const char *host, *realm;
     } rows[] = {
-        {"www.b.example", "B.EXAMPLE"}, {"WWW.b.Example.", "B.EXAMPLE"}, {"b.example", "EXAMPLE"},
-        {"localhost", ""},              {"127.0.0.1", ""},               {"2001:db8::1.2", ""},
-        {"", ""},                       {".", ""},                       {"www.", ""},
+        {"www.b.example", "B.EXAMPLE"},
+        {"WWW.b.Example.", "B.EXAMPLE"},
+        {"b.example", "EXAMPLE"},
+        {"localhost", ""},
+        {"127.0.0.1", ""},
+        {"2001:db8::1.2", ""},
+        {"", ""},
+        {".", ""},
+        {"www.", ""},
     };
     char buf[256];
 

@@ -92,7 +92,8 @@ static int name_of(const struct sockaddr *address, socklen_t len, char *host, so
     return flags & NI_NAMEREQD ? 0 : EAI_NONAME;
 }
 
-static const struct kb_resolver two_addresses = {both_loopbacks, free_loopbacks, name_of, false, NULL};
+static const struct kb_resolver two_addresses = {both_loopbacks, free_loopbacks, name_of, false,
+                                                 NULL};
 static const struct kb_resolver no_threads = {both_loopbacks, free_loopbacks, name_of, true, NULL};
 static const struct kb_resolver hanging = {hang, free_loopbacks, name_of, false, NULL};
 
@@ -316,7 +317,8 @@ static void questions_wait_for_a_helper(void **state)
     let_helpers_go();
 }
 
-/* Eight ask the same while one helper asks; whoever leaves, also the first, keeps it from nobody. */
+/* Eight ask the same while one helper asks; whoever leaves, also the first, keeps it from nobody.
+ */
 static void the_same_question_is_asked_once(void **state)
 {
     struct kb_resolve *questions[8];

@@ -836,9 +836,9 @@ static void a_useless_tgt_has_no_code_of_its_own(void **state)
 
     (void)state;
     lab_init(&lab, "HTTP/www.test@TEST");
-    assert_int_equal(kb_tgs_step(lab.tgs, minikdc_error_text(&lab.kdc, 60, "PROCESS_TGS"), "kdc",
-                                 &lab.send),
-                     KB_STEP_ERROR);
+    assert_int_equal(
+        kb_tgs_step(lab.tgs, minikdc_error_text(&lab.kdc, 60, "PROCESS_TGS"), "kdc", &lab.send),
+        KB_STEP_ERROR);
     assert_true(kb_tgs_tgt_refused(lab.tgs));
     lab_wipe(&lab);
     lab_init(&lab, "HTTP/www.test@TEST");
