@@ -180,7 +180,9 @@ static void take_contents(struct kb_work *work, unsigned changes, struct kb_cc_c
 {
     struct kb_identity *identity = work->identity;
     struct kb_cc_contents *old = contents;
-    int64_t offset;
+    int64_t offset = 0;
+    /* Before it is the identity's: from then on another thread may replace it. */
+    bool has_offset = contents != NULL && kb_cc_clock_offset(contents, &offset);
     bool newest, same;
 
     kb_identity_lock();
@@ -199,7 +201,7 @@ static void take_contents(struct kb_work *work, unsigned changes, struct kb_cc_c
     if (!newest || same || (contents != NULL && identity->cache_write_only)) {
         return;
     }
-    if (contents != NULL && kb_cc_clock_offset(contents, &offset)) {
+    if (has_offset) {
         kb_realm_clock_set(identity->clock, offset, false);
         work->policy.clock_offset = kb_identity_clock_offset(identity);
     }
