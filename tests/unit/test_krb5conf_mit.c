@@ -150,8 +150,8 @@ static const char *const files[] = {
     "[a]\n = 1\n",
     "[a]\n x\n",
     "[a]\n x = = 1\n x =\t\t2 = 3\n",
-    "[a]\n x = \"1 2\" 3\n x = \"\"\n x = \"a\\\"b\\n\\t\\b\\\\\\q\" \n x = \"open  \n x = "
-    "\"open\\\n",
+    "[a]\n x = \"1 2\" 3\n x = \"\"\n x = \"a\\\"b\\n\\t\\b\\\\\\q\" \n",
+    "[a]\n x = \"open  \n x = \"open\\\n",
     "[a]\n x = '1'\n x = a \"b\" c\n",
     "[a]\n x = 1 # no comment\n # y = 2\n ; y = 3\n#y = 4\n",
     "[a]\n\v\f x = 1\f\n",
