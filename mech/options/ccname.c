@@ -11,7 +11,7 @@
 #include "mech/options/options.h"
 #include "mech/options/text.h"
 
-/* Types that are somebody else's, or not built. */
+/* Types that other systems have. */
 static const char others[][12] = {"API:", "MSLSA:"};
 
 #define THERE_ARE                                                                                  \
@@ -23,12 +23,6 @@ static size_t type_len(const char *text)
     size_t len = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-");
 
     return len > 0 && text[len] == ':' ? len + 1 : 0;
-}
-
-static enum kb_status not_yet(const char *what, struct kb_error *err)
-{
-    return kb_error_set(err, KB_E_OPTION, "caches of type %s are not supported yet; " THERE_ARE,
-                        what);
 }
 
 static bool is_auto(const char *text)
@@ -59,7 +53,8 @@ enum kb_status kb_ccname_check(const char *text, struct kb_error *err)
     }
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
         if (kb_starts_nocase(text, others[i])) {
-            return not_yet(others[i], err);
+            return kb_error_set(err, KB_E_OPTION,
+                                "caches of type %s are another system's; " THERE_ARE, others[i]);
         }
     }
     if (kb_starts_nocase(text, "KEYRING:")) {
