@@ -1,6 +1,6 @@
-/* work.h - one call that asks KDCs: what login.c (setting up, driving a machine, the calls), tgt.c
- * (the TGT), ticket.c (the service ticket) and refresh.c share. Made by the thread that leads
- * (flight.h): who waits for another needs none. One thread. */
+/* work.h - one call that asks KDCs: what work.c (setting up, driving a machine), login.c (the
+ * calls), tgt.c (the TGT), ticket.c (the service ticket) and refresh.c share. Made by the thread
+ * that leads (flight.h): who waits for another needs none. One thread. */
 #ifndef KB_WORK_H
 #define KB_WORK_H
 
@@ -47,7 +47,7 @@ struct kb_work_key {
     uint8_t bytes[1 + KB_TARGET_MAX + 256];
 };
 
-/* --- login.c --- */
+/* --- work.c --- */
 
 /* kb_work_key: `canonical` is what the name of the target's host stands for now (hostname.h), ""
  * where it stands for itself. */
