@@ -15,6 +15,12 @@
 #include "mech/net/wait.h"
 #include "mech/report/listener.h"
 
+/* What a call has done already: it logs in once, whatever it logs in for. */
+struct kb_login_call {
+    bool log_in_tried;
+    struct kb_credential *tgt; /* that this brought, counted; NULL: none */
+};
+
 struct kb_login {
     const struct kb_options *options;
     struct kb_identity *identity;
@@ -22,6 +28,7 @@ struct kb_login {
     struct kb_interrupt *interrupt; /* the credential's, borrowed; NULL: none */
     int64_t
         wanted_life; /* seconds that the ticket should have left, if the KDC gives them; 0: any */
+    struct kb_login_call *call; /* borrowed, one thread's; NULL: it asks for one thing only */
 };
 
 /* kb_login_start_waiting begins the waiting of a call, with all that may disturb it: Timeout, the

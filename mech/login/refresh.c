@@ -174,8 +174,9 @@ void kb_refresh_tgt(struct kb_work *work, struct kb_credential **tgt)
     enum kb_flight_from from = KB_FLIGHT_CACHED;
     struct refresh refresh;
 
-    if (work->refreshed_tgt || !kb_shared_claim(kb_identity_shared(login->identity), KB_SHARED_TGT,
-                                                *tgt, kb_identity_now(login->identity), early)) {
+    if (work->refreshed_tgt || work->log_in_tried ||
+        !kb_shared_claim(kb_identity_shared(login->identity), KB_SHARED_TGT, *tgt,
+                         kb_identity_now(login->identity), early)) {
         return;
     }
     work->refreshed_tgt = true;
@@ -317,8 +318,9 @@ void kb_refresh_clock(const struct kb_login *login)
     struct kb_work *work;
     struct kb_wait wait;
 
-    if (identity->own_clock || !kb_realm_clock_claim(identity->clock) ||
-        !kb_identity_has_secret(identity)) {
+    /* The claim last: who cannot log in leaves it to who can. */
+    if (identity->own_clock || !kb_identity_has_secret(identity) ||
+        !kb_realm_clock_claim(identity->clock)) {
         return;
     }
     kb_login_start_waiting_for(login, patience(login), &wait);

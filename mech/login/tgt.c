@@ -336,18 +336,41 @@ void kb_work_hand_over(struct kb_work *work, kb_bytes key, struct kb_credential 
     }
 }
 
+/* Once in a call. */
+static enum kb_status note_log_in(struct kb_work *work, struct kb_error *err)
+{
+    struct kb_text client;
+
+    if (work->log_in_tried) {
+        err->no_hint = true;
+        return kb_error_set(err, KB_E_BUSY,
+                            "%s: this call has logged in before and has no TGT; the next call may "
+                            "log in again",
+                            kb_text_principal(&client, kb_identity_principal(work->identity)));
+    }
+    work->log_in_tried = true;
+    if (work->login->call != NULL) {
+        work->login->call->log_in_tried = true;
+    }
+    return KB_OK;
+}
+
 enum kb_status kb_work_log_in(struct kb_work *work, struct kb_credential **out,
                               struct kb_error *err)
 {
-    enum kb_status st;
+    enum kb_status st = note_log_in(work, err);
 
-    work->log_in_tried = true;
-    st = fetch_unless_paused(work, out, err);
+    if (st == KB_OK) {
+        st = fetch_unless_paused(work, out, err);
+    }
     if (st == KB_OK) {
         /* Before anybody can have it: the tickets obtained with it are filed behind it. */
         kb_cache_keep(work, (*out)->server, *out, true);
         kb_work_hand_over(work, KB_SHARED_TGT, *out);
         work->tgt = kb_credential_ref(*out);
+        if (work->login->call != NULL) {
+            work->login->call->tgt = kb_credential_ref(*out);
+        }
     }
     return st;
 }

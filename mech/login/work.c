@@ -107,6 +107,10 @@ static enum kb_status work_init(struct kb_work *work, const struct kb_login *log
     work->login = login;
     work->identity = login->identity;
     work->wait = wait;
+    if (login->call != NULL) {
+        work->log_in_tried = login->call->log_in_tried;
+        work->tgt = login->call->tgt != NULL ? kb_credential_ref(login->call->tgt) : NULL;
+    }
     if (kb_identity_etypes(work->identity, options->encryption_types.items,
                            num < KB_WORK_MAX_ETYPES ? num : KB_WORK_MAX_ETYPES, work->as_etypes,
                            &work->num_as_etypes, err) != KB_OK) {

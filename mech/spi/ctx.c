@@ -121,7 +121,9 @@ static OM_uint32 init_ours(OM_uint32 *minor, const struct init_call *call,
                            struct kb_gss_ctx *ctx)
 {
     const struct kb_options *options = beginning->options;
+    struct kb_login_call done = {0};
     struct kb_login login = {.options = options,
+                             .call = &done,
                              .identity = beginning->identity,
                              .listener = beginning->listener,
                              .interrupt = beginning->interrupt};
@@ -140,6 +142,7 @@ static OM_uint32 init_ours(OM_uint32 *minor, const struct init_call *call,
     kb_ctx_limit(ctx, &login, call->time_req);
     major = kb_initiate(minor, ctx, &login, no_ci_flags, &target, call->req_flags, call->bindings,
                         call->out);
+    kb_credential_free(done.tgt);
     if (!GSS_ERROR(major)) {
         give_flags_and_time(call, ctx);
     }

@@ -96,7 +96,7 @@ static enum kb_status await(struct kb_shared_flight *flight, struct kb_wait *wai
 /* Whether what ended the leader says nothing about us: then one of those who waited leads. */
 static bool leader_only(const struct kb_error *err)
 {
-    return err->code == KB_E_INTERRUPTED || err->code == KB_E_TIMEOUT;
+    return err->code == KB_E_INTERRUPTED || err->code == KB_E_TIMEOUT || err->code == KB_E_BUSY;
 }
 
 /* What came of a flight for one who waited. KB_NOT_FOUND: nothing, look again. */

@@ -300,6 +300,23 @@ class TestSetWhileItRuns(Case):
                 self.assertEqual(seen.total, 0, dict(seen))
                 os.remove(cache)
 
+    def test_who_cannot_measure_it_leaves_it_to_who_can(self):
+        """In one process, one user has a cache alone, and another a keytab."""
+        cache = self.realm.path("cc-beside")
+        self.start(600, CredentialsCacheFile=cache).close()
+        client = self.start(600)
+        client.setenv(name="KERBSIDE_OPTIONS",
+                      value=f"CredentialsCacheFile={cache} KDCHost={self.realm.kdc_host}")
+        establish(client, self.server, "HTTP@localhost")
+        with self.realm.counting() as seen:
+            self.set_clock(0)
+            establish(client, self.server, "HTTP@localhost")
+            self.assertEqual(seen["AS"], 0, self.log())
+            client.setenv(name="KERBSIDE_OPTIONS", value=self.options())
+            establish(client, self.server, "HTTP@localhost")
+        self.assertEqual(seen["AS"], 1, self.log())
+        os.remove(cache)
+
     def test_ours_by_a_little(self):
         client = self.start(0)
         self.set_clock(20)

@@ -574,6 +574,16 @@ def proofs():
                            ("answer-proof", answering(None, (code, "other-salt"), (code, "none"))),
                            ("answer-tgs", lambda _, c=tgs_code: krb_error(c).encode()),
                            secret=secret, options=TCP)
+    # a TGT that is too short to be kept, and one more to be forwarded; the KDC differs about the time
+    # before each; and it takes none of them
+    short = ("as-enc", setting("endtime", now(40)))
+    for code in (37, 34, 24):
+        for tgs_code in (None, 37, 33, 32):
+            yield Case(f"proofs {code} before each short TGT, then {tgs_code}, to be forwarded", short,
+                       ("answer-proof", answering(*[(code, "none"), None] * 4)),
+                       ("answer-tgs", lambda _, c=tgs_code: c and krb_error(c).encode()),
+                       options=TCP, mech="krb5+deleg",
+                       expect="ok" if tgs_code is None and code != 24 else "fail")
     # silence, resets and "not now" after a proof
     for what, action in (("silence", []), ("close", [("close",)]), ("reset", [("reset",)]),
                          ("garbage", [("send", b"garbage")]), ("cut", [("raw", b"\0\0\1\0x"), ("close",)]),

@@ -1,7 +1,7 @@
 /* login - a process that logs in, once per line of its input, each time in a child of its own.
  *
- * The line: options, target, mechanism (krb5 or spnego) and how often, separated by tabs. The child
- * makes contexts with mutual authentication. It writes
+ * The line: options, target, mechanism (krb5 or spnego, or krb5+deleg: the TGT is forwarded) and how
+ * often, separated by tabs. The child makes contexts with mutual authentication. It writes
  *
  *     token HEX
  *     more                             now it waits for a line of hex, the service's answer
@@ -111,7 +111,7 @@ static void print_context(gss_ctx_id_t ctx)
     gss_release_name(&minor, &service);
 }
 
-static void log_in(char *target, gss_OID mech)
+static void log_in(char *target, gss_OID mech, OM_uint32 more_flags)
 {
     gss_buffer_desc name_text = {strlen(target), target};
     gss_buffer_desc in = GSS_C_EMPTY_BUFFER, out = GSS_C_EMPTY_BUFFER;
@@ -124,7 +124,7 @@ static void log_in(char *target, gss_OID mech)
     while (!GSS_ERROR(major)) {
         major = gss_init_sec_context(&minor, GSS_C_NO_CREDENTIAL, &ctx, name, mech,
                                      GSS_C_MUTUAL_FLAG | GSS_C_REPLAY_FLAG | GSS_C_SEQUENCE_FLAG |
-                                         GSS_C_CONF_FLAG | GSS_C_INTEG_FLAG,
+                                         GSS_C_CONF_FLAG | GSS_C_INTEG_FLAG | more_flags,
                                      0, GSS_C_NO_CHANNEL_BINDINGS, &in, NULL, &out, NULL, NULL);
         free(in.value);
         in = (gss_buffer_desc)GSS_C_EMPTY_BUFFER;
@@ -172,7 +172,8 @@ static void run(void)
     *times++ = '\0';
     setenv("KERBSIDE_OPTIONS", copy, 1);
     for (int left = atoi(times); left > 0; left--) {
-        log_in(target, strcmp(mech, "spnego") == 0 ? &spnego : (gss_OID)gss_mech_krb5);
+        log_in(target, strcmp(mech, "spnego") == 0 ? &spnego : (gss_OID)gss_mech_krb5,
+               strcmp(mech, "krb5+deleg") == 0 ? GSS_C_DELEG_FLAG : 0);
         if (left > 1) {
             printf("again\n");
             fflush(stdout);
