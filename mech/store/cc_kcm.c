@@ -86,7 +86,7 @@ static struct kb_cc_stamp look_closely(const struct kb_ccache *cache)
 }
 
 struct kb_cc_stamp kb_kcm_remember(const struct kb_ccache *cache, const char *name,
-                                   struct kb_kcm_set *set, bool same)
+                                   struct kb_kcm_set *set, const struct kb_cc_stamp *same)
 {
     struct kb_cc_stamp stamp = {{KB_CC_STAMP_STALE}};
     char *copy = kb_strdup(kb_str(name));
@@ -95,11 +95,13 @@ struct kb_cc_stamp kb_kcm_remember(const struct kb_ccache *cache, const char *na
 
     pthread_mutex_lock(&lock);
     memo = memo_of(cache);
-    if (memo != NULL && copy != NULL) {
+    if (memo != NULL && same != NULL && same->words[1] != memo->generation) {
+        stamp = stamp_of(memo);
+    } else if (memo != NULL && copy != NULL) {
         struct kb_kcm_set old = memo->set;
         char *old_name = memo->name;
 
-        memo->generation = same ? memo->generation : ++last_generation;
+        memo->generation = same != NULL ? memo->generation : ++last_generation;
         memo->word = STAMP_THERE;
         memo->asked_ms = now_ms;
         memo->name = copy;
@@ -370,7 +372,8 @@ static enum kb_status take(struct kb_kcm *kcm, const char *name, const struct kb
         st = kb_kcm_read(kcm, name, owner, &now, out);
     }
     if (st == KB_OK) {
-        struct kb_cc_stamp stamp = kb_kcm_remember(kcm->cache, name, &now, same);
+        struct kb_cc_stamp stamp =
+            kb_kcm_remember(kcm->cache, name, &now, same ? &known->stamp : NULL);
 
         if (!same) {
             (*out)->stamp = stamp;

@@ -56,10 +56,11 @@ KB_MUST_USE enum kb_status kb_kcm_read_more(struct kb_kcm *kcm, const char *name
 
 /* --- the memo (cc_kcm.c) --- */
 
-/* kb_kcm_remember keeps what was found, and empties *set; `same`: nothing changed. The stamp that
- * the cache has from now on. */
+/* kb_kcm_remember keeps what was found, and empties *set; `same`: nothing changed since that stamp
+ * (NULL: something did), which is nothing new if another thread has found more meanwhile. The stamp
+ * that the cache has from now on. */
 struct kb_cc_stamp kb_kcm_remember(const struct kb_ccache *cache, const char *name,
-                                   struct kb_kcm_set *set, bool same);
+                                   struct kb_kcm_set *set, const struct kb_cc_stamp *same);
 
 /* kb_kcm_forget lets the daemon be asked again at once. */
 void kb_kcm_forget(const struct kb_ccache *cache);

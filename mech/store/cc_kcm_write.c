@@ -259,7 +259,7 @@ static enum kb_status store_more(struct kb_kcm *kcm, const char *name,
         kb_kcm_known(kcm->cache, &what->known_stamp, &before)) {
         st = kb_kcm_list(kcm, name, &now);
         if (st == KB_OK && kb_kcm_set_more(&before, &now, &more) == KB_OK && more.num == 1) {
-            *out_stamp = kb_kcm_remember(kcm->cache, name, &now, false);
+            *out_stamp = kb_kcm_remember(kcm->cache, name, &now, NULL);
         }
         st = st == KB_NOT_FOUND ? KB_OK : st;
     }

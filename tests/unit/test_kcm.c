@@ -337,6 +337,28 @@ static void lists(void **state)
     }
 }
 
+/* Two threads ask at once, and who heard first that nothing changed comes last: what the other
+ * found goes on belonging to the other's stamp. */
+static void remembered_late(void **state)
+{
+    struct kb_kcm_set first = set_of("a"), second = set_of("ab"), late = set_of("a"), known;
+    struct kb_kcm_set expected = set_of("ab");
+    struct kb_cc_stamp before, stamp;
+    struct kb_error err = {0};
+    struct kb_ccache *cache;
+
+    (void)state;
+    assert_int_equal(kb_ccache_new("KCM:1000", &cache, &err), KB_OK);
+    before = kb_kcm_remember(cache, "1000", &first, NULL);
+    stamp = kb_kcm_remember(cache, "1000", &second, NULL);
+    (void)kb_kcm_remember(cache, "1000", &late, &before);
+    assert_true(kb_kcm_known(cache, &stamp, &known));
+    assert_true(kb_kcm_set_equal(&known, &expected));
+    kb_kcm_set_free(&known);
+    kb_kcm_set_free(&expected);
+    kb_ccache_put(cache);
+}
+
 /* --- without memory --- */
 
 /* A daemon with one cache, that can what sssd's can; it never has more than 255 tickets. */
@@ -778,6 +800,7 @@ int main(void)
         cmocka_unit_test(bounds),
         cmocka_unit_test(offsets),
         cmocka_unit_test(lists),
+        cmocka_unit_test(remembered_late),
         cmocka_unit_test_setup_teardown(without_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(stamps, set_up, tear_down),
         cmocka_unit_test_setup_teardown(threads, set_up, tear_down),
