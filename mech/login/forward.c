@@ -1,6 +1,7 @@
 /* The TGT that a service is given, to act for the user elsewhere: RFC 4120 2.6. */
 #include "mech/login/clock.h"
 #include "mech/login/flight.h"
+#include "mech/login/realms.h"
 #include "mech/login/refresh.h"
 #include "mech/login/tell.h"
 #include "mech/login/work.h"
@@ -65,14 +66,16 @@ static enum kb_status ask(struct kb_work *work, struct kb_credential *tgt,
         st = kb_work_drive(work, fetch, err);
         if (st == KB_OK) {
             *out = kb_credential_ref(kb_fetch_ticket(fetch));
+        } else if (kb_fetch_tgt_refused(fetch)) {
+            kb_realms_refused(work, fetch, &(struct kb_realm_tgt){tgt, tgt != work->tgt});
         }
         kb_fetch_free(fetch);
     }
     return st;
 }
 
-enum kb_status kb_work_forwarded(struct kb_work *work, struct kb_credential **out,
-                                 struct kb_error *err)
+static enum kb_status try_once(struct kb_work *work, struct kb_credential **out,
+                               struct kb_error *err)
 {
     struct kb_credential *tgt;
     enum kb_status st = kb_work_tgt(work, &tgt, err);
@@ -83,6 +86,20 @@ enum kb_status kb_work_forwarded(struct kb_work *work, struct kb_credential **ou
             st = ask(work, tgt, out, err);
         }
         kb_credential_free(tgt);
+    }
+    return st;
+}
+
+/* A TGT that the KDC does not take is replaced, as for a ticket. */
+enum kb_status kb_work_forwarded(struct kb_work *work, struct kb_credential **out,
+                                 struct kb_error *err)
+{
+    enum kb_status st = try_once(work, out, err);
+
+    if (st != KB_OK && kb_realms_drop(work)) {
+        *err = (struct kb_error){0};
+        st = try_once(work, out, err);
+        (void)kb_realms_drop(work);
     }
     return st;
 }

@@ -515,6 +515,15 @@ class TestDelegation(WithRealm):
             self.assertEqual(self.login(client=client, flags=MUTUAL), 0)
         self.assertEqual(seen["TGS"], 1)
 
+    def test_a_tgt_that_the_kdc_does_not_take(self):
+        """It is replaced, as for a ticket; the service's is kept."""
+        client = self.client("")
+        self.login(client=client, flags=MUTUAL)
+        self.realm.kdc._admin(f"cpw -randkey krbtgt/{self.realm.name}")
+        with self.realm.counting() as seen:
+            self.assertEqual(self.login(client=client), DELEG)
+        self.assertEqual(seen["AS"], 1, dict(seen))
+
     def test_without_mutual_authentication(self):
         self.assertEqual(self.login(flags=DELEG), DELEG)
 
