@@ -584,6 +584,22 @@ def proofs():
                        ("answer-tgs", lambda _, c=tgs_code: c and krb_error(c).encode()),
                        options=TCP, mech="krb5+deleg",
                        expect="ok" if tgs_code is None and code != 24 else "fail")
+    # the KDC gives the service's ticket, then takes the TGT no more; or the other way round
+    for code in (37, 34):
+        for tgs_code in (37, 33, 32, 31):
+            for order in ((None, tgs_code), (tgs_code, None), (tgs_code, tgs_code, None)):
+                yield Case(f"proofs {code}, then {order} to a TGT that is to be forwarded",
+                           ("answer-proof", answering(*[(code, "none"), None] * 4)),
+                           ("answer-tgs", lambda _, order=order: krb_error(
+                               order[min(CURRENT[0].nth, len(order)) - 1]).encode()
+                               if order[min(CURRENT[0].nth, len(order)) - 1] else None),
+                           options=TCP, mech="krb5+deleg", expect="any")
+        # what the service says right after a login tells nothing new of the clock
+        for ap_code in (37, 33, 32, 31):
+            yield Case(f"proofs {code}, then {ap_code} from the service",
+                       ("answer-proof", answering(*[(code, "none"), None] * 4)),
+                       ("ap-token", lambda _, c=ap_code: mock.framed(
+                           b"\3\0", krb_error(c, sname=SERVICE).encode())), options=TCP)
     # silence, resets and "not now" after a proof
     for what, action in (("silence", []), ("close", [("close",)]), ("reset", [("reset",)]),
                          ("garbage", [("send", b"garbage")]), ("cut", [("raw", b"\0\0\1\0x"), ("close",)]),
