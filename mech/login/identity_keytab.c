@@ -118,6 +118,17 @@ enum kb_status kb_identity_read_keytab(struct kb_identity *identity,
 
 /* --- the platform's --- */
 
+/* What it looks like before it is read: a change in between is then seen by the next check. */
+static enum kb_status name_source(struct kb_identity *identity, struct kb_buf *path)
+{
+    identity->source_path = kb_buf_take(path, NULL);
+    if (identity->source_path == NULL) {
+        return KB_NO_MEMORY;
+    }
+    identity->source = kb_identity_source_now(identity);
+    return KB_OK;
+}
+
 /* It is nobody's business here that it cannot be read, unless it is all there is. */
 enum kb_status kb_identity_client_keytab(struct kb_identity *identity,
                                          const struct kb_options *options, struct kb_error *err)
@@ -129,7 +140,10 @@ enum kb_status kb_identity_client_keytab(struct kb_identity *identity,
 
     kb_buf_init(&path, 4200);
     st = kb_options_client_keytab(options, &path, err);
-    if (st == KB_OK && kb_keytab_read(kb_buf_str(&path), &keytab, &why) != KB_OK) {
+    if (st == KB_OK) {
+        st = name_source(identity, &path);
+    }
+    if (st == KB_OK && kb_keytab_read(identity->source_path, &keytab, &why) != KB_OK) {
         st = why.sys_errno == ENOENT ? KB_NOT_FOUND : kb_error_copy(err, &why);
     }
     if (st == KB_OK && (!kb_keytab_has(keytab, identity->client) ||
@@ -139,8 +153,10 @@ enum kb_status kb_identity_client_keytab(struct kb_identity *identity,
     }
     if (st == KB_OK) {
         identity->keytab = keytab;
-        identity->source_path = kb_buf_take(&path, NULL);
-        st = identity->source_path != NULL ? KB_OK : KB_NO_MEMORY;
+    } else {
+        free(identity->source_path);
+        identity->source_path = NULL;
+        memset(&identity->source, 0, sizeof(identity->source));
     }
     kb_buf_wipe(&path);
     return st;
