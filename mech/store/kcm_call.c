@@ -259,6 +259,10 @@ enum kb_status kb_kcm_call(struct kb_kcm *kcm)
     if (kcm->request.status != KB_OK) {
         return kb_cc_explain(kcm->cache, kcm->request.status, kcm->err);
     }
+    /* In the child of a callback that forked, nothing is undone: its parent goes on. */
+    if (kb_wait_interrupted(kcm->wait)) {
+        return explain(kcm, KB_INTERRUPTED);
+    }
     kcm->until_ms = kb_now_ms() + KB_KCM_SILENT_MS;
     if (kcm->local.fd < 0) {
         st = connect_to(kcm);

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "mech/report/listener.h"
 #include "mech/store/cc_kcm.h"
 #include "tests/support/oom.h"
 #include "tests/support/wire.h"
@@ -488,6 +489,9 @@ static void serve(int fd)
 
             read_exactly(client, request, len);
             name = strnlen((char *)request + 4, len - 4) + 5;
+            if (request[3] == KB_KCM_STORE && strcmp((char *)request + 4, "1000:silent") == 0) {
+                continue;
+            }
             answer_one(&daemon, client, (unsigned)request[2] << 8 | request[3], request + name,
                        len - name);
         }
@@ -792,6 +796,44 @@ static void threads(void **state)
     ticket_wipe(&t);
 }
 
+static int fork_in_callback(void *arg)
+{
+    (void)arg;
+    kb_wait_fork_child(); /* as if this were the child */
+    return 0;
+}
+
+/* The parent goes on storing its first ticket: its child does not take the new cache away. */
+static void a_child(void **state)
+{
+    struct fixture *f = *state;
+    struct ticket t = ticket_of_alice();
+    struct kb_cc_store what = {
+        .owner = t.alice, .server = t.tgs, .credential = t.tgt, .fresh = true, .now = 1500};
+    struct kb_listener *listener =
+        kb_listener_new(&(struct kb_callbacks){.wait = fork_in_callback});
+    struct kb_principal *owner;
+    struct kb_cc_stamp stamp;
+    struct kb_ccache *cache;
+    struct kb_error err = {0};
+    struct kb_wait wait;
+
+    assert_int_equal(kb_ccache_new("KCM:1000:silent", &cache, &err), KB_OK);
+    assert_true(kb_ccache_set_kcm_socket(cache, f->path));
+    kb_wait_start(&wait, 10000, true);
+    kb_wait_listen(&wait, listener);
+    assert_int_equal(kb_ccache_store(cache, &what, &wait, &stamp, &err), KB_ERROR);
+    assert_int_equal(err.code, KB_E_INTERRUPTED);
+    kb_wait_stop(&wait);
+    kb_listener_put(listener);
+    kb_wait_start(&wait, 10000, true);
+    assert_int_equal(kb_ccache_owner(cache, &wait, &owner, &err), KB_OK);
+    kb_wait_stop(&wait);
+    kb_principal_free(owner);
+    kb_ccache_put(cache);
+    ticket_wipe(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -804,6 +846,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(stamps, set_up, tear_down),
         cmocka_unit_test_setup_teardown(threads, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_child, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
