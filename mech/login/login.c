@@ -134,6 +134,7 @@ enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_tar
     struct kb_work_key key_bytes;
     enum kb_status st = KB_NOT_FOUND;
     bool cache_is_current, due = false, logged_in = false;
+    int64_t since_ms = kb_now_ms();
     char canonical[256];
     struct kb_wait wait;
     kb_bytes key;
@@ -160,9 +161,10 @@ enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_tar
         st = obtain(login, &wait, target, key, cache_is_current, &logged_in, out, err);
         kb_wait_stop(&wait);
     }
-    /* Before the service says that the clocks differ. A call logs in once, for whatever reason. */
-    if (!logged_in) {
-        kb_refresh_clock(login);
+    /* Before the service says that the clocks differ. A call logs in once, for whatever reason, and
+     * who had no answer waits for no other. */
+    if (!logged_in && (st == KB_OK || err->kdc_code != 0)) {
+        kb_refresh_clock(login, since_ms);
     }
     return st;
 }
@@ -170,7 +172,7 @@ enum kb_status kb_login_ticket(const struct kb_login *login, const struct kb_tar
 void kb_login_clock_differs(const struct kb_login *login)
 {
     kb_realm_clock_doubt(login->identity->clock, false);
-    kb_refresh_clock(login);
+    kb_refresh_clock(login, kb_now_ms());
 }
 
 enum kb_status kb_login_tgt(const struct kb_login *login, struct kb_credential **out,

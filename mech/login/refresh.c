@@ -310,20 +310,33 @@ static enum kb_status measure(struct kb_work *work, struct kb_credential **out,
     return st;
 }
 
-void kb_refresh_clock(const struct kb_login *login)
+/* Where Timeout holds for the whole of a call, that bounds it too. */
+static int64_t patience_since(const struct kb_login *login, int64_t since_ms)
+{
+    const struct kb_options *options = login->options;
+    int64_t most = patience(login), left = most;
+
+    if (options->absolute_timeout && options->timeout > 0) {
+        left = since_ms + options->timeout * 1000 - kb_now_ms();
+    }
+    return left < most ? left : most;
+}
+
+void kb_refresh_clock(const struct kb_login *login, int64_t since_ms)
 {
     struct kb_identity *identity = login->identity;
+    int64_t patience_ms = patience_since(login, since_ms);
     struct kb_credential *tgt = NULL;
     struct kb_error err = {0};
     struct kb_work *work;
     struct kb_wait wait;
 
     /* The claim last: who cannot log in leaves it to who can. */
-    if (identity->own_clock || !kb_identity_has_secret(identity) ||
+    if (identity->own_clock || !kb_identity_has_secret(identity) || patience_ms <= 0 ||
         !kb_realm_clock_claim(identity->clock)) {
         return;
     }
-    kb_login_start_waiting_for(login, patience(login), &wait);
+    kb_login_start_waiting_for(login, patience_ms, &wait);
     work = kb_work_new(login, &wait, &err);
     if (work != NULL && measure(work, &tgt, &err) == KB_OK) {
         kb_event_clock_measured(work->env.events, kb_identity_clock_offset(identity) / 1000000);

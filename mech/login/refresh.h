@@ -42,7 +42,8 @@ void kb_refresh_realm(struct kb_work *work, kb_bytes key, kb_bytes realm, bool h
                       struct kb_credential **tgt);
 
 /* kb_refresh_clock logs in anew where it is in doubt how far the realm's clock is from ours
- * (clock.h): only a fresh AS-REP says it. Where there is no secret, a guess must do. */
-void kb_refresh_clock(const struct kb_login *login);
+ * (clock.h): only a fresh AS-REP says it. Where there is no secret, a guess must do.
+ * `since_ms`: when the call began (kb_now_ms). */
+void kb_refresh_clock(const struct kb_login *login, int64_t since_ms);
 
 #endif

@@ -336,6 +336,19 @@ class TestSetWhileItRuns(Case):
             self.realm.kdc_start()
         self.assertEqual(self.log().count("could not be found out"), 1, self.log())
 
+    def test_who_had_no_answer_waits_for_no_other(self):
+        client = self.start(0)
+        self.set_clock(120)
+        self.realm.kdc_stop()
+        try:
+            with self.assertRaises(GSSFailure):
+                client.init(ctx="late", target="other@localhost")
+        finally:
+            self.realm.kdc_start()
+        self.assertNotIn("could not be found out", self.log())
+        establish(client, self.server, "HTTP@localhost")
+        self.assertIn("A clock was set: the KDC's is now", self.log())
+
     def test_between_two_processes(self):
         """What the cache says of the clock is wrong now. A service tells; the first to hear that
         logs in anew, and the next finds it right."""
