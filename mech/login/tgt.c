@@ -310,13 +310,42 @@ static enum kb_status fetch_tgt(struct kb_work *work, struct kb_credential **out
     return ask(work, &attempt, out, err);
 }
 
+/* The secret may have been refused to another thread, which has found a new one in its place since
+ * this call has looked. False: there is none, or it may not be used either, which *err then says.
+ */
+static bool take_unpaused(struct kb_work *work, struct kb_error *err)
+{
+    const struct kb_options *options = work->login->options;
+    const kb_opt_ETYPES *types = &options->encryption_types;
+    size_t num = types->num < KB_WORK_MAX_ETYPES ? types->num : KB_WORK_MAX_ETYPES;
+    struct kb_identity *now = kb_identity_rekeyed(work->identity, options, work->wait, 0);
+    struct kb_error why = {0};
+
+    if (now == NULL) {
+        return false;
+    }
+    if (kb_identity_etypes(now, types->items, num, work->as_etypes, &work->num_as_etypes, &why) !=
+            KB_OK ||
+        kb_pause_check(now, options->bad_secret_pause, kb_now_ms(), &why) != KB_OK) {
+        *err = why;
+        kb_identity_put(now);
+        return false;
+    }
+    kb_event_secret_changed(work->env.events, kb_identity_keys(now).what);
+    work->rekeyed = now;
+    work->identity = now;
+    *err = (struct kb_error){0};
+    return true;
+}
+
 /* A secret that was refused is not sent again for a while. */
 static enum kb_status fetch_unless_paused(struct kb_work *work, struct kb_credential **out,
                                           struct kb_error *err)
 {
     int64_t seconds = work->login->options->bad_secret_pause;
 
-    if (kb_pause_check(work->identity, seconds, kb_now_ms(), err) != KB_OK) {
+    if (kb_pause_check(work->identity, seconds, kb_now_ms(), err) != KB_OK &&
+        (work->rekeyed != NULL || !take_unpaused(work, err))) {
         return KB_ERROR;
     }
     if (fetch_tgt(work, out, err) != KB_OK) {

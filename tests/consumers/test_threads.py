@@ -87,11 +87,18 @@ class TestThreads(unittest.TestCase):
                     self.assertEqual(seen.total, expected, dict(seen))
 
     def test_a_rotated_keytab(self):
+        self.rotate("rotated", "")
+
+    def test_a_rotated_keytab_with_a_cache(self):
+        """So that threads log in beside each other, the one with the key that the other was refused."""
+        self.rotate("rotated2", " CredentialsCacheFile=" + self.realm.path("rotated2.cc"))
+
+    def rotate(self, user, cache):
         """While all threads log in again and again, the key changes at the KDC and then in the file, in
         place and by another file. Nobody fails, and the KDC refuses each old key once."""
-        name = self.realm.add_principal("rotated", "first")
+        name = self.realm.add_principal(user, "first")
         self.realm.kdc.limit(name, 30)
-        env = self.realm.env(options=self.realm.identity("keytab", name) + " MinLifetime=40m")
+        env = self.realm.env(options=self.realm.identity("keytab", name) + " MinLifetime=40m" + cache)
         keytab, mark, rotations = self.realm.path(name + ".keytab"), len(self.realm.log()), 0
         done = []
         thread = threading.Thread(target=lambda: done.append(
@@ -102,7 +109,7 @@ class TestThreads(unittest.TestCase):
                 self.realm.kdc.rekey(keytab, name)
             else:
                 self.realm.kdc.random_key(name)
-                os.rename(self.realm.keytab(f"{rotations}.keytab", name), keytab)
+                os.rename(self.realm.keytab(f"{user}.{rotations}.keytab", name), keytab)
             rotations += 1
             thread.join(0.1)
         self.assertEqual((done[0].returncode, done[0].stdout), (0, ""))
