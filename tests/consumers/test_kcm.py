@@ -558,7 +558,7 @@ class TestHeimdal(Whole, Base):
         try:
             self.heimdal("kgetcred", "other/localhost", cache=cache)
         except AssertionError as refused:
-            # Nothing of ours is in this. MIT's KDC refused it once in some hundred runs.
+            # Neither side of it is ours. MIT's KDC refused it once; why is not known.
             print(refused, file=sys.stderr)
             self.heimdal("kgetcred", "other/localhost", cache=cache)
         for name in (cache, "KCM:"):
